@@ -1,0 +1,135 @@
+/* conf: the operator's file as one immutable, typed struct.
+ *
+ * Loaded once, shared by all threads, never changed. Every default is filled in; every reference between parts is an index that
+ * was checked. Durations are milliseconds, sizes bytes; 0 stands for `off` where a key allows it. Strings belong to the conf. */
+#ifndef UPGATE_CONF_CONF_H
+#define UPGATE_CONF_CONF_H
+
+#include "protocol/span.h"
+#include "protocol/ws_scan.h"
+
+#include <stdio.h>
+
+enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };
+enum conf_access_format { CONF_ACCESS_JSON, CONF_ACCESS_COMBINED, CONF_ACCESS_OFF };
+
+enum conf_address_kind { CONF_ADDRESS_IP, CONF_ADDRESS_NAME, CONF_ADDRESS_UNIX };
+struct conf_address {
+    enum conf_address_kind kind;         /* of a listener never NAME: `localhost` is read as 127.0.0.1 */
+    char *host;                          /* IP: numeric, no brackets ("0.0.0.0" for a bare port of a listener, "127.0.0.1" of a server) */
+    unsigned port;                       /* 0 only for a listener: chosen by the kernel and logged */
+    char *path;                          /* UNIX */
+    char *text;                          /* in full, as people write it: "127.0.0.1:8080", "[::1]:80", "unix:/x" */
+};
+
+struct conf_network {                    /* 10.0.0.0/8, ::1/128, unix */
+    int family;                          /* AF_INET, AF_INET6, AF_UNIX */
+    uint8_t bytes[16];
+    unsigned prefix_bits;
+};
+
+struct conf_listener {
+    struct conf_address address;
+    char *name;                          /* for match.listener; defaults to the address's text */
+    struct conf_network *trusted;
+    size_t trusted_n;
+};
+
+struct conf_server {
+    struct conf_address address;
+    unsigned weight;                     /* 1 … 1000 */
+};
+
+enum conf_protocol { CONF_PROTOCOL_HTTP };
+enum conf_balance { CONF_BALANCE_ROUND_ROBIN, CONF_BALANCE_LEAST_BUSY };
+
+struct conf_upstream {
+    char *name;
+    enum conf_protocol protocol;
+    struct conf_server *servers;
+    size_t servers_n;
+    enum conf_balance balance;
+    unsigned keepalive;                  /* idle connections kept per worker and server; 0: off */
+    uint64_t keepalive_timeout_ms;       /* how long an idle one is kept */
+    unsigned retries;
+};
+
+struct conf_timeouts {
+    uint64_t header_ms, body_ms, keepalive_ms, connect_ms, response_ms, drain_ms, drain_spread_ms;
+};
+
+enum conf_websocket_mode { CONF_WEBSOCKET_ON, CONF_WEBSOCKET_OFF };
+struct conf_websocket {
+    enum conf_websocket_mode mode;
+    enum ws_verify verify;
+    uint64_t handshake_timeout_ms, idle_timeout_ms, close_timeout_ms;
+    uint64_t max_message, max_frame;     /* 0: off */
+};
+
+struct conf_match {
+    char *host;                          /* lower case, no port; NULL: any; "*.example.com": any name below it; IPv6 in brackets */
+    char *path;                          /* NULL: any; in normal form, decoded; a prefix on segment borders, unless path_exact */
+    bool path_exact;
+    char **methods;                      /* methods_n 0: any */
+    size_t methods_n;
+    char *listener;                      /* NULL: any */
+};
+
+struct conf_route {
+    struct conf_match match;
+    size_t upstream;                     /* index into conf.upstreams */
+    struct conf_websocket websocket;
+    struct conf_timeouts timeouts;       /* the global ones with this route's changes */
+};
+
+struct conf_access {
+    char *to;                            /* "stdout" or a path */
+    enum conf_access_format format;
+};
+
+struct conf_log {
+    enum conf_log_level level;
+    struct conf_access access;
+};
+
+struct conf_limits {
+    uint64_t header_bytes, header_fields, connections;
+    uint64_t body_bytes;                 /* 0: off */
+};
+
+struct conf_forwarded {
+    char *via;
+    bool x_forwarded, rfc7239;
+    char **strip;                        /* further field names that only a trusted peer may send */
+    size_t strip_n;
+};
+
+struct conf {
+    unsigned workers;                    /* 0 = auto: one per CPU */
+    struct conf_log log;
+    struct conf_limits limits;
+    struct conf_timeouts timeouts;
+    struct conf_listener *listeners;     /* at least one, and so of upstreams and routes */
+    size_t listeners_n;
+    struct conf_upstream *upstreams;
+    size_t upstreams_n;
+    struct conf_route *routes;
+    size_t routes_n;
+    struct conf_forwarded forwarded;
+};
+
+/* Reads a file. NULL when it cannot be used; then (and for warnings) every message went to `messages`, one per problem, in the
+ * form that config.md describes: file:line:column, what is wrong, the line, a caret, the nearest key. */
+struct conf *conf_load_file(const char *path, FILE *messages);
+/* The same for text in memory; `name` stands for the file in messages. */
+struct conf *conf_load_text(const char *name, struct span text, FILE *messages);
+/* The one-line form: --listen ADDRESS … --to ADDRESS …. One route for everything. */
+struct conf *conf_from_options(char *const *listen, size_t listen_n, char *const *to, size_t to_n, FILE *messages);
+void conf_free(struct conf *c);
+
+void conf_dump(const struct conf *c, FILE *out);             /* -T: YAML that loads to the same conf */
+void conf_print_schema(FILE *out);                           /* --schema: JSON Schema */
+void conf_print_reference(FILE *out);                        /* --reference: every key, type, default, bounds, sentence */
+const char *conf_yaml_version(void);
+
+#endif

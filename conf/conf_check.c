@@ -1,0 +1,244 @@
+/* conf_check: see the header. Errors are what can't work; warnings are what works, but hardly as it was meant.
+ * tests/conf/test_conf_check.c */
+#include "conf/conf_check.h"
+
+#include <string.h>
+
+static const struct conf_place nowhere = { .offset = CONF_NOWHERE };
+
+static const struct conf_place *place_of(const struct conf_reader *reader, const void *field)
+{
+    const struct conf_place *place = conf_place_of(reader, field);
+
+    return place != NULL ? place : &nowhere;
+}
+
+static const struct conf_source *source_of(const struct conf_reader *reader, const struct conf_place *place)
+{
+    return place->source != NULL ? place->source : reader->source;
+}
+
+#define ERROR_AT(reader, place, ...) conf_error((reader)->report, source_of(reader, place), (place)->offset, __VA_ARGS__)
+#define WARN_AT(reader, place, ...) conf_warn((reader)->report, source_of(reader, place), (place)->offset, __VA_ARGS__)
+
+static bool same_text(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+static bool has_own_name(const struct conf_listener *listener)
+{
+    return listener->name != listener->address.text;
+}
+
+static void check_listener(struct conf_reader *reader, size_t i)
+{
+    const struct conf_listener *listeners = reader->conf->listeners, *own = &listeners[i];
+    bool chosen_by_kernel = own->address.kind == CONF_ADDRESS_IP && own->address.port == 0;
+    char shown[CONF_SHOWN_BYTES];
+
+    for (size_t j = 0; j < i; j++) {
+        if (!chosen_by_kernel && same_text(own->address.text, listeners[j].address.text)) {
+            ERROR_AT(reader, place_of(reader, &own->address), "two listeners at %s", conf_show(span_of_text(own->address.text), shown));
+            return;
+        }
+        if (same_text(own->name, listeners[j].name) && (has_own_name(own) || has_own_name(&listeners[j]))) {
+            ERROR_AT(reader, has_own_name(own) ? place_of(reader, &own->name) : place_of(reader, &own->address),
+                     "two listeners named `%s`", conf_show(span_of_text(own->name), shown));
+            return;
+        }
+    }
+}
+
+static void check_listeners(struct conf_reader *reader)
+{
+    struct conf *c = reader->conf;
+
+    for (size_t i = 0; i < c->listeners_n; i++)
+        if (c->listeners[i].name == NULL)
+            c->listeners[i].name = c->listeners[i].address.text;
+    for (size_t i = 0; i < c->listeners_n; i++)
+        check_listener(reader, i);
+}
+
+static void report_reference(struct conf_reader *reader, const struct conf_reference *reference)
+{
+    struct conf_nearest nearest = { .word = reference->name };
+    char shown[CONF_SHOWN_BYTES], hint[CONF_SHOWN_BYTES];
+
+    if (conf_report_full(reader->report)) {
+        conf_error_unseen(reader->report);
+        return;
+    }
+    for (size_t i = 0; i < reader->conf->upstreams_n; i++)
+        conf_nearest_try(&nearest, reader->conf->upstreams[i].name);
+    ERROR_AT(reader, &reference->place, "no upstream is named `%s`%s", conf_show(reference->name, shown), conf_nearest_hint(&nearest, hint));
+}
+
+static bool is_named(const struct conf_upstream *upstream, struct span name)
+{
+    const char *own = upstream->name;
+
+    return own != NULL && strncmp(own, (const char *)name.p, name.n) == 0 && own[name.n] == '\0';
+}
+
+static void resolve_reference(struct conf_reader *reader, const struct conf_reference *reference)
+{
+    const struct conf *c = reader->conf;
+    size_t i = 0;
+
+    while (i < c->upstreams_n && !is_named(&c->upstreams[i], reference->name))
+        i++;
+    if (i < c->upstreams_n)
+        *reference->index_out = i;
+    else if (c->upstreams_n > 0 && !reader->names_unsure)
+        report_reference(reader, reference);
+}
+
+static void check_used(struct conf_reader *reader)
+{
+    const struct conf *c = reader->conf;
+
+    for (size_t i = 0; i < c->upstreams_n; i++) {
+        bool used = false;
+        for (size_t j = 0; j < c->routes_n && !used; j++)
+            used = c->routes[j].upstream == i;
+        if (!used)
+            WARN_AT(reader, place_of(reader, &c->upstreams[i].name), "no route goes to the upstream `%s`", c->upstreams[i].name);
+    }
+}
+
+static void check_match_listener(struct conf_reader *reader, const struct conf_match *match)
+{
+    const struct conf *c = reader->conf;
+    struct conf_nearest nearest = { .word = span_of_text(match->listener) };
+    char shown[CONF_SHOWN_BYTES], hint[CONF_SHOWN_BYTES];
+
+    if (match->listener == NULL || c->listeners_n == 0)
+        return;
+    for (size_t i = 0; i < c->listeners_n; i++)
+        if (c->listeners[i].name == NULL || strcmp(c->listeners[i].name, match->listener) == 0)
+            return;                      /* found, or one is unknown and may be it */
+    if (conf_report_full(reader->report)) {
+        conf_error_unseen(reader->report);
+        return;
+    }
+    for (size_t i = 0; i < c->listeners_n; i++)
+        conf_nearest_try(&nearest, c->listeners[i].name);
+    ERROR_AT(reader, place_of(reader, &match->listener), "no listener is named `%s`%s", conf_show(nearest.word, shown),
+             conf_nearest_hint(&nearest, hint));
+}
+
+static bool host_covers(const char *wide, const char *narrow)
+{
+    if (wide == NULL || same_text(wide, narrow))
+        return true;
+    if (narrow == NULL || wide[0] != '*')
+        return false;
+    if (narrow[0] == '*')
+        narrow++;                        /* *.a.example: any name that ends in .a.example and has more in front */
+    return strlen(narrow) > strlen(wide + 1) && span_ends_with(span_of_text(narrow), span_of_text(wide + 1));
+}
+
+static bool path_covers(const struct conf_match *wide, const struct conf_match *narrow)
+{
+    size_t n = wide->path != NULL ? strlen(wide->path) : 0;
+
+    if (wide->path == NULL || n == 1)
+        return wide->path == NULL || !wide->path_exact || (narrow->path_exact && same_text(wide->path, narrow->path));
+    if (narrow->path == NULL)
+        return false;
+    if (wide->path_exact)
+        return narrow->path_exact && strcmp(wide->path, narrow->path) == 0;
+    return strncmp(narrow->path, wide->path, n) == 0 && (narrow->path[n] == '\0' || narrow->path[n] == '/' || wide->path[n - 1] == '/');
+}
+
+static bool methods_cover(const struct conf_match *wide, const struct conf_match *narrow)
+{
+    if (wide->methods_n == 0)
+        return true;
+    for (size_t i = 0; i < narrow->methods_n; i++) {
+        size_t j = 0;
+        while (j < wide->methods_n && !same_text(wide->methods[j], narrow->methods[i]))
+            j++;
+        if (j == wide->methods_n)
+            return false;
+    }
+    return narrow->methods_n > 0;
+}
+
+static bool match_covers(const struct conf_match *wide, const struct conf_match *narrow)
+{
+    return (wide->listener == NULL || same_text(wide->listener, narrow->listener)) && host_covers(wide->host, narrow->host) &&
+           path_covers(wide, narrow) && methods_cover(wide, narrow);
+}
+
+static void check_reached(struct conf_reader *reader, size_t i)
+{
+    const struct conf_route *routes = reader->conf->routes;
+    const struct conf_place *earlier;
+
+    for (size_t j = 0; j < i; j++) {
+        if (!match_covers(&routes[j].match, &routes[i].match) || conf_report_full(reader->report))
+            continue;
+        earlier = place_of(reader, &routes[j]);
+        WARN_AT(reader, place_of(reader, &routes[i]), "this route is never reached: the one in line %zu takes all that it would match",
+                conf_source_line(source_of(reader, earlier), earlier->offset));
+        return;
+    }
+}
+
+/* Methods are compared as they are sent (RFC 9110 section 9.1), and none that is in use has small letters. */
+static void check_methods(struct conf_reader *reader, const struct conf_match *match)
+{
+    for (size_t i = 0; i < match->methods_n; i++)
+        if (match->methods[i] != NULL && strpbrk(match->methods[i], "abcdefghijklmnopqrstuvwxyz") != NULL)
+            WARN_AT(reader, place_of(reader, &match->methods[i]), "`methods`: methods are matched in the case in which they are sent; "
+                                                                  "`%s` has small letters", match->methods[i]);
+}
+
+static void check_websocket(struct conf_reader *reader, const struct conf_websocket *websocket)
+{
+    if (websocket->max_message != 0 && websocket->max_frame > websocket->max_message)
+        WARN_AT(reader, place_of(reader, &websocket->max_frame), "`max_frame` has no effect: it is larger than `max_message`");
+}
+
+static void check_routes(struct conf_reader *reader)
+{
+    const struct conf *c = reader->conf;
+
+    for (size_t i = 0; i < c->routes_n; i++) {
+        check_match_listener(reader, &c->routes[i].match);
+        check_methods(reader, &c->routes[i].match);
+        check_websocket(reader, &c->routes[i].websocket);
+    }
+}
+
+/* Fields without which no message can be read, or that are removed or written by rule anyway. */
+static void check_strip(struct conf_reader *reader, char *const *name)
+{
+    static const char *const needed[] = { "Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "TE", "Trailer", "Expect",
+                                          "Via", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
+                                          "Sec-WebSocket-Extensions", "Sec-WebSocket-Accept" };
+
+    for (size_t i = 0; *name != NULL && i < sizeof(needed) / sizeof(needed[0]); i++)
+        if (span_equal_nocase(span_of_text(*name), span_of_text(needed[i])))
+            ERROR_AT(reader, place_of(reader, name), "`strip`: %s can't be stripped: HTTP itself needs it", needed[i]);
+}
+
+void conf_check(struct conf_reader *reader)
+{
+    const struct conf *c = reader->conf;
+
+    check_listeners(reader);
+    for (const struct conf_reference *reference = reader->references; reference != NULL; reference = reference->next)
+        resolve_reference(reader, reference);
+    check_routes(reader);
+    for (size_t i = 0; i < c->forwarded.strip_n; i++)
+        check_strip(reader, &c->forwarded.strip[i]);
+    if (reader->report->errors > 0)
+        return;                          /* what a route with errors would match, or where it would go, is not known */
+    for (size_t i = 0; i < c->routes_n; i++)
+        check_reached(reader, i);
+    check_used(reader);
+}

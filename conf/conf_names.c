@@ -1,0 +1,217 @@
+/* conf_names: text with rules: names, tokens, host patterns, paths. What is refused is refused with the form that would be right,
+ * where there is one. tests/conf/test_conf_types.c */
+#include "conf/conf_report.h"
+#include "conf/conf_types.h"
+#include "protocol/target.h"
+#include "protocol/token.h"
+#include "protocol/utf8.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#define LABEL_BYTES_MAX 128
+#define NAME_BYTES_MAX 64
+#define TOKEN_BYTES_MAX 64
+#define HOST_LABEL_BYTES_MAX 63
+#define PATH_BYTES_MAX 4096
+#define LOG_PATH_BYTES_MAX 4095
+
+static bool is_alphanumeric(uint8_t c)
+{
+    return (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool conf_is_printable(struct span text)
+{
+    static const char *const refused[] = { "\u2028", "\u2029", "\ufeff", "\xef\xbf\xbe", "\xef\xbf\xbf" };
+
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] < 0x20 || text.p[i] == 0x7F || (text.p[i] == 0xC2 && i + 1 < text.n && text.p[i + 1] < 0xA0))
+            return false;
+        for (size_t j = 0; text.p[i] >= 0xE2 && j < sizeof(refused) / sizeof(refused[0]); j++)
+            if (span_starts_with(span_from(text, i), span_of_text(refused[j])))
+                return false;
+    }
+    return utf8_valid(text.p, text.n);
+}
+
+static bool refuse_long(struct conf_value *value, size_t bytes_max)
+{
+    return conf_refuse(value, "longer than %zu bytes", bytes_max);
+}
+
+static bool refuse_control(struct conf_value *value)
+{
+    return conf_refuse(value, "control characters can't stand here");
+}
+
+void conf_write_string(const struct conf *c, const struct conf_key *key, const void *field, FILE *out)
+{
+    (void)c;
+    (void)key;
+    conf_write_text(*(char *const *)field, out);
+}
+
+bool conf_read_label(struct conf_value *value, void *field)
+{
+    if (value->text.n > LABEL_BYTES_MAX)
+        return refuse_long(value, LABEL_BYTES_MAX);
+    if (!conf_is_printable(value->text))
+        return refuse_control(value);
+    return conf_keep_text(value, value->text, field);
+}
+
+bool conf_read_name(struct conf_value *value, void *field)
+{
+    struct span name = value->text;
+    char shown[CONF_SHOWN_BYTES];
+    bool good = name.n > 0 && is_alphanumeric(name.p[0]);
+
+    if (name.n > NAME_BYTES_MAX)
+        return refuse_long(value, NAME_BYTES_MAX);
+    for (size_t i = 0; i < name.n; i++)
+        good = good && (is_alphanumeric(name.p[i]) || name.p[i] == '.' || name.p[i] == '_' || name.p[i] == '-');
+    if (!good)
+        return conf_refuse(value, "`%s` can't be a name: letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
+                           conf_show(name, shown));
+    return conf_keep_text(value, name, field);
+}
+
+bool conf_read_token(struct conf_value *value, void *field)
+{
+    char shown[CONF_SHOWN_BYTES];
+
+    if (value->text.n > TOKEN_BYTES_MAX)
+        return refuse_long(value, TOKEN_BYTES_MAX);
+    if (!token_is_token(value->text))
+        return conf_refuse(value, "`%s` is not a token: letters, digits and !#$%%&'*+-.^_`|~ only", conf_show(value->text, shown));
+    return conf_keep_text(value, value->text, field);
+}
+
+bool conf_read_log_target(struct conf_value *value, void *field)
+{
+    char shown[CONF_SHOWN_BYTES];
+
+    if (value->text.n > LOG_PATH_BYTES_MAX)
+        return refuse_long(value, LOG_PATH_BYTES_MAX);
+    if (!conf_is_printable(value->text))
+        return refuse_control(value);
+    if (!span_equal(value->text, SPAN_LITERAL("stdout")) && value->text.p[0] != '/')
+        return conf_refuse(value, "`%s` is neither `stdout` nor an absolute path", conf_show(value->text, shown));
+    return conf_keep_text(value, value->text, field);
+}
+
+bool conf_is_host_name(struct span host)
+{
+    size_t label_bytes = 0;
+
+    for (size_t i = 0; i < host.n; i++) {
+        bool dot = host.p[i] == '.';
+        if (dot ? label_bytes == 0 : !is_alphanumeric(host.p[i]) && host.p[i] != '-' && host.p[i] != '_')
+            return false;
+        label_bytes = dot ? 0 : label_bytes + 1;
+        if (label_bytes > HOST_LABEL_BYTES_MAX)
+            return false;
+    }
+    return host.n <= CONF_HOST_BYTES_MAX && label_bytes > 0;
+}
+
+static bool read_ipv6_host(struct conf_value *value, char **field)
+{
+    char text[INET6_ADDRSTRLEN], host[INET6_ADDRSTRLEN + 2], shown[CONF_SHOWN_BYTES];
+    struct in6_addr address;
+    size_t n = value->text.n < 2 ? 0 : value->text.n - 2;
+
+    if (n < sizeof(text) && n > 0 && value->text.p[n + 1] == ']') {
+        memcpy(text, value->text.p + 1, n);
+        text[n] = '\0';
+        if (inet_pton(AF_INET6, text, &address) == 1) {
+            inet_ntop(AF_INET6, &address, text, sizeof(text));
+            snprintf(host, sizeof(host), "[%s]", text);
+            return conf_keep_text(value, span_of_text(host), field);
+        }
+    }
+    return conf_refuse(value, "`%s` is not an IPv6 address in brackets, without a port", conf_show(value->text, shown));
+}
+
+static bool refuse_host(struct conf_value *value)
+{
+    char shown[CONF_SHOWN_BYTES];
+    size_t colon = span_find(value->text, ':');
+
+    conf_show(value->text, shown);
+    if (span_equal(value->text, SPAN_LITERAL("*")))
+        return conf_refuse(value, "leave `%s` out to match any host", value->key->name);
+    if (span_find(value->text, '*') < value->text.n)
+        return conf_refuse(value, "`%s`: `*.` can only stand once, in front of a name", shown);
+    if (colon < value->text.n && conf_is_host_name(span_first(value->text, colon)))
+        return conf_refuse(value, "`%s`: a host is matched without its port; use `listener` to tell ports apart", shown);
+    return conf_refuse(value, "`%s` is not a host name", shown);
+}
+
+bool conf_read_host(struct conf_value *value, void *field)
+{
+    struct span host = value->text;
+    char **kept = field;
+    size_t prefix = span_starts_with(host, SPAN_LITERAL("*.")) ? 2 : 0;
+
+    if (host.n > 0 && host.p[0] == '[')
+        return read_ipv6_host(value, kept);
+    if (host.n > prefix + 1 && host.p[host.n - 1] == '.')
+        host.n--;                        /* a name's final dot */
+    if (!conf_is_host_name(span_from(host, prefix)))
+        return refuse_host(value);
+    if (!conf_keep_text(value, host, kept))
+        return false;
+    for (char *c = *kept; *c != '\0'; c++)
+        *c = (char)ascii_lower((uint8_t)*c);
+    return true;
+}
+
+/* The path as a request would send it: what a target can't hold as it is becomes %XX. `out` has room for three times the bytes. */
+static struct span encode_path(struct span path, char *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] <= 0x20 || path.p[i] >= 0x7F)
+            n += (size_t)snprintf(out + n, 4, "%%%02X", (unsigned)path.p[i]);
+        else
+            out[n++] = (char)path.p[i];
+    }
+    return span_of(out, n);
+}
+
+/* Requests are matched by their target's normal form, so a path that isn't in it would never match: see protocol/target.c. */
+static bool read_normal_path(struct conf_value *value, char **field)
+{
+    char encoded[3 * PATH_BYTES_MAX + 1], shown[CONF_SHOWN_BYTES], normal[CONF_SHOWN_BYTES];
+    struct target target;
+    enum fault fault = target_parse(value->arena, SPAN_LITERAL("GET"), encode_path(value->text, encoded), &target);
+
+    if (fault == FAULT_NO_MEMORY)
+        return conf_refuse_no_memory(value);
+    conf_show(value->text, shown);
+    if (fault != FAULT_NONE)
+        return conf_refuse(value, "`%s`: a request for such a path is refused, so it would never match", shown);
+    if (!span_equal(target.route_path, value->text))
+        return conf_refuse(value, "`%s`: paths are matched in their normal form: write `%s`", shown, conf_show(target.route_path, normal));
+    return conf_keep_text(value, value->text, field);
+}
+
+bool conf_read_path(struct conf_value *value, void *field)
+{
+    struct span path = value->text;
+    char shown[CONF_SHOWN_BYTES];
+
+    if (path.n > PATH_BYTES_MAX)
+        return refuse_long(value, PATH_BYTES_MAX);
+    if (!conf_is_printable(path))
+        return refuse_control(value);
+    conf_show(path, shown);
+    if (path.n == 0 || path.p[0] != '/')
+        return conf_refuse(value, "`%s`: a path begins with `/`", shown);
+    if (span_find(path, '?') < path.n || span_find(path, '#') < path.n)
+        return conf_refuse(value, "`%s`: a path ends before `?` or `#`", shown);
+    return read_normal_path(value, field);
+}

@@ -1,0 +1,222 @@
+/* conf_schema: see the header. The rows of a block stand together, in the order in which the reference shows them.
+ * tests/conf/test_conf_schema.c */
+#include "conf/conf_schema.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define TIB (1024 * 1024 * MIB)
+#define SECOND UINT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+#define FIELD(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
+#define ITEMS(type, member, least, most) \
+    FIELD(type, member), .count_offset = offsetof(struct type, member##_n), .items_min = (least), .items_max = (most)
+#define AUX(type, member, value) \
+    .aux_offset = offsetof(struct type, member), .aux_size = sizeof(((struct type *)0)->member), .aux_value = (value)
+#define BOUNDS(least, most) .min = (least), .max = (most)
+
+static_assert(sizeof(enum conf_log_level) == sizeof(unsigned), "words are stored as unsigned");
+static_assert(offsetof(struct conf_upstream, name) == 0, "a map's name is the first field");
+
+static const struct conf_word levels[] = {
+    { "error", CONF_LOG_ERROR }, { "warn", CONF_LOG_WARN }, { "info", CONF_LOG_INFO }, { "debug", CONF_LOG_DEBUG }, { NULL, 0 }
+};
+static const struct conf_word formats[] = {
+    { "json", CONF_ACCESS_JSON }, { "combined", CONF_ACCESS_COMBINED }, { "off", CONF_ACCESS_OFF }, { NULL, 0 }
+};
+static const struct conf_word protocols[] = { { "http", CONF_PROTOCOL_HTTP }, { NULL, 0 } };
+static const struct conf_word balances[] = {
+    { "round_robin", CONF_BALANCE_ROUND_ROBIN }, { "least_busy", CONF_BALANCE_LEAST_BUSY }, { NULL, 0 }
+};
+static const struct conf_word verifications[] = {
+    { "frames", WS_VERIFY_FRAMES }, { "utf8", WS_VERIFY_UTF8 }, { "blind", WS_VERIFY_BLIND }, { NULL, 0 }
+};
+
+static const struct conf_block blocks[CONF_BLOCKS] = {
+    [CONF_IN_FILE] = { "", "the file", sizeof(struct conf), NULL, "The whole file." },
+    [CONF_IN_LOG] = { "log", "`log`", sizeof(struct conf_log), NULL, "What is told about the gateway itself, and about each request." },
+    [CONF_IN_ACCESS] = { "log.access", "`access`", sizeof(struct conf_access), NULL, "One line per request and one per tunnel." },
+    [CONF_IN_LIMITS] = { "limits", "`limits`", sizeof(struct conf_limits), NULL, "What one message, or all clients together, may take." },
+    [CONF_IN_TIMEOUTS] = { "timeouts", "`timeouts`", sizeof(struct conf_timeouts), NULL, "How long the gateway waits." },
+    [CONF_IN_LISTENER] = { "listeners[]", "a listener", sizeof(struct conf_listener), "address",
+                           "Where clients connect. A bare address will do." },
+    [CONF_IN_UPSTREAM] = { "upstreams.NAME", "an upstream", sizeof(struct conf_upstream), NULL,
+                           "A named set of servers that can answer the same requests." },
+    [CONF_IN_SERVER] = { "upstreams.NAME.servers[]", "a server", sizeof(struct conf_server), "address", "One server. A bare address will do." },
+    [CONF_IN_ROUTE] = { "routes[]", "a route", sizeof(struct conf_route), NULL,
+                        "Which requests go where. The first route that matches is taken; a request that none matches is answered 404." },
+    [CONF_IN_MATCH] = { "routes[].match", "`match`", sizeof(struct conf_match), NULL, "What a request must have; every key that is given must agree." },
+    [CONF_IN_WEBSOCKET] = { "routes[].websocket", "`websocket`", sizeof(struct conf_websocket), NULL,
+                            "How WebSockets of this route are handled. Without it, or with keys left out, the defaults hold." },
+    [CONF_IN_ROUTE_TIMEOUTS] = { "routes[].timeouts", "`timeouts` of a route", sizeof(struct conf_timeouts), NULL,
+                                 "Timeouts that differ for this route." },
+    [CONF_IN_FORWARDED] = { "forwarded", "`forwarded`", sizeof(struct conf_forwarded), NULL, "What upstreams are told about the client and the gateway." },
+};
+
+#define THAT_OF_THE_FILE "that of the top level's `timeouts`"
+
+static const struct conf_key keys[] = {
+    { "workers", CONF_IN_FILE, CONF_TYPE_COUNT, FIELD(conf, workers), .fallback = "auto", .zero_word = "auto", BOUNDS(1, 1024),
+      .sentence = "Worker threads. `auto`: one per CPU." },
+    { "log", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, log), .child = CONF_IN_LOG, .sentence = "The log and the access log." },
+    { "limits", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, limits), .child = CONF_IN_LIMITS, .sentence = "Limits on messages and connections." },
+    { "timeouts", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, timeouts), .child = CONF_IN_TIMEOUTS, .sentence = "Timeouts for every route." },
+    { "listeners", CONF_IN_FILE, CONF_TYPE_BLOCK, CONF_LIST, .required = true, ITEMS(conf, listeners, 1, 256), .child = CONF_IN_LISTENER,
+      .sentence = "Where clients connect." },
+    { "upstreams", CONF_IN_FILE, CONF_TYPE_BLOCK, CONF_MAP, .required = true, ITEMS(conf, upstreams, 1, 4096), .child = CONF_IN_UPSTREAM,
+      .sentence = "The sets of servers that requests go to, by name." },
+    { "routes", CONF_IN_FILE, CONF_TYPE_BLOCK, CONF_LIST, .required = true, ITEMS(conf, routes, 1, 4096), .child = CONF_IN_ROUTE,
+      .sentence = "Which requests go to which upstream; the first that matches is taken." },
+    { "forwarded", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, forwarded), .child = CONF_IN_FORWARDED,
+      .sentence = "What upstreams are told about the client." },
+
+    { "level", CONF_IN_LOG, CONF_TYPE_WORD, FIELD(conf_log, level), .fallback = "info", .words = levels,
+      .sentence = "The least important kind of line that is still written to standard error." },
+    { "access", CONF_IN_LOG, CONF_TYPE_BLOCK, FIELD(conf_log, access), .child = CONF_IN_ACCESS, .sentence = "The access log." },
+
+    { "to", CONF_IN_ACCESS, CONF_TYPE_LOG_TARGET, FIELD(conf_access, to), .fallback = "stdout",
+      .sentence = "Where the access log goes: `stdout`, or an absolute path." },
+    { "format", CONF_IN_ACCESS, CONF_TYPE_WORD, FIELD(conf_access, format), .fallback = "json", .words = formats,
+      .sentence = "One JSON object per line, the combined format that log tools know, or no access log." },
+
+    { "header_bytes", CONF_IN_LIMITS, CONF_TYPE_SIZE, FIELD(conf_limits, header_bytes), .fallback = "64KiB", BOUNDS(256, 16 * MIB),
+      .sentence = "A request's or a response's whole head, the request target included." },
+    { "header_fields", CONF_IN_LIMITS, CONF_TYPE_COUNT, FIELD(conf_limits, header_fields), .fallback = "200", BOUNDS(4, 10000),
+      .sentence = "Fields in one head." },
+    { "connections", CONF_IN_LIMITS, CONF_TYPE_COUNT, FIELD(conf_limits, connections), .fallback = "100000", BOUNDS(1, 10000000),
+      .sentence = "Client connections open at once, over all listeners; past it none is accepted until one ends." },
+    { "body_bytes", CONF_IN_LIMITS, CONF_TYPE_SIZE, FIELD(conf_limits, body_bytes), .fallback = "off", .zero_word = "off", BOUNDS(1, 1024 * TIB),
+      .sentence = "A request's whole body; past it the answer is 413." },
+
+    { "header", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, header_ms), .fallback = "10s", BOUNDS(1, HOUR),
+      .sentence = "For a client to send its whole request head." },
+    { "body", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, body_ms), .fallback = "60s", BOUNDS(1, DAY),
+      .sentence = "Between two pieces of a body, from either side." },
+    { "keepalive", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, keepalive_ms), .fallback = "75s", BOUNDS(1, DAY),
+      .sentence = "How long an idle client connection is kept." },
+    { "connect", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, connect_ms), .fallback = "5s", BOUNDS(1, 10 * MINUTE),
+      .sentence = "For a connection to a server to be made." },
+    { "response", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, response_ms), .fallback = "60s", BOUNDS(1, 7 * DAY),
+      .sentence = "From a request's end to the response's head." },
+    { "drain", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, drain_ms), .fallback = "1h", BOUNDS(0, 30 * DAY),
+      .sentence = "How long tunnels may outlive a TERM; then they are closed." },
+    { "drain_spread", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, drain_spread_ms), .fallback = "30s", BOUNDS(0, DAY),
+      .sentence = "The time over which a drain's Close frames are spread, so that clients don't all come back at once." },
+
+    { "address", CONF_IN_LISTENER, CONF_TYPE_LISTEN_ADDRESS, FIELD(conf_listener, address), .required = true,
+      .sentence = "Where to listen. A bare port means every IPv4 address of this machine; port 0 is chosen by the kernel." },
+    { "name", CONF_IN_LISTENER, CONF_TYPE_LABEL, FIELD(conf_listener, name), .absent = "the address",
+      .sentence = "What `match: { listener: … }` and the log call it." },
+    { "trusted", CONF_IN_LISTENER, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_listener, trusted, 0, 1024), .absent = "nobody",
+      .sentence = "Whose Forwarded and X-Forwarded-* fields are believed; from everybody else they are removed." },
+
+    { "protocol", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, protocol), .fallback = "http", .words = protocols,
+      .sentence = "What its servers speak." },
+    { "servers", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, CONF_LIST, .required = true, ITEMS(conf_upstream, servers, 1, 1024), .child = CONF_IN_SERVER,
+      .sentence = "Its servers." },
+    { "balance", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, balance), .fallback = "round_robin", .words = balances,
+      .sentence = "How a server is chosen: in turn, or the one with the fewest requests and tunnels; both by weight." },
+    { "keepalive", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, keepalive), .fallback = "32", .zero_word = "off", BOUNDS(1, 10000),
+      .sentence = "Idle connections kept per worker and server." },
+    { "keepalive_timeout", CONF_IN_UPSTREAM, CONF_TYPE_DURATION, FIELD(conf_upstream, keepalive_timeout_ms), .fallback = "60s", BOUNDS(1, DAY),
+      .sentence = "How long an idle connection to a server is kept." },
+    { "retries", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, retries), .fallback = "1", BOUNDS(0, 10),
+      .sentence = "Further servers that are tried when one fails before a byte was sent; repeatable requests only." },
+
+    { "address", CONF_IN_SERVER, CONF_TYPE_SERVER_ADDRESS, FIELD(conf_server, address), .required = true,
+      .sentence = "Where it is. A bare port means this machine." },
+    { "weight", CONF_IN_SERVER, CONF_TYPE_COUNT, FIELD(conf_server, weight), .fallback = "1", BOUNDS(1, 1000),
+      .sentence = "Its share, next to the weights of the others." },
+
+    { "match", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, match), .child = CONF_IN_MATCH, .absent = "every request",
+      .sentence = "The requests that take this route." },
+    { "upstream", CONF_IN_ROUTE, CONF_TYPE_REFERENCE, FIELD(conf_route, upstream), .required = true,
+      .sentence = "The upstream that they go to." },
+    { "websocket", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, websocket), .child = CONF_IN_WEBSOCKET, .zero_word = "off",
+      AUX(conf_route, websocket.mode, CONF_WEBSOCKET_OFF), .absent = "upgrades are allowed, with the defaults below",
+      .sentence = "WebSockets of this route. `off`: Upgrade is removed, and the request goes on as plain HTTP." },
+    { "timeouts", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, timeouts), .child = CONF_IN_ROUTE_TIMEOUTS,
+      .sentence = "Timeouts that differ for this route." },
+
+    { "host", CONF_IN_MATCH, CONF_TYPE_HOST, FIELD(conf_match, host), .absent = "any",
+      .sentence = "The request's host, without a port. `*.example.com` is any name below example.com." },
+    { "path", CONF_IN_MATCH, CONF_TYPE_PATH, FIELD(conf_match, path), AUX(conf_match, path_exact, false), .absent = "any",
+      .sentence = "The path, or one that it begins with: `/ws` is also `/ws/a`, but not `/wsx`; `/ws/` is not `/ws`." },
+    { "exact", CONF_IN_MATCH, CONF_TYPE_PATH, FIELD(conf_match, path), AUX(conf_match, path_exact, true), .absent = "any",
+      .sentence = "The whole path; instead of `path`." },
+    { "methods", CONF_IN_MATCH, CONF_TYPE_TOKEN, CONF_LIST, ITEMS(conf_match, methods, 1, 64), .absent = "any",
+      .sentence = "The methods, in the case in which they are sent." },
+    { "listener", CONF_IN_MATCH, CONF_TYPE_LABEL, FIELD(conf_match, listener), .absent = "any",
+      .sentence = "The name of the listener that the client came through." },
+
+    { "verify", CONF_IN_WEBSOCKET, CONF_TYPE_WORD, FIELD(conf_websocket, verify), .fallback = "frames", .words = verifications,
+      .sentence = "Every frame is checked; or also the UTF-8 of text messages and close reasons; or nothing is, and bytes just pass." },
+    { "handshake_timeout", CONF_IN_WEBSOCKET, CONF_TYPE_DURATION, FIELD(conf_websocket, handshake_timeout_ms), .fallback = "10s",
+      BOUNDS(1, 10 * MINUTE), .sentence = "For the server to answer the upgrade." },
+    { "idle_timeout", CONF_IN_WEBSOCKET, CONF_TYPE_DURATION, FIELD(conf_websocket, idle_timeout_ms), .fallback = "5m", BOUNDS(1, 30 * DAY),
+      .sentence = "How long one side may send no frame, pongs included, before the tunnel is closed." },
+    { "close_timeout", CONF_IN_WEBSOCKET, CONF_TYPE_DURATION, FIELD(conf_websocket, close_timeout_ms), .fallback = "5s", BOUNDS(1, MINUTE),
+      .sentence = "For the other side to answer a Close, and for the connection to end." },
+    { "max_message", CONF_IN_WEBSOCKET, CONF_TYPE_SIZE, FIELD(conf_websocket, max_message), .fallback = "64MiB", .zero_word = "off",
+      BOUNDS(1, TIB), .sentence = "The payload of one message, over all its frames; past it the tunnel is closed with 1009." },
+    { "max_frame", CONF_IN_WEBSOCKET, CONF_TYPE_SIZE, FIELD(conf_websocket, max_frame), .fallback = "off", .zero_word = "off",
+      BOUNDS(1, TIB), .sentence = "The payload of one data frame; past it the tunnel is closed with 1009." },
+
+    { "body", CONF_IN_ROUTE_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, body_ms), .absent = THAT_OF_THE_FILE, BOUNDS(1, DAY),
+      .inherits = offsetof(struct conf, timeouts.body_ms), .sentence = "Between two pieces of a body, from either side." },
+    { "connect", CONF_IN_ROUTE_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, connect_ms), .absent = THAT_OF_THE_FILE,
+      BOUNDS(1, 10 * MINUTE), .inherits = offsetof(struct conf, timeouts.connect_ms), .sentence = "For a connection to a server to be made." },
+    { "response", CONF_IN_ROUTE_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, response_ms), .absent = THAT_OF_THE_FILE,
+      BOUNDS(1, 7 * DAY), .inherits = offsetof(struct conf, timeouts.response_ms), .sentence = "From a request's end to the response's head." },
+
+    { "via", CONF_IN_FORWARDED, CONF_TYPE_TOKEN, FIELD(conf_forwarded, via), .fallback = "upgate",
+      .sentence = "The name under which the gateway enters itself in Via." },
+    { "x_forwarded", CONF_IN_FORWARDED, CONF_TYPE_SWITCH, FIELD(conf_forwarded, x_forwarded), .fallback = "on",
+      .sentence = "Send X-Forwarded-For, -Proto and -Host." },
+    { "rfc7239", CONF_IN_FORWARDED, CONF_TYPE_SWITCH, FIELD(conf_forwarded, rfc7239), .fallback = "off", .sentence = "Send Forwarded (RFC 7239)." },
+    { "strip", CONF_IN_FORWARDED, CONF_TYPE_TOKEN, CONF_LIST, ITEMS(conf_forwarded, strip, 0, 256), .absent = "none",
+      .sentence = "Further fields that only a trusted peer may send, beside the well-known ones that are always removed." },
+};
+
+#define KEYS_N (sizeof(keys) / sizeof(keys[0]))
+
+const struct conf_block *conf_block(enum conf_block_id id)
+{
+    return &blocks[id];
+}
+
+const struct conf_key *conf_block_keys(enum conf_block_id id, size_t *n_out)
+{
+    size_t first = 0, n = 0;
+
+    while (first < KEYS_N && keys[first].block != id)
+        first++;
+    while (first + n < KEYS_N && keys[first + n].block == id)
+        n++;
+    *n_out = n;
+    return &keys[first];
+}
+
+const struct conf_key *conf_key_find(enum conf_block_id id, struct span name)
+{
+    size_t n;
+    const struct conf_key *key = conf_block_keys(id, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (span_equal(span_of_text(key[i].name), name))
+            return &key[i];
+    return NULL;
+}
+
+const struct conf_key *conf_key_find_anywhere(struct span name)
+{
+    for (size_t i = 0; i < KEYS_N; i++)
+        if (span_equal(span_of_text(keys[i].name), name))
+            return &keys[i];
+    return NULL;
+}

@@ -1,0 +1,103 @@
+/* conf_schema: every key of the configuration, one row each.
+ *
+ * The reader, the defaults, `-T`, `--schema` and `--reference` are all made from these rows, so a key that has a row and a field
+ * exists everywhere. How to add one: conf/README.md. */
+#ifndef UPGATE_CONF_CONF_SCHEMA_H
+#define UPGATE_CONF_CONF_SCHEMA_H
+
+#include "conf/conf.h"
+
+enum conf_block_id {
+    CONF_IN_FILE,
+    CONF_IN_LOG,
+    CONF_IN_ACCESS,
+    CONF_IN_LIMITS,
+    CONF_IN_TIMEOUTS,
+    CONF_IN_LISTENER,
+    CONF_IN_UPSTREAM,
+    CONF_IN_SERVER,
+    CONF_IN_ROUTE,
+    CONF_IN_MATCH,
+    CONF_IN_WEBSOCKET,
+    CONF_IN_ROUTE_TIMEOUTS,
+    CONF_IN_FORWARDED,
+    CONF_BLOCKS
+};
+
+enum conf_type_id {
+    CONF_TYPE_BLOCK,                     /* keys: those of the row's child */
+    CONF_TYPE_COUNT,                     /* unsigned or uint64_t, by the field's size */
+    CONF_TYPE_DURATION,                  /* uint64_t, milliseconds */
+    CONF_TYPE_SIZE,                      /* uint64_t, bytes */
+    CONF_TYPE_SWITCH,                    /* bool, on or off */
+    CONF_TYPE_WORD,                      /* an enum, one of the row's words */
+    CONF_TYPE_LISTEN_ADDRESS,            /* struct conf_address */
+    CONF_TYPE_SERVER_ADDRESS,            /* struct conf_address */
+    CONF_TYPE_NETWORK,                   /* struct conf_network */
+    CONF_TYPE_LABEL,                     /* char *, any printable text */
+    CONF_TYPE_NAME,                      /* char *, letters, digits and . _ - */
+    CONF_TYPE_REFERENCE,                 /* size_t, the index of the upstream of that name */
+    CONF_TYPE_TOKEN,                     /* char *, RFC 9110 token */
+    CONF_TYPE_HOST,                      /* char *, a host name or *.name */
+    CONF_TYPE_PATH,                      /* char *, a path in normal form */
+    CONF_TYPE_LOG_TARGET,                /* char *, stdout or an absolute path */
+    CONF_TYPES
+};
+
+enum conf_shape { CONF_ONE, CONF_LIST, CONF_MAP };      /* CONF_MAP: blocks by name; the name is the block's first field */
+
+struct conf_word {
+    const char *word;
+    unsigned value;
+};
+
+struct conf_key {
+    const char *name;
+    enum conf_block_id block;
+    enum conf_type_id type;
+    enum conf_shape shape;
+    bool required;
+    const char *fallback;                /* the default as text; NULL: none, the field stays zero */
+    const char *absent;                  /* in the reference, where there is no fallback: what its absence means */
+    const char *zero_word;               /* `off`, `auto`: stands for 0 (of a block: for aux_value in its aux field) */
+    uint64_t min, max;                   /* of numbers */
+    size_t items_min, items_max;         /* of lists and maps */
+    const struct conf_word *words;       /* CONF_TYPE_WORD; ends with a NULL word */
+    enum conf_block_id child;            /* CONF_TYPE_BLOCK */
+    size_t offset, size;                 /* the field within the block's struct */
+    size_t count_offset;                 /* lists and maps: the size_t with the number of items */
+    size_t inherits;                     /* not 0: absent, the field is copied from this offset of struct conf, which is read before */
+    size_t aux_offset;                   /* not 0: a further field that tells which of two keys, or forms, was written … */
+    unsigned aux_value;                  /* … by this value */
+    size_t aux_size;
+    const char *sentence;
+};
+
+struct conf_block {
+    const char *place;                   /* where in the file: `listeners[]` */
+    const char *noun;                    /* in messages: `a listener` */
+    size_t size;                         /* of its struct */
+    const char *bare;                    /* the key that a single value in place of the block stands for; NULL: none */
+    const char *sentence;
+};
+
+const struct conf_block *conf_block(enum conf_block_id id);
+/* The keys of a block, which stand together. */
+const struct conf_key *conf_block_keys(enum conf_block_id id, size_t *n_out);
+const struct conf_key *conf_key_find(enum conf_block_id id, struct span name);
+const struct conf_key *conf_key_find_anywhere(struct span name);
+
+#define CONF_BLOCK_KEYS_MAX 16
+
+/* The field of a key within its block's struct. */
+static inline void *conf_field(const struct conf_key *key, void *block)
+{
+    return (char *)block + key->offset;
+}
+
+static inline const void *conf_field_const(const struct conf_key *key, const void *block)
+{
+    return (const char *)block + key->offset;
+}
+
+#endif

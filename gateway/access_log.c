@@ -1,0 +1,404 @@
+#include "gateway/access_log.h"
+#include "protocol/mem.h"
+#include "protocol/utf8.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RETRY_MS 50                      /* a full pipe is offered more after this */
+
+struct access_sink {
+    pthread_mutex_t lock;                /* a write of one worker does not meet a reopen or another's write */
+    char *path;                          /* NULL: standard output */
+    int fd;
+    bool may_block;                      /* a pipe, a terminal, a socket: asked before each write */
+};
+
+struct access_log {
+    struct access_sink *sink;
+    enum conf_access_format format;
+    struct ready_queue *ready_queue;
+    struct timers *timers;
+    struct metrics *metrics;
+    struct ready ready;
+    struct timer retry;
+    char *text;
+    size_t n, size;
+    size_t line_at;                      /* where the line begins that is being written */
+    bool line_bad;                       /* it does not fit */
+};
+
+/* ---- the sink ---- */
+
+static int open_path(const char *path)
+{
+    int fd = path == NULL ? STDOUT_FILENO : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static bool fd_may_block(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) != 0 || !S_ISREG(st.st_mode);
+}
+
+struct access_sink *access_sink_open(const char *to, int *error_out)
+{
+    struct access_sink *s = mem_zalloc(sizeof(*s));
+    bool standard = strcmp(to, "stdout") == 0;
+
+    *error_out = -ENOMEM;
+    if (s == NULL)
+        return NULL;
+    s->path = standard ? NULL : mem_strdup(to);
+    if (!standard && s->path == NULL)
+        goto fail_sink;
+    *error_out = s->fd = open_path(s->path);
+    if (s->fd < 0)
+        goto fail_path;
+    *error_out = 0;
+    s->may_block = fd_may_block(s->fd);
+    pthread_mutex_init(&s->lock, NULL);
+    return s;
+fail_path:
+    mem_free(s->path);
+fail_sink:
+    mem_free(s);
+    return NULL;
+}
+
+int access_sink_reopen(struct access_sink *s)
+{
+    int fd;
+
+    if (s == NULL || s->path == NULL)
+        return 0;
+    fd = open_path(s->path);
+    if (fd < 0)
+        return fd;
+    pthread_mutex_lock(&s->lock);
+    close(s->fd);
+    s->fd = fd;
+    s->may_block = fd_may_block(fd);
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+void access_sink_close(struct access_sink *s)
+{
+    if (s == NULL)
+        return;
+    if (s->path != NULL)
+        close(s->fd);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s->path);
+    mem_free(s);
+}
+
+/* Whole lines only, and into a pipe at most what it surely takes at once; returns how many bytes went. */
+static size_t sink_write(struct access_sink *s, const char *text, size_t n)
+{
+    size_t done = 0;
+
+    pthread_mutex_lock(&s->lock);
+    while (done < n) {
+        struct pollfd room = { .fd = s->fd, .events = POLLOUT };
+        size_t part = n - done;
+        ssize_t wrote;
+
+        if (s->may_block && (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0))
+            break;
+        if (s->may_block && part > 4096) {
+            const char *end = memrchr(text + done, '\n', 4096);
+            part = end != NULL ? (size_t)(end - (text + done)) + 1 : 4096;
+        }
+        wrote = write(s->fd, text + done, part);
+        if (wrote <= 0)
+            break;
+        done += (size_t)wrote;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return done;
+}
+
+/* ---- the worker's buffer ---- */
+
+static void flush(struct access_log *l)
+{
+    size_t done = l->n > 0 ? sink_write(l->sink, l->text, l->n) : 0;
+
+    memmove(l->text, l->text + done, l->n - done);
+    l->n -= done;
+    if (l->n > 0)
+        timer_start(l->timers, &l->retry, RETRY_MS);
+}
+
+static void on_ready(struct ready *r)
+{
+    flush(LIST_OWNER(r, struct access_log, ready));
+}
+
+static void on_retry(struct timer *t, uint64_t now_ms)
+{
+    (void)now_ms;
+    flush(LIST_OWNER(t, struct access_log, retry));
+}
+
+struct access_log *access_log_new(struct access_sink *sink, enum conf_access_format format, struct ready_queue *ready,
+                                  struct timers *timers, struct metrics *metrics)
+{
+    struct access_log *l = mem_zalloc(sizeof(*l));
+
+    if (l == NULL)
+        return NULL;
+    l->sink = sink;
+    l->format = sink == NULL ? CONF_ACCESS_OFF : format;
+    l->ready_queue = ready;
+    l->timers = timers;
+    l->metrics = metrics;
+    ready_init(&l->ready, on_ready);
+    timer_init(&l->retry, on_retry);
+    return l;
+}
+
+void access_log_free(struct access_log *l)
+{
+    if (l == NULL)
+        return;
+    if (l->n > 0)
+        flush(l);
+    timer_clear(l->timers, &l->retry);
+    ready_cancel(&l->ready);
+    mem_free(l->text);
+    mem_free(l);
+}
+
+static bool room_for(struct access_log *l, size_t n)
+{
+    size_t size = l->size < 4096 ? 4096 : l->size;
+    char *grown;
+
+    while (size < l->n + n)
+        size *= 2;
+    if (size == l->size)
+        return true;
+    if (size > ACCESS_LOG_BUFFER_BYTES)
+        return false;
+    grown = mem_realloc(l->text, size);
+    if (grown == NULL)
+        return false;
+    l->text = grown;
+    l->size = size;
+    return true;
+}
+
+static void put(struct access_log *l, const char *text, size_t n)
+{
+    if (l->line_bad || !room_for(l, n)) {
+        l->line_bad = true;
+        return;
+    }
+    memcpy(l->text + l->n, text, n);
+    l->n += n;
+}
+
+static void put_format(struct access_log *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put_format(struct access_log *l, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    put(l, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+static void line_begin(struct access_log *l)
+{
+    l->line_at = l->n;
+    l->line_bad = false;
+}
+
+static void line_end(struct access_log *l)
+{
+    put(l, "\n", 1);
+    if (l->line_bad) {
+        l->n = l->line_at;
+        metrics_add(&l->metrics->access_lines_dropped, 1);
+    }
+    ready_add(l->ready_queue, &l->ready);
+}
+
+/* ---- JSON ---- */
+
+/* A string value. Bytes that are not UTF-8 are written as the code points of the same number, so that a line is always JSON. */
+static void put_string(struct access_log *l, struct span s)
+{
+    bool cut = s.n > ACCESS_LOG_TEXT_BYTES;
+    bool utf8;
+
+    s = span_first(s, ACCESS_LOG_TEXT_BYTES);
+    utf8 = utf8_valid(s.p, s.n);
+    put(l, "\"", 1);
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t c = s.p[i];
+        if (c == '"' || c == '\\')
+            put_format(l, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
+            put_format(l, "\\u%04x", c);
+        else
+            put(l, (const char *)&c, 1);
+    }
+    put(l, cut ? "…\"" : "\"", cut ? sizeof("…\"") - 1 : 1);
+}
+
+static void put_text(struct access_log *l, const char *name, struct span value)
+{
+    put_format(l, ",\"%s\":", name);
+    put_string(l, value);
+}
+
+static void put_number(struct access_log *l, const char *name, uint64_t value)
+{
+    put_format(l, ",\"%s\":%" PRIu64, name, value);
+}
+
+static void put_time_json(struct access_log *l)
+{
+    struct timespec now;
+    struct tm parts;
+    char text[32];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
+    put_format(l, "{\"time\":\"%s.%03ldZ\"", text, now.tv_nsec / 1000000);
+}
+
+static void json_request(struct access_log *l, const char *kind, const struct access_request *r)
+{
+    put_time_json(l);
+    put_text(l, "kind", span_of_text(kind));
+    put_text(l, "client", r->client);
+    put_text(l, "listener", r->listener);
+    put_text(l, "method", r->method);
+    put_text(l, "target", r->target);
+    put_text(l, "host", r->host);
+    if (r->upstream.n > 0)
+        put_text(l, "upstream", r->upstream);
+    if (r->server.n > 0)
+        put_text(l, "server", r->server);
+}
+
+static void json_end(struct access_log *l, enum end_reason end, enum fault fault, const char *detail)
+{
+    put_text(l, "end", span_of_text(end_reason_word(end)));
+    if (fault != FAULT_NONE)
+        put_text(l, "fault", span_of_text(fault_word(fault)));
+    if (detail != NULL)
+        put_text(l, "detail", span_of_text(detail));
+    put(l, "}", 1);
+}
+
+static void json_direction(struct access_log *l, const char *name, const struct access_direction *d)
+{
+    put_format(l, ",\"%s\":{\"frames\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64, name, d->frames, d->messages, d->bytes);
+    put_format(l, ",\"pings\":%" PRIu64 ",\"pongs\":%" PRIu64 ",\"close_code\":%u}", d->pings, d->pongs, d->close_code);
+}
+
+/* ---- the combined format ---- */
+
+static void combined_quoted(struct access_log *l, struct span s)
+{
+    put(l, "\"", 1);
+    for (size_t i = 0; i < s.n && i < ACCESS_LOG_TEXT_BYTES; i++) {
+        uint8_t c = s.p[i];
+        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
+            put_format(l, "\\x%02x", c);
+        else
+            put(l, (const char *)&c, 1);
+    }
+    put(l, s.n == 0 ? "-\"" : "\"", s.n == 0 ? 2 : 1);
+}
+
+static void put_time_combined(struct access_log *l)
+{
+    time_t now = time(NULL);
+    struct tm parts;
+    char text[40];
+
+    gmtime_r(&now, &parts);
+    strftime(text, sizeof(text), " - - [%d/%b/%Y:%H:%M:%S +0000] ", &parts);
+    put(l, text, strlen(text));
+}
+
+static void combined_request(struct access_log *l, const struct access_request *r, unsigned status, uint64_t bytes)
+{
+    struct span address = r->client;
+    char line[ACCESS_LOG_TEXT_BYTES];
+    int n;
+
+    while (address.n > 0 && address.p[address.n - 1] != ':')
+        address.n--;
+    if (address.n > 0)
+        address.n--;
+    put(l, (const char *)address.p, address.n);
+    put_time_combined(l);
+    n = snprintf(line, sizeof(line), "%.*s %.*s HTTP/1.%u", SPAN_FORMAT(r->method), SPAN_FORMAT(r->target), r->version_minor);
+    combined_quoted(l, span_of(line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1));
+    put_format(l, " %u %" PRIu64 " ", status, bytes);
+    combined_quoted(l, r->referer);
+    put(l, " ", 1);
+    combined_quoted(l, r->user_agent);
+}
+
+/* ---- the two kinds of line ---- */
+
+void access_log_exchange(struct access_log *l, const struct access_exchange *x)
+{
+    if (l->format == CONF_ACCESS_OFF)
+        return;
+    line_begin(l);
+    if (l->format == CONF_ACCESS_COMBINED) {
+        combined_request(l, &x->request, x->status, x->bytes_out);
+    } else {
+        json_request(l, "exchange", &x->request);
+        put_number(l, "status", x->status);
+        put_number(l, "bytes_in", x->bytes_in);
+        put_number(l, "bytes_out", x->bytes_out);
+        put_number(l, "duration_ms", x->duration_ms);
+        if (x->attempts > 1)
+            put_number(l, "attempts", x->attempts);
+        json_end(l, x->end, x->fault, x->detail);
+    }
+    line_end(l);
+}
+
+void access_log_tunnel(struct access_log *l, const struct access_tunnel *t)
+{
+    if (l->format != CONF_ACCESS_JSON)
+        return;                          /* the combined format has its line from the exchange */
+    line_begin(l);
+    json_request(l, "tunnel", &t->request);
+    if (t->protocol.n > 0)
+        put_text(l, "protocol", t->protocol);
+    put_text(l, "compression", span_of_text(t->deflate ? "permessage-deflate" : "none"));
+    put_number(l, "duration_ms", t->duration_ms);
+    json_direction(l, "from_client", &t->from_client);
+    json_direction(l, "from_server", &t->from_server);
+    put_text(l, "closed_by", span_of_text(t->closed_by));
+    json_end(l, t->end, t->fault, NULL);
+    line_end(l);
+}

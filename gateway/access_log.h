@@ -1,0 +1,68 @@
+/* access_log: one line per exchange, one record per tunnel; JSON or the combined format.
+ *
+ * Each worker gathers lines in a buffer of its own and hands them over once per turn of its loop. A reader that does not read (a full
+ * pipe) never stops the gateway: past ACCESS_LOG_BUFFER_BYTES lines are dropped and counted. */
+#ifndef UPGATE_GATEWAY_ACCESS_LOG_H
+#define UPGATE_GATEWAY_ACCESS_LOG_H
+
+#include "conf/conf.h"
+#include "gateway/metrics.h"
+#include "gateway/ready.h"
+#include "gateway/timers.h"
+#include "protocol/span.h"
+
+#define ACCESS_LOG_BUFFER_BYTES 262144
+#define ACCESS_LOG_TEXT_BYTES 2048       /* of one field of a request; longer ones are cut and end in "…" */
+
+/* The open file, shared by all workers. */
+struct access_sink;
+struct access_sink *access_sink_open(const char *to, int *error_out);    /* "stdout" or a path; NULL: *error_out is negative errno */
+int access_sink_reopen(struct access_sink *s);                           /* after rotation; 0 or negative errno, then the old file is kept */
+void access_sink_close(struct access_sink *s);
+
+struct access_log;
+/* sink NULL or format OFF: nothing is written. NULL: no memory. */
+struct access_log *access_log_new(struct access_sink *sink, enum conf_access_format format, struct ready_queue *ready,
+                                  struct timers *timers, struct metrics *metrics);
+void access_log_free(struct access_log *l);              /* writes what it holds, waiting for nobody */
+
+/* What both kinds of line say of the request. Spans are borrowed for the call. */
+struct access_request {
+    struct span client;                  /* address:port */
+    struct span listener;
+    struct span method, target, host;
+    unsigned version_minor;
+    struct span referer, user_agent;     /* combined format */
+    struct span upstream, server;        /* empty: none was chosen */
+};
+
+struct access_exchange {
+    struct access_request request;
+    unsigned status;                     /* 0: none was sent */
+    uint64_t bytes_in, bytes_out;        /* body bytes from and to the client */
+    uint64_t duration_ms;
+    unsigned attempts;                   /* servers tried */
+    enum end_reason end;
+    enum fault fault;
+    const char *detail;                  /* NULL, or words about the failure */
+};
+
+struct access_direction {
+    uint64_t frames, messages, bytes, pings, pongs;
+    unsigned close_code;                 /* 0: no Close; 1005: a Close without a code */
+};
+struct access_tunnel {
+    struct access_request request;
+    struct span protocol;
+    bool deflate;
+    uint64_t duration_ms;
+    struct access_direction from_client, from_server;
+    const char *closed_by;               /* client, server, gateway */
+    enum end_reason end;
+    enum fault fault;
+};
+
+void access_log_exchange(struct access_log *l, const struct access_exchange *x);
+void access_log_tunnel(struct access_log *l, const struct access_tunnel *t);
+
+#endif

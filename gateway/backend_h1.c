@@ -1,0 +1,271 @@
+/* The life of an attempt:
+ *
+ *   DIALING    a new connection is being made; nothing of the request has been written
+ *   OPEN       the head is written; body out, answer in, each at its own pace
+ *   FAILED     failed.why says what happened; the stream is gone, or of no more use
+ *
+ * A kept connection begins in OPEN. The answer is read whether or not the request could be written to its end: a server may
+ * refuse a body it did not read, and says so before it closes. */
+#include "gateway/backend_h1.h"
+#include "gateway/body_out.h"
+#include "protocol/http1_write.h"
+#include "protocol/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum h1_state { H1_DIALING, H1_OPEN, H1_FAILED };
+
+struct backend_h1 {
+    struct backend base;
+    enum h1_state state;
+    struct backend_request request;
+    struct http1_parse *parse;
+    struct dial *dial;
+    struct stream *stream;
+    struct body_out out;
+    struct ready ready;                  /* a kept connection was there at once: progress is told from the loop */
+    bool kept;                           /* the connection comes from the pool */
+    bool answered;                       /* some byte of an answer was seen */
+    bool last_is_final;                  /* the head last seen was not a 1xx */
+    bool answer_over;                    /* HTTP1_END was told */
+    bool keep_alive;                     /* the server said so */
+};
+
+static struct backend_h1 *of(struct backend *b)
+{
+    return (struct backend_h1 *)(void *)b;
+}
+
+static void h1_enter(struct backend_h1 *b, enum h1_state to)
+{
+    assert(b->state != H1_FAILED && (to == H1_FAILED || b->state == H1_DIALING));
+    b->state = to;
+}
+
+static void fail(struct backend_h1 *b, struct backend_failure failure)
+{
+    if (b->state == H1_FAILED)
+        return;
+    if (failure.why == END_SERVER_FAULT)
+        metrics_fault(b->base.services->metrics, METRICS_SERVER, failure.fault);
+    b->base.failed = failure;
+    h1_enter(b, H1_FAILED);
+}
+
+static void fail_memory(struct backend_h1 *b)
+{
+    fail(b, (struct backend_failure){ .why = END_NO_MEMORY });
+}
+
+/* ---- the connection ---- */
+
+static void write_head(struct backend_h1 *b)
+{
+    struct headers fields;
+    struct span head = SPAN_EMPTY;
+
+    if (rules_request_to_upstream(b->request.arena, b->request.head, b->request.rules, &b->request.facts, &fields) == FAULT_NONE)
+        head = http1_write_request_head(b->request.arena, b->request.head->method, b->request.rules->target.path_and_query, &fields);
+    if (head.p == NULL)
+        fail_memory(b);
+    else if (stream_put(b->stream, head) != 0)
+        fail(b, (struct backend_failure){ .why = END_SERVER_CLOSED, .unsent = true, .stale = b->kept });
+}
+
+static void on_event(void *ctx)
+{
+    struct backend_h1 *b = ctx;
+
+    b->base.progress(b->base.ctx);
+}
+
+static const struct stream_events h1_events = { .readable = on_event, .writable = on_event };
+
+static void open_stream(struct backend_h1 *b, struct stream *s)
+{
+    h1_enter(b, H1_OPEN);
+    b->base.open = true;
+    b->stream = s;
+    stream_own(s, &h1_events, b);
+    write_head(b);
+}
+
+static void on_ready(struct ready *r)
+{
+    struct backend_h1 *b = LIST_OWNER(r, struct backend_h1, ready);
+
+    b->base.progress(b->base.ctx);
+}
+
+static void on_dialed(void *ctx, const struct dial_answer *a)
+{
+    struct backend_h1 *b = ctx;
+
+    b->dial = NULL;
+    if (a->stream != NULL) {
+        open_stream(b, a->stream);
+    } else {
+        metrics_add(&b->base.services->metrics->dials_failed, 1);
+        fail(b, (struct backend_failure){ .why = a->why, .detail = a->detail, .unsent = true });
+    }
+    b->base.progress(b->base.ctx);
+}
+
+static bool connect_or_reuse(struct backend_h1 *b, bool fresh, uint64_t connect_timeout_ms)
+{
+    struct services *svc = b->base.services;
+    struct stream *s = fresh ? NULL : pool_get(&b->base.server->pool);
+
+    if (s != NULL) {
+        b->kept = true;
+        metrics_add(&svc->metrics->pool_reuses, 1);
+        open_stream(b, s);
+        ready_add(svc->ready, &b->ready);
+        return true;
+    }
+    metrics_add(&svc->metrics->dials, 1);
+    b->dial = svc->dialer->start(svc->dialer, &b->base.server->conf->address, connect_timeout_ms, on_dialed, b);
+    return b->dial != NULL;
+}
+
+/* ---- the request's body ---- */
+
+static ssize_t h1_send(struct backend *base, struct span data)
+{
+    struct backend_h1 *b = of(base);
+
+    if (b->state == H1_DIALING)
+        return 0;
+    if (b->state == H1_FAILED)
+        return -EPIPE;
+    return body_out_send(&b->out, b->stream, data);
+}
+
+static int h1_end(struct backend *base, const struct headers *trailers)
+{
+    struct backend_h1 *b = of(base);
+
+    if (b->state != H1_OPEN)
+        return -EPIPE;
+    return body_out_end(&b->out, b->stream, b->request.arena, trailers);
+}
+
+/* ---- the answer ---- */
+
+static void note_event(struct backend_h1 *b, const struct http1_result *r)
+{
+    if (r->event == HTTP1_HEAD) {
+        b->last_is_final = r->head->status >= 200;
+        b->keep_alive = r->head->keep_alive && r->head->status != 101;
+    } else if (r->event == HTTP1_END) {
+        b->answer_over = b->last_is_final;
+    } else if (r->event == HTTP1_FAULT) {
+        fail(b, (struct backend_failure){ .why = END_SERVER_FAULT, .fault = r->fault });
+    }
+}
+
+/* The connection ended. With a close-delimited body that is its end; otherwise it is a failure, and its kind depends on what came before. */
+static void pull_eof(struct backend_h1 *b, struct http1_result *out)
+{
+    struct backend_failure failure = { .why = END_SERVER_CLOSED, .stale = b->kept && !b->answered };
+
+    if (b->stream->input == STREAM_OPEN)
+        return;
+    if (b->stream->input == STREAM_EOF) {
+        http1_parse_eof(b->parse, out);
+        if (out->event == HTTP1_END) {
+            note_event(b, out);
+            return;
+        }
+    }
+    if (b->last_is_final)
+        failure.why = END_SERVER_TRUNCATED;
+    if (b->stream->input == STREAM_FAILED)
+        failure.detail = "the connection was reset";
+    *out = (struct http1_result){ .event = HTTP1_MORE };
+    fail(b, failure);
+}
+
+static void h1_pull(struct backend *base, struct http1_result *out)
+{
+    struct backend_h1 *b = of(base);
+    const uint8_t *p;
+    size_t n;
+
+    *out = (struct http1_result){ .event = HTTP1_MORE };
+    if (b->state != H1_OPEN || b->answer_over)
+        return;
+    n = stream_peek(b->stream, &p);
+    b->answered |= n > 0;
+    stream_consume(b->stream, http1_parse_next(b->parse, p, n, out));
+    note_event(b, out);
+    if (out->event == HTTP1_MORE)
+        pull_eof(b, out);
+    if (out->event == HTTP1_FAULT)
+        out->event = HTTP1_MORE;
+}
+
+static void h1_took(struct backend *base, size_t n)
+{
+    struct backend_h1 *b = of(base);
+
+    http1_parse_took(b->parse, n);
+    stream_consume(b->stream, n);
+}
+
+static struct stream *h1_take_stream(struct backend *base)
+{
+    return stream_take(&of(base)->stream);
+}
+
+/* ---- the end ---- */
+
+static void h1_release(struct backend *base, bool reusable)
+{
+    struct backend_h1 *b = of(base);
+
+    if (b->dial != NULL)
+        base->services->dialer->cancel(base->services->dialer, b->dial);
+    ready_cancel(&b->ready);
+    if (reusable && b->state == H1_OPEN && b->answer_over && b->keep_alive && b->stream != NULL && !base->services->draining)
+        pool_put(&base->server->pool, &b->stream);
+    stream_close(&b->stream);
+    http1_parse_free(b->parse);
+    base->server->busy--;
+    mem_free(b);
+}
+
+static const struct backend_ops h1_ops = {
+    .send = h1_send,
+    .end = h1_end,
+    .pull = h1_pull,
+    .took = h1_took,
+    .take_stream = h1_take_stream,
+    .release = h1_release,
+};
+
+struct backend *backend_h1_new(struct services *services, struct server *server, const struct backend_request *request, bool fresh,
+                               uint64_t connect_timeout_ms, void (*progress)(void *ctx), void *ctx)
+{
+    struct backend_h1 *b = mem_zalloc(sizeof(*b));
+
+    if (b == NULL)
+        return NULL;
+    b->base = (struct backend){ .ops = &h1_ops, .services = services, .server = server, .progress = progress, .ctx = ctx };
+    b->state = H1_DIALING;
+    b->request = *request;
+    ready_init(&b->ready, on_ready);
+    body_out_init(&b->out, request->head->body);
+    server->busy++;
+    b->parse = http1_parse_new(HTTP1_RESPONSE, &services->response_limits);
+    if (b->parse == NULL)
+        goto fail;
+    http1_parse_expect(b->parse, request->rules->is_head);
+    if (!connect_or_reuse(b, fresh, connect_timeout_ms))
+        goto fail;
+    return &b->base;
+fail:
+    h1_release(&b->base, false);
+    return NULL;
+}

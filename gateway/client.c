@@ -1,0 +1,297 @@
+/* A connection's life:
+ *
+ *   HEAD       the next request's head is awaited: header_timeout once its first byte (or the connection) is there, keepalive_timeout before
+ *   EXCHANGE   an exchange owns the stream and has its own deadlines
+ *   LINGER     the last answer is put and finished: what the client still sends is read and thrown away for a while, because closing a
+ *              socket with unread bytes makes the kernel send a reset, which can destroy the answer on its way
+ *
+ * Requests that were sent ahead wait unread in the stream until the exchange before them is over: answers cannot change places. */
+#include "gateway/client.h"
+#include "gateway/access.h"
+#include "gateway/exchange.h"
+#include "protocol/mem.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINGER_MS 3000
+#define LINGER_BYTES (1024 * 1024)       /* a client that sends more than this against its answer is cut off */
+
+enum client_state { CLIENT_HEAD, CLIENT_EXCHANGE, CLIENT_LINGER };
+
+struct client {
+    struct services *services;
+    struct list link;                    /* services->clients */
+    enum client_state state;
+    const struct conf_listener *listener;
+    struct stream *stream;
+    struct http1_parse *parse;
+    struct exchange *exchange;
+    struct timer timer;
+    uint64_t linger_from;                /* bytes_in when lingering began */
+    bool served;                         /* one exchange is over: the connection is a kept one */
+    bool in_head;                        /* the first byte of a head was seen */
+    bool trusted;
+    unsigned port;
+    char address[INET6_ADDRSTRLEN];
+    char name[INET6_ADDRSTRLEN + 8];
+};
+
+static void client_enter(struct client *c, enum client_state to)
+{
+    assert(c->state != CLIENT_LINGER);
+    c->state = to;
+}
+
+static void client_free(struct client *c)
+{
+    struct services *svc = c->services;
+
+    timer_clear(svc->timers, &c->timer);
+    http1_parse_free(c->parse);
+    list_remove(&c->link);
+    mem_free(c);
+}
+
+static void end(struct client *c, enum end_reason why)
+{
+    struct services *svc = c->services;
+
+    metrics_ended(svc->metrics, METRICS_CONNECTION, why);
+    metrics_sub(&svc->metrics->connections_open, 1);
+    stream_close(&c->stream);
+    client_free(c);
+    svc->connection_ended(svc->connection_ended_ctx);
+}
+
+/* ---- HEAD ---- */
+
+static void on_done(void *ctx, enum exchange_outcome outcome);
+static const struct stream_events client_events;
+
+static struct exchange_client lend(struct client *c)
+{
+    return (struct exchange_client){
+        .stream = &c->stream,
+        .parse = c->parse,
+        .listener = c->listener,
+        .address = span_of_text(c->address),
+        .port = c->port,
+        .name = span_of_text(c->name),
+        .trusted = c->trusted,
+        .done = on_done,
+        .ctx = c,
+    };
+}
+
+static void begin_exchange(struct client *c, const struct http1_head *head, enum end_reason why, enum fault fault)
+{
+    struct exchange_client lent = lend(c);
+
+    timer_clear(c->services->timers, &c->timer);
+    client_enter(c, CLIENT_EXCHANGE);
+    c->exchange = head != NULL ? exchange_new(c->services, &lent, head) : exchange_new_refused(c->services, &lent, why, fault);
+    if (c->exchange == NULL)
+        end(c, END_NO_MEMORY);
+}
+
+static void await_head(struct client *c)
+{
+    const struct conf_timeouts *timeouts = &c->services->conf->timeouts;
+
+    c->in_head = false;
+    stream_own(c->stream, &client_events, c);
+    timer_start(c->services->timers, &c->timer, c->served ? timeouts->keepalive_ms : timeouts->header_ms);
+}
+
+static void read_head(struct client *c)
+{
+    struct http1_result r;
+    const uint8_t *p;
+    size_t n = stream_peek(c->stream, &p);
+
+    stream_consume(c->stream, http1_parse_next(c->parse, p, n, &r));
+    if (r.event == HTTP1_HEAD) {
+        begin_exchange(c, r.head, END_NONE, FAULT_NONE);
+    } else if (r.event == HTTP1_FAULT) {
+        metrics_fault(c->services->metrics, METRICS_CLIENT, r.fault);
+        begin_exchange(c, NULL, END_CLIENT_FAULT, r.fault);
+    } else if (c->stream->input != STREAM_OPEN) {
+        end(c, c->stream->input == STREAM_FAILED || c->in_head ? END_CLIENT_ABORTED : END_CLIENT_CLOSED);
+    } else if (!c->in_head && http1_parse_started(c->parse)) {
+        c->in_head = true;
+        timer_start(c->services->timers, &c->timer, c->services->conf->timeouts.header_ms);
+    }
+}
+
+/* ---- EXCHANGE is over ---- */
+
+static void linger(struct client *c)
+{
+    client_enter(c, CLIENT_LINGER);
+    c->linger_from = c->stream->bytes_in;
+    http1_parse_idle(c->parse);
+    stream_own(c->stream, &client_events, c);
+    if (stream_finish(c->stream) != 0) {
+        end(c, END_CLIENT_ABORTED);
+        return;
+    }
+    timer_start(c->services->timers, &c->timer, stream_flushed(c->stream) ? LINGER_MS : c->services->conf->timeouts.body_ms);
+}
+
+static void switched(struct client *c)
+{
+    metrics_ended(c->services->metrics, METRICS_CONNECTION, END_SWITCHED);
+    metrics_sub(&c->services->metrics->connections_open, 1);
+    client_free(c);
+}
+
+static void on_done(void *ctx, enum exchange_outcome outcome)
+{
+    struct client *c = ctx;
+
+    c->exchange = NULL;
+    c->served = true;
+    switch (outcome) {
+    case EXCHANGE_KEEP:
+        client_enter(c, CLIENT_HEAD);
+        http1_parse_idle(c->parse);
+        await_head(c);
+        break;
+    case EXCHANGE_LINGER:
+        linger(c);
+        break;
+    case EXCHANGE_RESET:
+        stream_reset(&c->stream);
+        end(c, END_CLIENT_ABORTED);
+        break;
+    case EXCHANGE_GONE:
+        end(c, END_CLIENT_ABORTED);
+        break;
+    case EXCHANGE_SWITCHED:
+        switched(c);
+        break;
+    }
+}
+
+/* ---- LINGER ---- */
+
+static void discard(struct client *c)
+{
+    const uint8_t *p;
+
+    stream_consume(c->stream, stream_peek(c->stream, &p));
+    if (c->stream->input != STREAM_OPEN && stream_flushed(c->stream))
+        end(c, END_LINGER_OVER);
+    else if (c->stream->bytes_in - c->linger_from > LINGER_BYTES)
+        end(c, END_LINGER_OVER);
+}
+
+/* ---- events ---- */
+
+static void on_readable(void *ctx)
+{
+    struct client *c = ctx;
+
+    if (c->state == CLIENT_HEAD)
+        read_head(c);
+    else if (c->state == CLIENT_LINGER)
+        discard(c);
+}
+
+static void on_writable(void *ctx)
+{
+    struct client *c = ctx;
+
+    if (c->stream->output_error != 0)
+        end(c, END_CLIENT_ABORTED);
+    else if (c->state == CLIENT_LINGER && c->stream->input != STREAM_OPEN)
+        end(c, END_LINGER_OVER);
+    else if (c->state == CLIENT_LINGER)
+        timer_start(c->services->timers, &c->timer, LINGER_MS);
+}
+
+static const struct stream_events client_events = { .readable = on_readable, .writable = on_writable };
+
+static void on_timer(struct timer *t, uint64_t now_ms)
+{
+    struct client *c = LIST_OWNER(t, struct client, timer);
+
+    (void)now_ms;
+    if (c->state == CLIENT_LINGER)
+        end(c, END_LINGER_OVER);
+    else if (c->in_head)
+        begin_exchange(c, NULL, END_HEADER_TIMEOUT, FAULT_NONE);
+    else
+        end(c, c->served ? END_KEEPALIVE_TIMEOUT : END_HEADER_TIMEOUT);
+}
+
+/* ---- the beginning, and the gateway's end ---- */
+
+static void name_peer(struct client *c, const struct sockaddr *peer)
+{
+    const struct sockaddr_in *v4 = (const void *)peer;
+    const struct sockaddr_in6 *v6 = (const void *)peer;
+
+    if (peer->sa_family == AF_INET) {
+        inet_ntop(AF_INET, &v4->sin_addr, c->address, sizeof(c->address));
+        c->port = ntohs(v4->sin_port);
+        snprintf(c->name, sizeof(c->name), "%s:%u", c->address, c->port);
+    } else if (peer->sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &v6->sin6_addr, c->address, sizeof(c->address));
+        c->port = ntohs(v6->sin6_port);
+        snprintf(c->name, sizeof(c->name), "[%s]:%u", c->address, c->port);
+    } else {
+        memcpy(c->address, "unix", sizeof("unix"));
+        memcpy(c->name, "unix:", sizeof("unix:"));
+    }
+}
+
+void client_new(struct services *services, const struct conf_listener *listener, struct stream *stream, const struct sockaddr *peer)
+{
+    struct client *c = mem_zalloc(sizeof(*c));
+
+    if (c != NULL)
+        c->parse = http1_parse_new(HTTP1_REQUEST, &services->request_limits);
+    if (c == NULL || c->parse == NULL) {
+        mem_free(c);
+        stream_close(&stream);
+        services->connection_ended(services->connection_ended_ctx);
+        return;
+    }
+    c->services = services;
+    c->listener = listener;
+    c->stream = stream;
+    c->trusted = access_in_networks(listener->trusted, listener->trusted_n, peer);
+    timer_init(&c->timer, on_timer);
+    name_peer(c, peer);
+    list_append(&services->clients, &c->link);
+    metrics_add(&services->metrics->connections, 1);
+    metrics_add(&services->metrics->connections_open, 1);
+    await_head(c);
+}
+
+void client_drain_all(struct services *services)
+{
+    struct list *next;
+
+    for (struct list *l = services->clients.next; l != &services->clients; l = next) {
+        struct client *c = LIST_OWNER(l, struct client, link);
+        const uint8_t *p;
+        next = l->next;
+        if (c->state == CLIENT_HEAD && !c->in_head && stream_peek(c->stream, &p) == 0)
+            end(c, END_DRAINED);
+    }
+}
+
+void client_kill_all(struct services *services)
+{
+    while (!list_empty(&services->clients)) {
+        struct client *c = LIST_OWNER(services->clients.next, struct client, link);
+        if (c->exchange != NULL)
+            exchange_kill(c->exchange);
+        end(c, END_DRAINED);
+    }
+}

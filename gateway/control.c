@@ -1,0 +1,257 @@
+#include "gateway/control.h"
+#include "gateway/log.h"
+#include "gateway/worker.h"
+#include "protocol/mem.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const int heard[] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP };
+#define HEARD_N (sizeof(heard) / sizeof(heard[0]))
+#define DESCRIPTORS_BESIDES 64           /* what a process needs that is not a connection */
+
+struct control {
+    const struct conf *conf;
+    uv_loop_t loop;
+    uv_signal_t signals[HEARD_N];
+    uv_timer_t drain_over;
+    uv_async_t worker_ended;
+    struct access_sink *access_sink;
+    struct listener_gate gate;
+    struct listener_sockets *sockets;    /* one per listener */
+    struct worker **workers;
+    unsigned workers_n;
+    _Atomic unsigned workers_left;
+    bool draining;
+};
+
+/* ---- the end ---- */
+
+static void stop_all(struct control *c)
+{
+    for (unsigned i = 0; i < c->workers_n; i++)
+        worker_stop(c->workers[i]);
+}
+
+static void on_drain_over(uv_timer_t *timer)
+{
+    struct control *c = timer->data;
+
+    log_warn("the drain time is over: closing what is left");
+    stop_all(c);
+}
+
+static void drain_all(struct control *c)
+{
+    if (c->draining) {
+        log_info("ending at once");
+        stop_all(c);
+        return;
+    }
+    c->draining = true;
+    log_info("draining: no more connections are accepted");
+    for (unsigned i = 0; i < c->workers_n; i++)
+        worker_drain(c->workers[i]);
+    uv_timer_start(&c->drain_over, on_drain_over, c->conf->timeouts.drain_ms, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct control *c = handle->data;
+    int error;
+
+    if (number == SIGQUIT) {
+        log_info("ending at once");
+        stop_all(c);
+    } else if (number == SIGUSR1) {
+        error = access_sink_reopen(c->access_sink);
+        if (error != 0)
+            log_error("cannot reopen the access log, the old file is kept: %s", uv_strerror(error));
+    } else if (number == SIGHUP) {
+        log_warn("SIGHUP: the configuration of a running gateway cannot be changed; end it with SIGTERM and start it again");
+    } else {
+        drain_all(c);
+    }
+}
+
+static void close_handles(struct control *c)
+{
+    for (size_t i = 0; i < HEARD_N; i++)
+        uv_close((uv_handle_t *)&c->signals[i], NULL);
+    uv_close((uv_handle_t *)&c->drain_over, NULL);
+    uv_close((uv_handle_t *)&c->worker_ended, NULL);
+}
+
+static void on_worker_ended(uv_async_t *async)
+{
+    struct control *c = async->data;
+
+    if (atomic_load(&c->workers_left) == 0 && !uv_is_closing((uv_handle_t *)async))
+        close_handles(c);
+}
+
+static void say_ended(void *ctx)         /* in the worker's thread */
+{
+    struct control *c = ctx;
+
+    atomic_fetch_sub(&c->workers_left, 1);
+    uv_async_send(&c->worker_ended);
+}
+
+/* ---- the beginning ---- */
+
+static void allow_descriptors(const struct conf *conf)
+{
+    struct rlimit limit;
+    uint64_t wanted = 2 * conf->limits.connections + DESCRIPTORS_BESIDES;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < wanted)
+        log_warn("limits.connections is %llu, but this process may open only %llu descriptors (two per proxied connection)",
+                 (unsigned long long)conf->limits.connections, (unsigned long long)limit.rlim_max);
+}
+
+static void init_handles(struct control *c)
+{
+    uv_timer_init(&c->loop, &c->drain_over);
+    uv_async_init(&c->loop, &c->worker_ended, on_worker_ended);
+    c->drain_over.data = c->worker_ended.data = c;
+    for (size_t i = 0; i < HEARD_N; i++) {
+        uv_signal_init(&c->loop, &c->signals[i]);
+        c->signals[i].data = c;
+        uv_signal_start(&c->signals[i], on_signal, heard[i]);
+    }
+}
+
+static void say_listening(const struct conf_listener *l, unsigned port)
+{
+    if (l->address.kind == CONF_ADDRESS_UNIX)
+        log_info("listening on unix:%s", l->address.path);
+    else if (strchr(l->address.host, ':') != NULL)
+        log_info("listening on [%s]:%u", l->address.host, port);
+    else
+        log_info("listening on %s:%u", l->address.host, port);
+}
+
+static bool bind_all(struct control *c)
+{
+    c->sockets = mem_zalloc(c->conf->listeners_n * sizeof(*c->sockets));
+    c->workers = mem_zalloc(c->workers_n * sizeof(*c->workers));
+    if (c->sockets == NULL || c->workers == NULL)
+        return false;
+    for (size_t i = 0; i < c->conf->listeners_n; i++)
+        if (listener_bind(&c->conf->listeners[i], c->workers_n, &c->sockets[i]) != 0)
+            return false;
+    return true;
+}
+
+static bool start_worker(struct control *c, unsigned i)
+{
+    int *fds = mem_alloc(c->conf->listeners_n * sizeof(*fds));
+    struct worker_start start = { .conf = c->conf, .gate = &c->gate, .access_sink = c->access_sink, .fds = fds, .number = i,
+                                  .ended = say_ended, .ctx = c };
+
+    if (fds == NULL)
+        return false;
+    for (size_t l = 0; l < c->conf->listeners_n; l++) {
+        fds[l] = c->sockets[l].fds[i];
+        c->sockets[l].fds[i] = -1;
+    }
+    atomic_fetch_add(&c->workers_left, 1);
+    c->workers[i] = worker_new(&start);
+    mem_free(fds);
+    if (c->workers[i] == NULL)
+        atomic_fetch_sub(&c->workers_left, 1);
+    return c->workers[i] != NULL;
+}
+
+static bool start_all(struct control *c)
+{
+    unsigned wanted = c->workers_n;
+
+    for (c->workers_n = 0; c->workers_n < wanted; c->workers_n++)
+        if (!start_worker(c, c->workers_n)) {
+            stop_all(c);
+            return false;
+        }
+    for (size_t i = 0; i < c->conf->listeners_n; i++)
+        say_listening(&c->conf->listeners[i], c->sockets[i].port);
+    log_info("ready: %u worker%s", c->workers_n, c->workers_n == 1 ? "" : "s");
+    return true;
+}
+
+static void print_metrics(const struct metrics *sum)
+{
+    char *text = NULL, *rest = NULL;
+    size_t n = 0;
+    FILE *out;
+
+    if (!log_enabled(CONF_LOG_DEBUG) || (out = open_memstream(&text, &n)) == NULL)
+        return;
+    metrics_print(sum, out);
+    fclose(out);
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+        if (line[0] != '#')
+            log_debug("count %s", line);
+    free(text);                          /* open_memstream's, not ours */
+}
+
+static size_t end_all(struct control *c)
+{
+    struct metrics *sum = mem_zalloc(sizeof(*sum));
+    size_t left = 0;
+
+    for (unsigned i = 0; i < c->workers_n; i++)
+        left += worker_join(c->workers[i], sum);
+    for (size_t i = 0; c->sockets != NULL && i < c->conf->listeners_n; i++)
+        listener_unbind(&c->conf->listeners[i], c->workers_n, &c->sockets[i]);
+    print_metrics(sum);
+    mem_free(sum);
+    mem_free(c->sockets);
+    mem_free(c->workers);
+    access_sink_close(c->access_sink);
+    return left + (uv_loop_close(&c->loop) != 0);
+}
+
+static unsigned workers_wanted(const struct conf *conf)
+{
+    long cpus = conf->workers != 0 ? (long)conf->workers : sysconf(_SC_NPROCESSORS_ONLN);
+
+    return cpus < 1 ? 1 : (unsigned)cpus;
+}
+
+int control_run(const struct conf *conf)
+{
+    struct control c = { .conf = conf, .workers_n = workers_wanted(conf), .gate = { .limit = conf->limits.connections } };
+    bool started;
+    size_t left;
+    int error = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    allow_descriptors(conf);
+    if (conf->log.access.format != CONF_ACCESS_OFF)
+        c.access_sink = access_sink_open(conf->log.access.to, &error);
+    if (error != 0) {
+        log_error("cannot open the access log %s: %s", conf->log.access.to, uv_strerror(error));
+        return 1;
+    }
+    if (uv_loop_init(&c.loop) != 0)
+        return 1;
+    init_handles(&c);
+    started = bind_all(&c) && start_all(&c);
+    if (!started && atomic_load(&c.workers_left) == 0)
+        close_handles(&c);
+    uv_run(&c.loop, UV_RUN_DEFAULT);
+    left = end_all(&c);
+    log_info("ended");
+    if (left > 0)
+        log_error("%zu handles were left open", left);
+    return started && left == 0 ? 0 : 1;
+}

@@ -1,0 +1,12 @@
+/* control: the main thread's loop: it binds, starts the workers, hears signals, drains, and waits for the end. */
+#ifndef UPGATE_GATEWAY_CONTROL_H
+#define UPGATE_GATEWAY_CONTROL_H
+
+#include "conf/conf.h"
+
+/* Runs until a signal ends it. The process's exit code: 0, or 1 when it could not start (said in the log).
+ *   TERM, INT  drain: no more accepting, exchanges finish, tunnels get a Close; a second one ends at once
+ *   QUIT       end at once            USR1  reopen the access log */
+int control_run(const struct conf *conf);
+
+#endif

@@ -1,0 +1,72 @@
+/* end_reason: every way in which a connection, an exchange or a tunnel can end. One table: the counter's label and log word, whether
+ * it is an error, the HTTP status that an exchange without a response head gets, the close code that the side of a tunnel gets which
+ * is not to blame, and the sentence for people. A row: E(name, word, error, status, close code, sentence). */
+#ifndef UPGATE_GATEWAY_END_REASON_H
+#define UPGATE_GATEWAY_END_REASON_H
+
+#include <stdbool.h>
+
+#define END_REASON_TABLE(E)                                                                                                    \
+    E(NONE, "none", false, 0, 0, "not ended")                                                                                  \
+    E(COMPLETE, "complete", false, 0, 0, "complete")                                                                           \
+    /* a client's connection */                                                                                                \
+    E(CLIENT_CLOSED, "client_closed", false, 0, 0, "the client closed the connection between requests")                        \
+    E(KEEPALIVE_TIMEOUT, "keepalive_timeout", false, 0, 0, "no further request came on the kept connection")                   \
+    E(HEADER_TIMEOUT, "header_timeout", true, 408, 0, "the request head did not arrive in time")                               \
+    E(CLIENT_FAULT, "client_fault", true, 400, 0, "the client broke the protocol")                                             \
+    E(DRAINED, "drained", false, 503, 1001, "the gateway is shutting down")                                                    \
+    E(LINGER_OVER, "linger_over", false, 0, 0, "the answer was sent and the client was given time to read it")                 \
+    E(OVERLOAD, "overload", true, 503, 1013, "the gateway is at its connection limit")                                         \
+    E(NO_MEMORY, "no_memory", true, 503, 1011, "there is not enough memory")                                                   \
+    /* an exchange */                                                                                                          \
+    E(CLIENT_ABORTED, "client_aborted", true, 0, 0, "the client went away before the response was complete")                   \
+    E(BODY_TIMEOUT, "body_timeout", true, 408, 0, "the request body stalled")                                                  \
+    E(CLIENT_STALLED, "client_stalled", true, 0, 0, "the client did not read the response")                                    \
+    E(NO_ROUTE, "no_route", true, 404, 0, "no route matches the request")                                                      \
+    E(REFUSED, "refused", true, 400, 0, "the gateway refused the request")                                                     \
+    E(RESOLVE_FAILED, "resolve_failed", true, 502, 0, "the server's name could not be resolved")                               \
+    E(CONNECT_FAILED, "connect_failed", true, 502, 0, "the server could not be reached")                                       \
+    E(CONNECT_TIMEOUT, "connect_timeout", true, 504, 0, "the server did not accept the connection in time")                    \
+    E(SERVER_CLOSED, "server_closed", true, 502, 0, "the server closed the connection before its response")                    \
+    E(SERVER_FAULT, "server_fault", true, 502, 0, "the server broke the protocol")                                             \
+    E(SERVER_TRUNCATED, "server_truncated", true, 502, 0, "the server ended the response before it was complete")              \
+    E(RESPONSE_TIMEOUT, "response_timeout", true, 504, 0, "the server did not answer in time")                                 \
+    E(SERVER_STALLED, "server_stalled", true, 504, 0, "the server stalled in the middle of a body")                            \
+    /* the switch */                                                                                                           \
+    E(SWITCH_REFUSED, "switch_refused", false, 0, 0, "the server answered the upgrade with an ordinary response")              \
+    E(SWITCH_BAD, "switch_bad", true, 502, 0, "the server's 101 does not match the client's offer")                            \
+    E(HANDSHAKE_TIMEOUT, "handshake_timeout", true, 504, 0, "the server did not answer the upgrade in time")                   \
+    E(SWITCHED, "switched", false, 0, 0, "the connection became a tunnel")                                                     \
+    /* a tunnel */                                                                                                             \
+    E(CLOSED, "closed", false, 0, 0, "closed with Close frames both ways")                                                     \
+    E(CLIENT_VANISHED, "client_vanished", true, 0, 1001, "the client's connection ended without a Close frame")                \
+    E(CLIENT_RESET, "client_reset", true, 0, 1001, "the client's connection was reset")                                        \
+    E(CLIENT_CUT, "client_cut", true, 0, 1001, "the client's connection ended in the middle of a frame")                       \
+    E(SERVER_VANISHED, "server_vanished", true, 0, 1014, "the server's connection ended without a Close frame")                \
+    E(SERVER_RESET, "server_reset", true, 0, 1014, "the server's connection was reset")                                        \
+    E(SERVER_CUT, "server_cut", true, 0, 1014, "the server's connection ended in the middle of a frame")                       \
+    E(CLIENT_FRAME_FAULT, "client_frame_fault", true, 0, 1011, "the client sent an unlawful frame")                            \
+    E(SERVER_FRAME_FAULT, "server_frame_fault", true, 0, 1011, "the server sent an unlawful frame")                            \
+    E(IDLE_TIMEOUT, "idle_timeout", false, 0, 1001, "no frame passed for too long")                                            \
+    E(SLOW_TIMEOUT, "slow_timeout", true, 0, 1008, "one side did not read for too long")                                       \
+    E(CLOSE_TIMEOUT, "close_timeout", true, 0, 0, "the closing handshake was not completed in time")                           \
+    /* an idle connection to a server */                                                                                       \
+    E(POOL_EXPIRED, "pool_expired", false, 0, 0, "the idle connection to the server was kept long enough")                     \
+    E(POOL_CLOSED, "pool_closed", false, 0, 0, "the server closed its idle connection")                                        \
+    E(POOL_UNASKED, "pool_unasked", true, 0, 0, "the server sent bytes nobody asked for on an idle connection")                \
+    E(POOL_FULL, "pool_full", false, 0, 0, "enough idle connections to the server were kept already")
+
+enum end_reason {
+#define END_REASON_ENUM(name, word, error, status, code, sentence) END_##name,
+    END_REASON_TABLE(END_REASON_ENUM)
+#undef END_REASON_ENUM
+    END_REASON_COUNT
+};
+
+const char *end_reason_word(enum end_reason why);
+const char *end_reason_sentence(enum end_reason why);
+bool end_reason_is_error(enum end_reason why);
+unsigned end_reason_status(enum end_reason why);           /* 0 where there is none */
+unsigned end_reason_close_code(enum end_reason why);       /* for the side not to blame; 0 where there is none */
+
+#endif

@@ -1,0 +1,161 @@
+/* main: what the operator types. */
+#include "conf/conf.h"
+#include "gateway/control.h"
+#include "gateway/log.h"
+#include "gateway/version.h"
+#include "gateway/weather.h"
+#include "protocol/mem.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef UPGATE_CONF_PATH
+#define UPGATE_CONF_PATH "/etc/upgate/upgate.yaml"
+#endif
+#define ADDRESSES_MAX 64                 /* of --listen, and of --to */
+
+static const char usage[] =
+    "upgate -c FILE                        run in the foreground (without -c: " UPGATE_CONF_PATH ")\n"
+    "upgate -t -c FILE                     check the configuration: exit 0, or 1 with messages\n"
+    "upgate -T -c FILE                     print the effective configuration, every default filled in\n"
+    "upgate --listen ADDRESS --to ADDRESS  a gateway from one line; both may be repeated; unix:/path works\n"
+    "upgate --schema | --reference         the configuration as JSON Schema, or as text\n"
+    "upgate -V                             versions\n";
+
+enum action { ACTION_RUN, ACTION_CHECK, ACTION_DUMP };
+
+struct options {
+    enum action action;
+    const char *file;
+    char *listen[ADDRESSES_MAX], *to[ADDRESSES_MAX];
+    size_t listen_n, to_n;
+};
+
+enum { OPTION_LISTEN = 256, OPTION_TO, OPTION_SCHEMA, OPTION_REFERENCE };
+
+static const struct option long_options[] = {
+    { "listen", required_argument, NULL, OPTION_LISTEN },
+    { "to", required_argument, NULL, OPTION_TO },
+    { "schema", no_argument, NULL, OPTION_SCHEMA },
+    { "reference", no_argument, NULL, OPTION_REFERENCE },
+    { "version", no_argument, NULL, 'V' },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 },
+};
+
+static int bad_usage(const char *why)
+{
+    fprintf(stderr, "upgate: %s\n%s", why, usage);
+    return 2;
+}
+
+static bool add_address(char **list, size_t *n, char *address)
+{
+    if (*n >= ADDRESSES_MAX)
+        return false;
+    list[(*n)++] = address;
+    return true;
+}
+
+/* -1: go on; otherwise the process's exit code. */
+static int take_option(struct options *o, int option)
+{
+    switch (option) {
+    case 'c':
+        o->file = optarg;
+        return -1;
+    case 't':
+        o->action = ACTION_CHECK;
+        return -1;
+    case 'T':
+        o->action = ACTION_DUMP;
+        return -1;
+    case OPTION_LISTEN:
+        return add_address(o->listen, &o->listen_n, optarg) ? -1 : bad_usage("too many --listen");
+    case OPTION_TO:
+        return add_address(o->to, &o->to_n, optarg) ? -1 : bad_usage("too many --to");
+    case OPTION_SCHEMA:
+        conf_print_schema(stdout);
+        return 0;
+    case OPTION_REFERENCE:
+        conf_print_reference(stdout);
+        return 0;
+    case 'V':
+        version_print(stdout);
+        return 0;
+    case 'h':
+        fputs(usage, stdout);
+        return 0;
+    default:
+        fputs(usage, stderr);
+        return 2;
+    }
+}
+
+static struct conf *load(const struct options *o)
+{
+    if (o->listen_n > 0 || o->to_n > 0)
+        return conf_from_options(o->listen, o->listen_n, o->to, o->to_n, stderr);
+    return conf_load_file(o->file != NULL ? o->file : UPGATE_CONF_PATH, stderr);
+}
+
+static int act(const struct options *o, const struct conf *conf)
+{
+    switch (o->action) {
+    case ACTION_CHECK:
+        printf("%s: good\n", o->file != NULL ? o->file : o->to_n > 0 ? "command line" : UPGATE_CONF_PATH);
+        return 0;
+    case ACTION_DUMP:
+        conf_dump(conf, stdout);
+        return 0;
+    case ACTION_RUN:
+        break;
+    }
+    log_set_level(conf->log.level);
+    return control_run(conf);
+}
+
+static int set_weather(void)
+{
+#ifdef UPGATE_WEATHER_ENABLED
+    const char *text = getenv("UPGATE_WEATHER");
+
+    if (weather_set(text) != 0)
+        return bad_usage("UPGATE_WEATHER is not understood");
+    if (text != NULL)
+        log_warn("bad weather on purpose: %s", text);
+#endif
+    return -1;
+}
+
+static void check_leaks(void)
+{
+#ifdef UPGATE_WEATHER_ENABLED            /* debug builds */
+    fprintf(stderr, "leak check: %zu blocks, %zu bytes\n", mem_live_blocks(), mem_live_bytes());
+#endif
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = { .action = ACTION_RUN };
+    struct conf *conf;
+    int option, code;
+
+    while ((option = getopt_long(argc, argv, "c:tTVh", long_options, NULL)) != -1)
+        if ((code = take_option(&o, option)) >= 0)
+            return code;
+    if (optind < argc)
+        return bad_usage("an argument is not an option");
+    if (o.file != NULL && (o.listen_n > 0 || o.to_n > 0))
+        return bad_usage("-c and --listen/--to exclude each other");
+    if ((code = set_weather()) >= 0)
+        return code;
+    conf = load(&o);
+    if (conf == NULL)
+        return 1;
+    code = act(&o, conf);
+    conf_free(conf);
+    check_leaks();
+    return code;
+}

@@ -1,0 +1,51 @@
+/* metrics: counters and gauges, declared once with their help text; one set per worker, added up when somebody asks.
+ *
+ * A row: M(name, help). Beside them each set counts every end_reason (by what ended) and every fault (by side). Only the owning worker
+ * writes; others may read at any time. */
+#ifndef UPGATE_GATEWAY_METRICS_H
+#define UPGATE_GATEWAY_METRICS_H
+
+#include "gateway/end_reason.h"
+#include "protocol/fault.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define METRICS_TABLE(M)                                                                          \
+    M(connections, "client connections accepted")                                                 \
+    M(connections_open, "client connections open now, tunnels included")                          \
+    M(exchanges, "requests answered or given up")                                                 \
+    M(exchanges_open, "requests in progress now")                                                 \
+    M(tunnels, "connections that became tunnels")                                                 \
+    M(tunnels_open, "tunnels open now")                                                           \
+    M(dials, "connections to servers begun")                                                      \
+    M(dials_failed, "connections to servers that failed")                                         \
+    M(pool_reuses, "requests sent on a connection that was kept")                                 \
+    M(retries, "requests sent again to a server after a failure")                                 \
+    M(fields_stripped, "client fields removed because they could pass for a trusted fact")        \
+    M(bytes_from_clients, "payload bytes received from clients")                                  \
+    M(bytes_to_clients, "payload bytes sent to clients")                                          \
+    M(access_lines_dropped, "access-log lines dropped because the log was not read")
+
+enum metrics_ended { METRICS_CONNECTION, METRICS_EXCHANGE, METRICS_TUNNEL, METRICS_POOLED, METRICS_ENDED_COUNT };
+enum metrics_side { METRICS_CLIENT, METRICS_SERVER, METRICS_SIDE_COUNT };
+
+struct metrics {
+#define METRICS_MEMBER(name, help) _Atomic uint64_t name;
+    METRICS_TABLE(METRICS_MEMBER)
+#undef METRICS_MEMBER
+    _Atomic uint64_t ended[METRICS_ENDED_COUNT][END_REASON_COUNT];
+    _Atomic uint64_t faults[METRICS_SIDE_COUNT][FAULT_COUNT];
+};
+
+void metrics_add(_Atomic uint64_t *counter, uint64_t amount);
+void metrics_sub(_Atomic uint64_t *gauge, uint64_t amount);
+void metrics_ended(struct metrics *m, enum metrics_ended what, enum end_reason why);
+void metrics_fault(struct metrics *m, enum metrics_side side, enum fault f);
+/* Adds `from` to `into`. */
+void metrics_sum(struct metrics *into, const struct metrics *from);
+/* Every counter that is not 0, as `name{labels} value` lines with the help text above. */
+void metrics_print(const struct metrics *m, FILE *out);
+
+#endif

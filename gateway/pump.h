@@ -1,0 +1,41 @@
+/* pump: one direction of a tunnel: peek, verify, send, consume.
+ *
+ * Bytes pass unchanged and without a copy: the scanner says how many of them are lawful, the stream takes as many as the peer reads, and
+ * exactly these are consumed. What was verified but not yet taken is remembered as a number (`cleared`), never as a buffer. */
+#ifndef UPGATE_GATEWAY_PUMP_H
+#define UPGATE_GATEWAY_PUMP_H
+
+#include "gateway/stream.h"
+#include "protocol/ws_scan.h"
+
+#define PUMP_ROUNDS_MAX 8                /* pieces (of at most a scratch buffer) in one turn; the rest waits for the next */
+
+struct pump {
+    struct stream *from, *to;            /* the tunnel's */
+    struct ws_scan scan;
+    size_t cleared;                      /* verified bytes at the front of `from` that `to` has not taken yet */
+    bool hold_close;                     /* a Close that comes is noted, not passed on */
+    bool discard;                        /* what is lawful is thrown away: nothing may reach `to` any more, but a Close is waited for */
+    bool close_seen;
+    unsigned close_code;                 /* of the Close that was seen; 1005: it had none */
+    uint64_t moved;                      /* bytes passed on, over its life */
+};
+
+enum pump_result {
+    PUMP_STARVED,                        /* needs more input */
+    PUMP_BLOCKED,                        /* the output takes no more now */
+    PUMP_SPENT,                          /* this turn's share is used up: go on in the next */
+    PUMP_CLOSED,                         /* a Close frame came, and (unless hold_close) has passed; nothing passes after it */
+    PUMP_FAULT,                          /* scan.fault; what was lawful before it has passed, nothing passes after it */
+    PUMP_EOF,                            /* the input ended between two frames */
+    PUMP_CUT,                            /* the input ended inside a frame */
+    PUMP_RESET,                          /* the input failed */
+    PUMP_DEAF,                           /* the output failed */
+};
+
+void pump_init(struct pump *p, struct stream *from, struct stream *to, const struct ws_scan_rules *rules);
+enum pump_result pump_run(struct pump *p);
+/* What went out last was the end of a frame: a frame of the gateway's own may follow. Never true with WS_VERIFY_BLIND. */
+bool pump_at_boundary(const struct pump *p);
+
+#endif

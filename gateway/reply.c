@@ -1,0 +1,97 @@
+#include "gateway/reply.h"
+#include "protocol/http1_write.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+struct span reply_date(void)
+{
+    static _Thread_local char text[64];
+    static _Thread_local time_t made;
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t now = time(NULL);
+    struct tm t;
+
+    if (now != made) {
+        gmtime_r(&now, &t);
+        snprintf(text, sizeof(text), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + (ptrdiff_t)3 * t.tm_wday, t.tm_mday % 100,
+                 months + (ptrdiff_t)3 * t.tm_mon, (t.tm_year + 1900) % 10000, t.tm_hour % 100, t.tm_min % 100, t.tm_sec % 100);
+        made = now;
+    }
+    return span_of(text, 29);
+}
+
+static enum fault add(struct headers *h, const char *name, const char *value)
+{
+    return headers_add(h, span_of_text(name), span_of_text(value));
+}
+
+/* RFC 9110 sections 15.5.6 (405), 15.5.22 (426), 10.2.3 (Retry-After); RFC 6455 section 4.4. */
+static enum fault add_what_the_status_wants(struct headers *h, unsigned status)
+{
+    enum fault f = FAULT_NONE;
+
+    if (status == 426) {
+        f = add(h, "Upgrade", "websocket");
+        if (f == FAULT_NONE)
+            f = add(h, "Sec-WebSocket-Version", "13");
+    } else if (status == 405) {
+        f = add(h, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+    } else if (status == 503) {
+        f = add(h, "Retry-After", "5");
+    }
+    return f;
+}
+
+static const char *connection_value(const struct reply *r)
+{
+    if (r->status == 426)
+        return r->keep_alive ? "Upgrade" : "Upgrade, close";
+    if (!r->keep_alive)
+        return "close";
+    return r->version_minor == 0 ? "keep-alive" : NULL;
+}
+
+static enum fault fill(struct headers *h, const struct reply *r, const char *length)
+{
+    const char *connection = connection_value(r);
+    enum fault f = headers_add(h, SPAN_LITERAL("Date"), reply_date());
+
+    if (f == FAULT_NONE)
+        f = add(h, "Content-Type", "text/plain; charset=utf-8");
+    if (f == FAULT_NONE)
+        f = add(h, "Content-Length", length);
+    if (f == FAULT_NONE)
+        f = add_what_the_status_wants(h, r->status);
+    if (f == FAULT_NONE && connection != NULL)
+        f = add(h, "Connection", connection);
+    return f;
+}
+
+int reply_put(struct stream *s, const struct reply *r, uint64_t *body_bytes_out)
+{
+    struct arena arena;
+    struct headers h;
+    struct span head = SPAN_EMPTY;
+    char body[256], length[16];
+    const char *reason = http1_reason(r->status);
+    int n, error;
+
+    n = r->sentence != NULL ? snprintf(body, sizeof(body), "%u %s: %s.\n", r->status, reason, r->sentence)
+                            : snprintf(body, sizeof(body), "%u %s\n", r->status, reason);
+    if (n >= (int)sizeof(body))
+        n = (int)sizeof(body) - 1;
+    snprintf(length, sizeof(length), "%d", n);
+    arena_init(&arena, 8192);
+    headers_init(&h, &arena, 0);
+    if (fill(&h, r, length) == FAULT_NONE)
+        head = http1_write_response_head(&arena, r->status, SPAN_EMPTY, &h);
+    error = head.p == NULL ? -ENOMEM : stream_put(s, head);
+    if (error == 0 && !r->head_request)
+        error = stream_put(s, span_of(body, (size_t)n));
+    arena_free(&arena);
+    *body_bytes_out = r->head_request ? 0 : (uint64_t)n;
+    return error;
+}

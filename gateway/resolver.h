@@ -1,0 +1,38 @@
+/* resolver: names to addresses, per worker, kept for RESOLVER_FRESH_MS and asked again after; many who ask at once share one question.
+ *
+ * When a name can no longer be resolved, the last answer serves for RESOLVER_STALE_MS. The operating system's resolver answers, in
+ * libuv's thread pool; its own deadline bounds the question. */
+#ifndef UPGATE_GATEWAY_RESOLVER_H
+#define UPGATE_GATEWAY_RESOLVER_H
+
+#include "gateway/ready.h"
+
+#include <netinet/in.h>
+#include <uv.h>
+
+#define RESOLVER_FRESH_MS 30000
+#define RESOLVER_STALE_MS 600000
+#define RESOLVER_ADDRESSES 8             /* more of one name are not used */
+
+struct resolver;
+
+struct resolver_answer {
+    int error;                           /* 0, or a negative UV_EAI_* or errno value */
+    size_t n;
+    struct sockaddr_storage addresses[RESOLVER_ADDRESSES];       /* ports set */
+};
+
+/* The asker embeds one; `answered` comes from the loop, never from inside resolver_ask. */
+struct resolver_wait {
+    struct ready ready;                  /* private */
+    struct list link;                    /* private */
+    struct resolver_entry *entry;        /* private */
+    void (*answered)(struct resolver_wait *w, const struct resolver_answer *answer);
+};
+
+struct resolver *resolver_new(uv_loop_t *loop, struct ready_queue *ready);
+void resolver_free(struct resolver *r);  /* after the loop has run dry: no question may be out */
+int resolver_ask(struct resolver *r, struct resolver_wait *w, const char *host, unsigned port);      /* 0 or -ENOMEM */
+void resolver_cancel(struct resolver_wait *w);               /* idempotent */
+
+#endif

@@ -1,0 +1,34 @@
+/* services: the handful of things that an exchange or a tunnel of one worker may use, passed in: there are no globals. */
+#ifndef UPGATE_GATEWAY_SERVICES_H
+#define UPGATE_GATEWAY_SERVICES_H
+
+#include "gateway/dial.h"
+#include "gateway/metrics.h"
+#include "gateway/ready.h"
+#include "gateway/timers.h"
+#include "gateway/upstream.h"
+#include "protocol/http1_parse.h"
+
+struct access_log;
+
+struct services {
+    const struct conf *conf;
+    struct timers *timers;
+    struct ready_queue *ready;
+    struct dialer *dialer;
+    struct upstream *upstreams;          /* same order as conf->upstreams */
+    struct metrics *metrics;
+    struct access_log *access_log;
+    const struct span *strip_also;       /* conf->forwarded.strip as spans */
+    struct http1_limits request_limits, response_limits;
+    struct list clients;                 /* open client connections that are not tunnels */
+    struct list tunnels;
+    bool draining;                       /* no connection is kept, no upgrade begun */
+    void (*connection_ended)(void *ctx); /* one accepted connection (or the tunnel it became) is gone */
+    void *connection_ended_ctx;
+};
+
+/* Unpredictable bytes (getrandom). */
+void services_random(void *out, size_t n);
+
+#endif

@@ -1,0 +1,74 @@
+/* stream: the byte-stream contract that everything above speaks: TCP, UNIX sockets, TLS, a test's script.
+ *
+ * Reading is pull. What is there is peeked and stays until it is consumed; a stream whose input is full stops reading, which is
+ * all the backpressure there is. What follows a head stays peekable when the stream changes its owner.
+ *
+ * Writing takes what the peer takes. stream_send never keeps more than it says it took, and may take nothing (`writable` tells when
+ * to go on). stream_put is for the gateway's own small bytes (a head, a chunk size, a Close frame): it is taken whole, gathered with
+ * what else is written in the same turn of the loop, and goes before later sends. Its callers are bounded by construction: one head
+ * per exchange, one Close per tunnel; check stream_blocked before producing more.
+ *
+ * Errors are sticky, and there is one for each direction: a peer that no longer reads may still have said why. Events come from the
+ * loop only, never from inside a stream_*() call. After stream_close the owner hears nothing more; the memory goes by itself.
+ *
+ * What can go wrong, in order: no memory (-ENOMEM), the connection is reset (-ECONNRESET), the peer stopped reading for good (-EPIPE), the network
+ * (-ETIMEDOUT, -EHOSTUNREACH …). All are negative errno values. */
+#ifndef UPGATE_GATEWAY_STREAM_H
+#define UPGATE_GATEWAY_STREAM_H
+
+#include "gateway/end_reason.h"
+#include "protocol/span.h"
+
+#include <sys/types.h>
+
+struct stream_events {
+    void (*readable)(void *ctx);         /* stream_peek grew, or the end or a failure of the input is now visible */
+    void (*writable)(void *ctx);         /* a send that took less may be tried again; or everything put is out, or output failed */
+};
+
+enum stream_input {
+    STREAM_OPEN,                         /* more may come */
+    STREAM_EOF,                          /* nothing comes after what can be peeked */
+    STREAM_FAILED,                       /* nothing comes after what can be peeked, and not by the peer's orderly decision */
+};
+
+struct stream;
+struct stream_ops {
+    size_t (*peek)(struct stream *s, const uint8_t **p);
+    void (*consume)(struct stream *s, size_t n);
+    ssize_t (*send)(struct stream *s, struct span data);
+    int (*put)(struct stream *s, struct span data);
+    int (*finish)(struct stream *s);
+    void (*close)(struct stream *s, bool reset);
+    void (*owner_changed)(struct stream *s);
+};
+
+struct stream {
+    const struct stream_ops *ops;
+    const struct stream_events *events;
+    void *ctx;
+    int input_error;                     /* 0, or negative errno with STREAM_FAILED */
+    int output_error;                    /* 0, or negative errno, sticky */
+    enum stream_input input;
+    bool blocked;                        /* bytes that were put or taken are not yet with the kernel */
+    uint64_t bytes_in, bytes_out;        /* over its life */
+};
+
+/* Gives the stream to an owner. What is already there will be announced by `readable` from the loop. */
+void stream_own(struct stream *s, const struct stream_events *events, void *ctx);
+/* Moves a stream out of its holder's hands: *from becomes NULL. The old owner hears nothing more; stream_own follows. */
+struct stream *stream_take(struct stream **from);
+
+size_t stream_peek(struct stream *s, const uint8_t **p);     /* what is there, untouched until consumed; p is good until the next call */
+void stream_consume(struct stream *s, size_t n);             /* n <= last peek; room means reading resumes */
+ssize_t stream_send(struct stream *s, struct span data);     /* bytes taken; 0 = blocked; <0 = sticky error */
+int stream_put(struct stream *s, struct span data);          /* 0 = taken whole; <0 = sticky error */
+int stream_finish(struct stream *s);                         /* half-close after everything taken is out */
+/* Both NULL-safe and idempotent through *s, which becomes NULL. close drops what is not yet with the kernel: finish first, and wait
+ * for stream_flushed, where it matters. reset makes the peer see a failure (RST), so that a cut message never looks complete. */
+void stream_close(struct stream **s);
+void stream_reset(struct stream **s);
+
+bool stream_flushed(const struct stream *s);                 /* everything taken is with the kernel, or never will be */
+
+#endif

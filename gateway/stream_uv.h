@@ -1,0 +1,37 @@
+/* stream_uv: the stream contract over a connected TCP or UNIX socket, on a uv_poll_t.
+ *
+ * The loop tells when the socket can be read or written; reading and writing are plain read and writev here, so that nothing is
+ * allocated or copied while both peers keep up:
+ *   - read lands in the worker's scratch buffer; only what the owner leaves is copied into a buffer of the stream's own, and a stream
+ *     that holds STREAM_UV_INPUT_BYTES or more is not read any further;
+ *   - write goes straight to the kernel; an out-buffer exists only for stream_put, until the end of the turn or while blocked.
+ * At rest a stream has no buffer at all.
+ *
+ * Debug builds honour UPGATE_WEATHER="read<=1,send<=7,block=30%,seed=42": short reads, short writes and refusals as a bad day brings them. */
+#ifndef UPGATE_GATEWAY_STREAM_UV_H
+#define UPGATE_GATEWAY_STREAM_UV_H
+
+#include "gateway/ready.h"
+#include "gateway/stream.h"
+
+#include <uv.h>
+
+#define STREAM_UV_SCRATCH_BYTES 65536
+#define STREAM_UV_INPUT_BYTES 16384      /* what is left unread from this on stops reading; at most a scratch buffer more is held */
+
+/* What the streams of one loop share. */
+struct stream_uv_loop {
+    uv_loop_t *uv;
+    struct ready_queue *ready;
+    uint8_t *scratch;                    /* STREAM_UV_SCRATCH_BYTES */
+    size_t open;                         /* streams that are not yet freed */
+};
+
+int stream_uv_loop_init(struct stream_uv_loop *l, uv_loop_t *uv, struct ready_queue *ready);     /* 0 or -ENOMEM */
+void stream_uv_loop_free(struct stream_uv_loop *l);
+
+/* Takes a connected, non-blocking socket; on failure (*error_out negative errno) the descriptor is closed. */
+struct stream *stream_uv_new(struct stream_uv_loop *l, int fd, int *error_out);
+int stream_uv_fd(const struct stream *s);        /* for getpeername and the like */
+
+#endif

@@ -1,0 +1,27 @@
+/* tunnel: what a connection is after a validated 101: two pumps of verified WebSocket frames, and every way to end well.
+ *
+ * Owns both streams and itself; ends by itself. Keeps no buffer at rest. tests/gateway/test_tunnel.c */
+#ifndef UPGATE_GATEWAY_TUNNEL_H
+#define UPGATE_GATEWAY_TUNNEL_H
+
+#include "gateway/access_log.h"
+#include "gateway/services.h"
+
+struct tunnel_start {
+    struct stream *client, *server;      /* taken, whatever comes of it */
+    const struct conf_websocket *conf;
+    bool deflate;                        /* permessage-deflate was agreed */
+    struct span protocol;                /* agreed subprotocol; copied */
+    struct server *server_record;
+    struct access_request request;       /* copied */
+};
+
+int tunnel_new(struct services *services, const struct tunnel_start *start);      /* 0, or -ENOMEM: both streams are closed */
+
+struct tunnel;
+/* The gateway ends: a Close goes to both sides after delay_ms, at the next frame boundary. */
+void tunnel_drain(struct tunnel *t, uint64_t delay_ms);
+void tunnel_drain_all(struct services *services, uint64_t spread_ms);             /* each after a random part of spread_ms */
+void tunnel_kill_all(struct services *services);                                  /* at once */
+
+#endif

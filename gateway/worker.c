@@ -1,0 +1,333 @@
+#include "gateway/worker.h"
+#include "gateway/client.h"
+#include "gateway/log.h"
+#include "gateway/resolver.h"
+#include "gateway/tunnel.h"
+#include "protocol/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <unistd.h>
+
+enum worker_order { WORKER_RUN, WORKER_DRAIN, WORKER_STOP };
+enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_ENDED };
+
+struct worker {
+    struct services services;
+    enum worker_state state;
+    struct listener_gate *gate;
+    struct listener **listeners;
+    uv_loop_t loop;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle;                      /* runs while the ready queue has work: the loop must not sleep */
+    uv_timer_t wheel;
+    uv_async_t mail;
+    _Atomic int order;                   /* enum worker_order, from the control loop */
+    struct timers timers;
+    struct ready_queue ready;
+    struct ready look;                   /* draining: is everybody gone? */
+    struct stream_uv_loop streams;
+    struct resolver *resolver;
+    struct metrics metrics;
+    struct span *strip;
+    uint64_t wheel_due_ms;               /* what `wheel` is set for; 0 = not set */
+    uv_thread_t thread;
+    void (*ended)(void *ctx);
+    void *ctx;
+};
+
+static void worker_enter(struct worker *w, enum worker_state to)
+{
+    assert(to > w->state);
+    w->state = to;
+}
+
+/* ---- one turn of the loop ---- */
+
+static uint64_t clock_ms(void *ctx)
+{
+    return uv_now(ctx);
+}
+
+static void on_wheel(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+
+    w->wheel_due_ms = 0;
+    timers_run(&w->timers, uv_now(&w->loop));
+}
+
+static void set_wheel(struct worker *w)
+{
+    uint64_t now_ms = uv_now(&w->loop);
+    uint64_t rest_ms = timers_next_ms(&w->timers, now_ms);
+
+    if (rest_ms == UINT64_MAX) {
+        uv_timer_stop(&w->wheel);
+        w->wheel_due_ms = 0;
+    } else if (w->wheel_due_ms == 0 || now_ms + rest_ms < w->wheel_due_ms) {
+        w->wheel_due_ms = now_ms + rest_ms;
+        uv_timer_start(&w->wheel, on_wheel, rest_ms, 0);
+    }
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct worker *w = prepare->data;
+
+    ready_queue_run(&w->ready);
+    if (w->state == WORKER_ENDED)
+        return;
+    if (ready_queue_empty(&w->ready))
+        uv_idle_stop(&w->idle);
+    else
+        uv_idle_start(&w->idle, on_idle);
+    set_wheel(w);
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct worker *w = check->data;
+
+    ready_queue_run(&w->ready);
+}
+
+/* ---- the end ---- */
+
+static void close_listeners(struct worker *w)
+{
+    for (size_t i = 0; i < w->services.conf->listeners_n; i++)
+        listener_close(&w->listeners[i]);
+}
+
+static void close_own_handles(struct worker *w)
+{
+    uv_close((uv_handle_t *)&w->prepare, NULL);
+    uv_close((uv_handle_t *)&w->check, NULL);
+    uv_close((uv_handle_t *)&w->idle, NULL);
+    uv_close((uv_handle_t *)&w->wheel, NULL);
+    uv_close((uv_handle_t *)&w->mail, NULL);
+}
+
+static void finish(struct worker *w)
+{
+    worker_enter(w, WORKER_ENDED);
+    close_listeners(w);
+    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
+        upstream_close_idle(&w->services.upstreams[i]);
+    ready_queue_run(&w->ready);          /* the access log's last lines */
+    close_own_handles(w);
+}
+
+static bool everybody_gone(const struct worker *w)
+{
+    return list_empty(&w->services.clients) && list_empty(&w->services.tunnels);
+}
+
+static void on_look(struct ready *r)
+{
+    struct worker *w = LIST_OWNER(r, struct worker, look);
+
+    if (w->state == WORKER_DRAINING && everybody_gone(w))
+        finish(w);
+}
+
+static void on_connection_ended(void *ctx)
+{
+    struct worker *w = ctx;
+
+    atomic_fetch_sub_explicit(&w->gate->open, 1, memory_order_relaxed);
+    if (w->state == WORKER_DRAINING)
+        ready_add(&w->ready, &w->look);
+    else if (w->state == WORKER_RUNNING)
+        for (size_t i = 0; i < w->services.conf->listeners_n; i++)
+            listener_resume(w->listeners[i]);
+}
+
+static void drain(struct worker *w)
+{
+    if (w->state != WORKER_RUNNING)
+        return;
+    worker_enter(w, WORKER_DRAINING);
+    w->services.draining = true;
+    close_listeners(w);
+    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
+        upstream_close_idle(&w->services.upstreams[i]);
+    client_drain_all(&w->services);
+    tunnel_drain_all(&w->services, w->services.conf->timeouts.drain_spread_ms);
+    ready_add(&w->ready, &w->look);
+}
+
+static void on_mail(uv_async_t *mail)
+{
+    struct worker *w = mail->data;
+    int order = atomic_load(&w->order);
+
+    if (w->state == WORKER_ENDED)
+        return;
+    if (order >= WORKER_DRAIN)
+        drain(w);
+    if (order == WORKER_STOP) {
+        client_kill_all(&w->services);
+        tunnel_kill_all(&w->services);
+    }
+}
+
+static void raise_order(struct worker *w, int order)
+{
+    int now = atomic_load(&w->order);
+
+    while (now < order && !atomic_compare_exchange_weak(&w->order, &now, order))
+        continue;
+    uv_async_send(&w->mail);
+}
+
+void worker_drain(struct worker *w)
+{
+    raise_order(w, WORKER_DRAIN);
+}
+
+void worker_stop(struct worker *w)
+{
+    raise_order(w, WORKER_STOP);
+}
+
+/* ---- the beginning ---- */
+
+static void run_thread(void *arg)
+{
+    struct worker *w = arg;
+
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    w->ended(w->ctx);
+}
+
+static void init_handles(struct worker *w)
+{
+    uv_prepare_init(&w->loop, &w->prepare);
+    uv_check_init(&w->loop, &w->check);
+    uv_idle_init(&w->loop, &w->idle);
+    uv_timer_init(&w->loop, &w->wheel);
+    uv_async_init(&w->loop, &w->mail, on_mail);
+    w->prepare.data = w->check.data = w->wheel.data = w->mail.data = w;
+    uv_prepare_start(&w->prepare, on_prepare);
+    uv_check_start(&w->check, on_check);
+}
+
+static void init_services(struct worker *w, const struct conf *conf)
+{
+    struct http1_limits limits = {
+        .head_bytes = (size_t)conf->limits.header_bytes,
+        .fields = (size_t)conf->limits.header_fields,
+        .chunk_extension_bytes = 1024,
+    };
+
+    w->services.conf = conf;
+    w->services.timers = &w->timers;
+    w->services.ready = &w->ready;
+    w->services.metrics = &w->metrics;
+    w->services.response_limits = limits;
+    limits.body_bytes = conf->limits.body_bytes;
+    w->services.request_limits = limits;
+    list_init(&w->services.clients);
+    list_init(&w->services.tunnels);
+    w->services.connection_ended = on_connection_ended;
+    w->services.connection_ended_ctx = w;
+    ready_init(&w->look, on_look);
+}
+
+static void free_parts(struct worker *w)
+{
+    const struct conf *conf = w->services.conf;
+
+    for (size_t i = 0; w->services.upstreams != NULL && i < conf->upstreams_n; i++)
+        if (w->services.upstreams[i].conf != NULL)
+            upstream_free(&w->services.upstreams[i]);
+    mem_free(w->services.upstreams);
+    access_log_free(w->services.access_log);
+    dialer_uv_free(w->services.dialer);
+    resolver_free(w->resolver);
+    mem_free(w->listeners);
+    mem_free(w->strip);
+    stream_uv_loop_free(&w->streams);
+}
+
+static bool make_parts(struct worker *w, const struct worker_start *start)
+{
+    const struct conf *conf = start->conf;
+
+    w->listeners = mem_zalloc(conf->listeners_n * sizeof(*w->listeners));
+    w->services.upstreams = mem_zalloc(conf->upstreams_n * sizeof(*w->services.upstreams));
+    w->strip = mem_alloc(conf->forwarded.strip_n * sizeof(*w->strip));
+    w->resolver = resolver_new(&w->loop, &w->ready);
+    w->services.dialer = dialer_uv_new(&w->streams, &w->timers, w->resolver);
+    w->services.access_log = access_log_new(start->access_sink, conf->log.access.format, &w->ready, &w->timers, &w->metrics);
+    if (stream_uv_loop_init(&w->streams, &w->loop, &w->ready) != 0 || w->listeners == NULL || w->services.upstreams == NULL ||
+        w->strip == NULL || w->resolver == NULL || w->services.dialer == NULL || w->services.access_log == NULL)
+        return false;
+    for (size_t i = 0; i < conf->upstreams_n; i++)
+        if (upstream_init(&w->services.upstreams[i], &conf->upstreams[i], &w->timers, &w->metrics) != 0)
+            return false;
+    for (size_t i = 0; i < conf->forwarded.strip_n; i++)
+        w->strip[i] = span_of_text(conf->forwarded.strip[i]);
+    w->services.strip_also = w->strip;
+    return true;
+}
+
+static bool begin_accepting(struct worker *w, const struct worker_start *start)
+{
+    for (size_t i = 0; i < start->conf->listeners_n; i++) {
+        w->listeners[i] = listener_new(&w->services, &w->streams, w->gate, &start->conf->listeners[i], start->fds[i]);
+        if (w->listeners[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
+struct worker *worker_new(const struct worker_start *start)
+{
+    struct worker *w = mem_zalloc(sizeof(*w));
+
+    if (w == NULL || uv_loop_init(&w->loop) != 0) {
+        mem_free(w);
+        log_error("worker %u: no memory", start->number);
+        return NULL;
+    }
+    w->gate = start->gate;
+    w->ended = start->ended;
+    w->ctx = start->ctx;
+    init_handles(w);
+    ready_queue_init(&w->ready);
+    timers_init(&w->timers, clock_ms, &w->loop);
+    init_services(w, start->conf);
+    if (!make_parts(w, start) || !begin_accepting(w, start) || uv_thread_create(&w->thread, run_thread, w) != 0) {
+        log_error("worker %u: no memory, or no thread", start->number);
+        if (w->listeners != NULL)
+            close_listeners(w);
+        close_own_handles(w);
+        uv_run(&w->loop, UV_RUN_DEFAULT);
+        free_parts(w);
+        uv_loop_close(&w->loop);
+        mem_free(w);
+        return NULL;
+    }
+    return w;
+}
+
+size_t worker_join(struct worker *w, struct metrics *sum)
+{
+    size_t left;
+
+    uv_thread_join(&w->thread);
+    left = w->streams.open + (uv_loop_close(&w->loop) != 0);
+    metrics_sum(sum, &w->metrics);
+    free_parts(w);
+    mem_free(w);
+    return left;
+}

@@ -1,0 +1,46 @@
+/* http_peer: one HTTP/1.1 connection of the demo's HTTP application, on protocol/http1_parse and http1_write.
+ *
+ * One request at a time: its head is read, its body counted and hashed as it passes, then the application fills a
+ * struct http_reply; the reply is produced piece by piece, the next piece when the kernel has taken the last one, so that
+ * no reply's size matters. Pipelined requests wait unread.
+ * What can go wrong: a message that is not HTTP (its fault's status and sentence, then the end), a request that stops
+ * half way or a client that does not read (dropped after 60 s), no memory (dropped). */
+#ifndef UPGATE_INTEROP_APP_HTTP_PEER_H
+#define UPGATE_INTEROP_APP_HTTP_PEER_H
+
+#include "gateway/list.h"
+#include "interop/app/server.h"
+#include "protocol/http1_parse.h"
+
+struct http_request {
+    const struct http1_head *head;
+    struct span path, query;
+    uint64_t body_bytes;
+    uint64_t body_hash;                  /* FNV-1a, 64 bits */
+    const struct headers *trailers;
+    struct arena *arena;                 /* for the reply's own bytes: lives until the reply is sent */
+};
+
+struct http_reply {
+    unsigned status;
+    const char *type;                    /* Content-Type */
+    const char *allow;                   /* with a 405 */
+    struct span body;                    /* the whole body, where `next` is NULL; alive until the reply is sent */
+    /* The next piece into out: its size, 0 at the end. wait_ms_out: how long to wait before the piece after it. */
+    size_t (*next)(struct http_reply *r, uint8_t *out, size_t room, uint64_t *wait_ms_out);
+    enum http1_body framing;             /* with `next`: by length or chunked */
+    uint64_t length;
+    uint64_t done, pieces, every_ms;     /* next's own */
+};
+
+struct http_peers {
+    struct server *server;
+    struct list all;
+    void (*answer)(const struct http_request *request, struct http_reply *reply);      /* `reply` comes zeroed */
+};
+
+void http_peers_init(struct http_peers *peers, struct server *server);
+void http_peers_connection(struct http_peers *peers);          /* one waits to be accepted */
+void http_peers_stop(struct http_peers *peers);                /* idle ones end now, the others after their reply */
+
+#endif

@@ -1,0 +1,12 @@
+/* base64: RFC 4648 section 4, strict: padding required, unused bits zero, no whitespace. */
+#ifndef UPGATE_PROTOCOL_BASE64_H
+#define UPGATE_PROTOCOL_BASE64_H
+
+#include "protocol/span.h"
+
+#define BASE64_BYTES(n) (((n) + 2) / 3 * 4)
+void base64_encode(struct span in, uint8_t *out);                             /* BASE64_BYTES(in.n) bytes, no terminator */
+/* Bytes written to out (room for in.n / 4 * 3), or -1. */
+int base64_decode(struct span in, uint8_t *out);
+
+#endif

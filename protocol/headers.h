@@ -1,0 +1,53 @@
+/* headers: an ordered, limited list of fields (RFC 9110 section 5).
+ *
+ * Names and values are borrowed spans (usually of the message's arena); order and spelling are kept as received. Names
+ * are compared without case. The list itself lies in the arena it was given. */
+#ifndef UPGATE_PROTOCOL_HEADERS_H
+#define UPGATE_PROTOCOL_HEADERS_H
+
+#include "protocol/arena.h"
+#include "protocol/fault.h"
+#include "protocol/span.h"
+
+struct field {
+    struct span name;
+    struct span value;                   /* without surrounding whitespace */
+};
+
+struct headers {
+    struct field *fields;
+    size_t n;
+    size_t capacity;
+    size_t limit;                        /* more than this many: FAULT_TOO_MANY_FIELDS; 0 = the arena's cap alone */
+    struct arena *arena;
+};
+
+void headers_init(struct headers *h, struct arena *arena, size_t limit);
+/* Appends; the spans are borrowed, not copied. FAULT_NONE, FAULT_TOO_MANY_FIELDS or FAULT_NO_MEMORY. */
+enum fault headers_add(struct headers *h, struct span name, struct span value);
+/* Room for n fields in all, so that as many headers_add need no more memory. FAULT_NONE or FAULT_NO_MEMORY. */
+enum fault headers_reserve(struct headers *h, size_t n);
+size_t headers_count(const struct headers *h, struct span name);
+const struct field *headers_find(const struct headers *h, struct span name);     /* the first, or NULL */
+/* The first one's value, empty (p NULL) when there is none. */
+struct span headers_value(const struct headers *h, struct span name);
+void headers_remove(struct headers *h, struct span name);                        /* every one */
+
+/* Walks the members of a #list field (RFC 9110 section 5.6.1) over all its lines, in order; empty members are skipped;
+ * commas inside quoted strings do not separate. Whitespace around members is trimmed.
+ *     struct list_walk walk = list_walk_field(h, SPAN_LITERAL("connection"));
+ *     struct span member;
+ *     while (list_walk_next(&walk, &member)) …                                                                      */
+struct list_walk {
+    const struct headers *headers;
+    struct span name;
+    size_t next_field;
+    struct span rest;                    /* of the current line */
+};
+struct list_walk list_walk_field(const struct headers *h, struct span name);
+struct list_walk list_walk_value(struct span value);                             /* one value only */
+bool list_walk_next(struct list_walk *walk, struct span *member_out);
+/* True when one member equals the token, without case. */
+bool headers_list_has(const struct headers *h, struct span name, struct span token);
+
+#endif

@@ -1,0 +1,78 @@
+#include "protocol/span.h"
+
+#include <string.h>
+
+struct span span_of_text(const char *text)
+{
+    return text == NULL ? SPAN_EMPTY : span_of(text, strlen(text));
+}
+
+struct span span_of(const void *p, size_t n)
+{
+    return (struct span){ p, n };
+}
+
+struct span span_from(struct span s, size_t offset)
+{
+    if (offset >= s.n)
+        return SPAN_EMPTY;
+    return (struct span){ s.p + offset, s.n - offset };
+}
+
+struct span span_first(struct span s, size_t n)
+{
+    return (struct span){ s.p, n < s.n ? n : s.n };
+}
+
+bool span_equal(struct span a, struct span b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+uint8_t ascii_lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+bool span_equal_nocase(struct span a, struct span b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+            return false;
+    return true;
+}
+
+bool span_starts_with(struct span s, struct span prefix)
+{
+    return s.n >= prefix.n && span_equal(span_first(s, prefix.n), prefix);
+}
+
+bool span_ends_with(struct span s, struct span suffix)
+{
+    return s.n >= suffix.n && span_equal(span_of(s.p + (s.n - suffix.n), suffix.n), suffix);
+}
+
+size_t span_find(struct span s, uint8_t c)
+{
+    const uint8_t *hit = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
+
+    return hit == NULL ? s.n : (size_t)(hit - s.p);
+}
+
+bool span_to_u64(struct span s, uint64_t *value_out)
+{
+    uint64_t value = 0;
+
+    if (s.n == 0)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        uint64_t digit = (uint64_t)s.p[i] - '0';
+        if (s.p[i] < '0' || s.p[i] > '9' || value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *value_out = value;
+    return true;
+}

@@ -1,0 +1,37 @@
+/* span: borrowed bytes, and the few strict readers everybody needs.
+ *
+ * A span never owns: whoever made it says how long its bytes live. An empty span may have any pointer. */
+#ifndef UPGATE_PROTOCOL_SPAN_H
+#define UPGATE_PROTOCOL_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct span {
+    const uint8_t *p;
+    size_t n;
+};
+
+#define SPAN_EMPTY ((struct span){ NULL, 0 })
+#define SPAN_LITERAL(text) ((struct span){ (const uint8_t *)(text), sizeof(text) - 1 })
+
+/* For "%.*s": SPAN_FORMAT(span) supplies length and pointer. */
+#define SPAN_FORMAT(s) (int)(s).n, (const char *)((s).n > 0 ? (s).p : (const uint8_t *)"")
+
+struct span span_of_text(const char *text);                        /* NULL reads as empty */
+struct span span_of(const void *p, size_t n);
+struct span span_from(struct span s, size_t offset);               /* what follows offset; empty past the end */
+struct span span_first(struct span s, size_t n);                   /* at most the first n bytes */
+bool span_equal(struct span a, struct span b);                     /* byte for byte */
+bool span_equal_nocase(struct span a, struct span b);              /* ASCII letters without case */
+bool span_starts_with(struct span s, struct span prefix);
+bool span_ends_with(struct span s, struct span suffix);
+/* Offset of the first byte equal to c, or s.n when there is none. */
+size_t span_find(struct span s, uint8_t c);
+/* 1*DIGIT and nothing else, no overflow: false leaves *value_out alone. */
+bool span_to_u64(struct span s, uint64_t *value_out);
+
+uint8_t ascii_lower(uint8_t c);
+
+#endif

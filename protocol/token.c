@@ -1,0 +1,86 @@
+#include "protocol/token.h"
+
+/* One byte of classes for each of the 256 bytes. */
+enum { TCHAR = 1, VALUE = 2, OWS = 4 };
+
+/* RFC 9110 section 5.6.2: tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~" / DIGIT / ALPHA.
+ * RFC 9110 section 5.5: field values are made of HTAB, SP, VCHAR and obs-text (%x80-FF). */
+#define T (TCHAR | VALUE)
+#define V VALUE
+static const uint8_t classes[256] = {
+    ['\t'] = VALUE | OWS, [' '] = VALUE | OWS,
+    ['!'] = T, ['"'] = V, ['#'] = T, ['$'] = T, ['%'] = T, ['&'] = T, ['\''] = T, ['('] = V, [')'] = V, ['*'] = T, ['+'] = T,
+    [','] = V, ['-'] = T, ['.'] = T, ['/'] = V, ['0'] = T, ['1'] = T, ['2'] = T, ['3'] = T, ['4'] = T, ['5'] = T, ['6'] = T,
+    ['7'] = T, ['8'] = T, ['9'] = T, [':'] = V, [';'] = V, ['<'] = V, ['='] = V, ['>'] = V, ['?'] = V, ['@'] = V,
+    ['A'] = T, ['B'] = T, ['C'] = T, ['D'] = T, ['E'] = T, ['F'] = T, ['G'] = T, ['H'] = T, ['I'] = T, ['J'] = T, ['K'] = T,
+    ['L'] = T, ['M'] = T, ['N'] = T, ['O'] = T, ['P'] = T, ['Q'] = T, ['R'] = T, ['S'] = T, ['T'] = T, ['U'] = T, ['V'] = T,
+    ['W'] = T, ['X'] = T, ['Y'] = T, ['Z'] = T, ['['] = V, ['\\'] = V, [']'] = V, ['^'] = T, ['_'] = T, ['`'] = T,
+    ['a'] = T, ['b'] = T, ['c'] = T, ['d'] = T, ['e'] = T, ['f'] = T, ['g'] = T, ['h'] = T, ['i'] = T, ['j'] = T, ['k'] = T,
+    ['l'] = T, ['m'] = T, ['n'] = T, ['o'] = T, ['p'] = T, ['q'] = T, ['r'] = T, ['s'] = T, ['t'] = T, ['u'] = T, ['v'] = T,
+    ['w'] = T, ['x'] = T, ['y'] = T, ['z'] = T, ['{'] = V, ['|'] = T, ['}'] = V, ['~'] = T,
+#define V4(b) [b] = V, [(b) + 1] = V, [(b) + 2] = V, [(b) + 3] = V
+#define V16(b) V4(b), V4((b) + 4), V4((b) + 8), V4((b) + 12)
+    V16(0x80), V16(0x90), V16(0xa0), V16(0xb0), V16(0xc0), V16(0xd0), V16(0xe0), V16(0xf0),
+};
+
+bool token_is_tchar(uint8_t c)
+{
+    return (classes[c] & TCHAR) != 0;
+}
+
+static bool all_of(struct span s, uint8_t class)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((classes[s.p[i]] & class) == 0)
+            return false;
+    return true;
+}
+
+bool token_is_token(struct span s)
+{
+    return s.n > 0 && all_of(s, TCHAR);
+}
+
+bool token_is_field_value(struct span s)
+{
+    return all_of(s, VALUE);
+}
+
+struct span token_trim(struct span s)
+{
+    while (s.n > 0 && (classes[s.p[0]] & OWS) != 0)
+        s = (struct span){ s.p + 1, s.n - 1 };
+    while (s.n > 0 && (classes[s.p[s.n - 1]] & OWS) != 0)
+        s.n--;
+    return s;
+}
+
+/* RFC 9110 section 5.6.4: quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE; inner is what lies between the quotes. */
+static bool unquote(struct span inner, uint8_t *out, size_t *n_out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < inner.n; i++) {
+        if (inner.p[i] == '"')
+            return false;
+        if (inner.p[i] == '\\' && ++i == inner.n)
+            return false;
+        if ((classes[inner.p[i]] & VALUE) == 0)
+            return false;
+        out[n++] = inner.p[i];
+    }
+    *n_out = n;
+    return true;
+}
+
+bool token_unquote(struct span s, uint8_t *out, size_t *n_out)
+{
+    if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
+        return unquote(span_of(s.p + 1, s.n - 2), out, n_out);
+    if (!token_is_token(s))
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        out[i] = s.p[i];
+    *n_out = s.n;
+    return true;
+}

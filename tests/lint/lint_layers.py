@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Layers: every #include line of protocol/, conf/ and gateway/ points down, never up.
+
+protocol/ knows C and two parsers; conf/ knows protocol/ and the YAML reader; gateway/ knows both. Within gateway/ a file
+includes only rows above its own in ROWS, or its own row. A gateway file that has no row is a fault too: it says where it
+belongs before it is written. Tests may include what they like.
+"""
+import re
+
+from sources import finish, project_files, read, root_from_arguments
+
+# gateway/, in include order. One row: names without .c and .h.
+ROWS = """
+    end_reason list
+    log metrics
+    timers ready weather
+    stream
+    stream_uv tls_ctx stream_tls
+    resolver dial
+    balance upstream pool health
+    services
+    access_log reply route access
+    pump tunnel body_out
+    backend backend_h1 backend_fcgi
+    exchange client passthrough listener
+    worker control admin
+    sandbox main
+"""
+
+# Libraries: who may include their headers.
+LIBRARIES = [
+    (r"llhttp\.h", {"protocol/"}),
+    (r"wslay/.*", {"protocol/"}),
+    (r"yaml\.h", {"conf/"}),
+    (r"uv\.h", {f"gateway/{name}." for name in
+                "ready stream_uv resolver dial listener worker control main".split()}),
+    (r"(mbedtls|psa)/.*", {f"gateway/{name}." for name in "tls_ctx stream_tls main".split()}),
+]
+# mbedtls/version.h alone may also stand in main.c, which prints the versions.
+ONLY_FOR_MAIN = {"mbedtls/version.h", "mbedtls/build_info.h"}
+
+C_STANDARD = set("""assert ctype errno float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic
+    stdbool stddef stdint stdio stdlib stdnoreturn string time uchar wchar wctype""".split())
+# What two files of protocol/ are there to hide.
+PROTOCOL_SYSTEM = {("protocol/mem.c", "malloc.h"), ("protocol/utf8_simd.c", "immintrin.h")}
+# What conf/ may use of the system beside C: files, addresses and names.
+CONF_SYSTEM = set("""arpa/inet.h fcntl.h grp.h netinet/in.h pwd.h strings.h sys/socket.h sys/stat.h sys/types.h sys/un.h
+    unistd.h""".split())
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+
+rank = {name: number for number, row in enumerate(ROWS.strip().splitlines()) for name in row.split()}
+
+
+def module_of(path):
+    return path.rsplit("/", 1)[1].rsplit(".", 1)[0]
+
+
+def fault_of(path, quote, header):
+    """Why this file may not include this header, or None."""
+    for pattern, allowed in LIBRARIES:
+        if re.fullmatch(pattern, header):
+            if not any(path.startswith(prefix) for prefix in allowed):
+                return f"{header} may only be included by " + ", ".join(sorted(allowed))
+            if path.startswith("gateway/main.") and header.startswith(("mbedtls/", "psa/")) and header not in ONLY_FOR_MAIN:
+                return f"main may include only {', '.join(sorted(ONLY_FOR_MAIN))} of mbedTLS"
+            return None
+    if quote == "<":
+        return fault_of_system(path, header)
+    layers = {"protocol": ["protocol/"], "conf": ["protocol/", "conf/"], "gateway": ["protocol/", "conf/", "gateway/"]}
+    if not any(header.startswith(layer) for layer in layers[path.split("/")[0]]):
+        return f"{header} is not below {path.split('/')[0]}/ (or is not written from the project root)"
+    if path.startswith("gateway/") and header.startswith("gateway/"):
+        if module_of(header) not in rank:
+            return f"{header} has no row in the table of tests/lint/lint_layers.py"
+        if rank[module_of(header)] > rank[module_of(path)]:
+            return f"{header} stands in a row below {module_of(path)}"
+    return None
+
+
+def fault_of_system(path, header):
+    standard = header[:-2] in C_STANDARD
+    if path.startswith("protocol/") and not standard and (path, header) not in PROTOCOL_SYSTEM:
+        return f"<{header}> is not a header of the C standard; protocol/ knows no system"
+    if path.startswith("conf/") and not standard and header not in CONF_SYSTEM:
+        return f"<{header}> is not among the system headers that conf/ may use"
+    return None
+
+
+def main():
+    root = root_from_arguments()
+    faults = []
+    for path in project_files(root):
+        if not re.fullmatch(r"(protocol|conf|gateway)/[^/]+\.[ch]", path):
+            continue
+        if path.startswith("gateway/") and module_of(path) not in rank:
+            faults.append(f"{path}:1: has no row in the table of tests/lint/lint_layers.py")
+            continue
+        text = read(root, path)
+        for match in INCLUDE.finditer(text):
+            why = fault_of(path, match.group(1), match.group(2))
+            if why:
+                faults.append(f"{path}:{text.count(chr(10), 0, match.start()) + 1}: {why}")
+    finish(faults, "layers")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+/* HTTP/1.x messages: what is accepted, what is refused and as what, however the bytes are cut. */
+#include "protocol/http1_parse.h"
+#include "protocol/mem.h"
+#include "tests/protocol/http1_log.h"
+#include "tests/protocol/http1_rows.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const struct http1_limits usual = { .head_bytes = 4096, .fields = 32, .chunk_extension_bytes = 16 };
+
+static struct http1_log log_of(const struct http1_row *row, enum http1_kind kind, const struct http1_limits *limits)
+{
+    return (struct http1_log){
+        .parse = http1_parse_new(kind, limits),
+        .kind = kind,
+        .show_fields = strncmp(row->name, "fields_", 7) == 0,
+        .head_request = strncmp(row->name, "head_", 5) == 0,
+    };
+}
+
+/* A position is compared where the row gives one. */
+static bool is_due(struct split_log *got, const char *due)
+{
+    char *at = strchr(got->text, '@');
+
+    if (at != NULL && strchr(due, '@') == NULL)
+        *at = '\0';
+    return strcmp(got->text, due) == 0;
+}
+
+static void run_row(const struct http1_row *row, enum http1_kind kind, const struct http1_limits *limits)
+{
+    struct http1_log l = log_of(row, kind, limits);
+    static struct split_log got, sips;
+
+    split_all(row->name, http1_log_run, &l, span_of(row->bytes, row->n), &got);
+    l.most_taken = 1;
+    split_all(row->name, http1_log_run, &l, span_of(row->bytes, row->n < 200 ? row->n : 0), &sips);
+    if (row->n < 200)
+        assert_string_equal(sips.text, got.text);
+    if (!is_due(&got, row->due))
+        fail_msg("%s:\n  due: %s\n  got: %s", row->name, row->due, got.text);
+    http1_parse_free(l.parse);
+}
+
+static void requests(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(request_rows) / sizeof(request_rows[0]); i++)
+        run_row(&request_rows[i], HTTP1_REQUEST, &usual);
+}
+
+static void responses(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(response_rows) / sizeof(response_rows[0]); i++)
+        run_row(&response_rows[i], HTTP1_RESPONSE, &usual);
+}
+
+/* A head of exactly the limit passes, one byte more does not, and says which part was too long. */
+static void limit_head(void **state)
+{
+    const struct http1_limits tight = { .head_bytes = 40, .fields = 3, .chunk_extension_bytes = 16 };
+    const struct http1_row rows[] = {
+        ROW("exact", "GET / HTTP/1.1\r\nABCDEF: 3456789012345\r\n\r\n", G_DUE "."),
+        ROW("one_more", "GET / HTTP/1.1\r\nABCDEF: 34567890123456\r\n\r\n", "!head_too_large@40"),
+        ROW("endless_value", "GET / HTTP/1.1\r\nA: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "!head_too_large@40"),
+        ROW("endless_name", "GET / HTTP/1.1\r\nbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "!head_too_large@40"),
+        ROW("target", "GET /6789012345678901234567890123456789012345 HTTP/1.1\r\n\r\n", "!target_too_long@40"),
+        ROW("target_that_fits", "GET /678901234567890123456 HTTP/1.1\r\n\r\n", "GET /678901234567890123456 1.1 none keep;."),
+        ROW("target_and_version", "GET /678901234567890123456789012345 HTTP/1.1\r\n\r\n", "!head_too_large@40"),
+        ROW("fields", "GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\n\r\n", G_DUE "."),
+        ROW("one_field_more", "GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\nD:\r\n\r\n", "!too_many_fields@32"),
+        ROW("fault_at_the_limit", "GET / HTTP/1.1\r\nABCDEF: 34567890123456\n", "!head_too_large@40"),
+        ROW("blank_line_not_counted", "\r\nGET / HTTP/1.1\r\nABCDEF: 3456789012345\r\n\r\n", G_DUE "."),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        run_row(&rows[i], HTTP1_REQUEST, &tight);
+}
+
+static void limit_trailers(void **state)
+{
+    const struct http1_limits tight = { .head_bytes = 60, .fields = 2, .chunk_extension_bytes = 16 };
+    const struct http1_row rows[] = {
+        ROW("fields", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC: d\r\n\r\n", PC ".{A: b|C: d}"),
+        ROW("one_field_more", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC: d\r\nE:\r\n\r\n", PC "!too_many_fields@67"),
+        ROW("bytes", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+            "A: 456789012345678901234567890123456789012345678901234567890", PC "!head_too_large@110"),
+        ROW("endless_zeros", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000000000000", PC "!chunk@63"),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        run_row(&rows[i], HTTP1_REQUEST, &tight);
+}
+
+/* Announced: refused at the head. Not announced: when it is reached, and not a byte more is shown. */
+static void limit_body(void **state)
+{
+    const struct http1_limits tight = { .head_bytes = 4096, .fields = 32, .chunk_extension_bytes = 16, .body_bytes = 3 };
+    const struct http1_row requests_due[] = {
+        ROW("length", P "Content-Length: 3\r\n\r\nabc", "POST / 1.1 length=3 keep;'abc'."),
+        ROW("length_more", P "Content-Length: 4\r\n\r\n", "!body_too_large"),
+        ROW("chunks", CHUNKED "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", PC "'abc'."),
+        ROW("chunks_more", CHUNKED "1\r\na\r\n3\r\nbcd\r\n0\r\n\r\n", PC "'a'!body_too_large"),
+        ROW("chunk_huge", CHUNKED "ffffffffffffffff\r\n", PC "!body_too_large"),
+    };
+    const struct http1_row responses_due[] = {
+        ROW("close", A "\r\nabc", "200 OK 1.1 close close;'abc'~end"),
+        ROW("close_more", A "\r\nabcd", "200 OK 1.1 close close;'abc'!body_too_large"),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(requests_due) / sizeof(requests_due[0]); i++)
+        run_row(&requests_due[i], HTTP1_REQUEST, &tight);
+    for (size_t i = 0; i < sizeof(responses_due) / sizeof(responses_due[0]); i++)
+        run_row(&responses_due[i], HTTP1_RESPONSE, &tight);
+}
+
+/* Mission B9: targets of 8000 octets and heads of 64 KiB pass by default, also one byte at a time. */
+static void large_heads_pass(void **state)
+{
+    const struct http1_limits roomy = { .head_bytes = 65536, .fields = 200, .chunk_extension_bytes = 4096 };
+    struct http1_parse *h = http1_parse_new(HTTP1_REQUEST, &roomy);
+    static uint8_t text[65536];
+    struct http1_result r;
+
+    (void)state;
+    for (size_t step = 1; step < 70000; step = step * 40 + 1) {
+        size_t n = 0, at = 0;
+
+        n += (size_t)sprintf((char *)text, "GET /");
+        memset(text + n, 'a', 8000);
+        n += 8000;
+        n += (size_t)sprintf((char *)text + n, " HTTP/1.1\r\nX: ");
+        memset(text + n, 'b', sizeof(text) - 4 - n);
+        n = sizeof(text) - 4;
+        memcpy(text + n, "\r\n\r\n", 4);
+        n += 4;
+        do
+            at += http1_parse_next(h, text + at, step < n - at ? step : n - at, &r);
+        while (r.event == HTTP1_MORE);
+        assert_int_equal(r.event, HTTP1_HEAD);
+        assert_int_equal(at, sizeof(text));
+        assert_int_equal(r.head->target.n, 8001);
+        assert_int_equal(headers_value(&r.head->fields, SPAN_LITERAL("x")).n, sizeof(text) - 4 - 8019);
+        http1_parse_reset(h);
+    }
+    http1_parse_free(h);
+}
+
+static enum http1_event feed(struct http1_parse *h, const char *text, struct http1_result *r)
+{
+    size_t n = strlen(text);
+
+    assert_int_equal(http1_parse_next(h, (const uint8_t *)text, n, r), r->event == HTTP1_BODY ? 0 : n);
+    return r->event;
+}
+
+/* What was shown and not taken comes again, as long as the caller likes. */
+static void took(void **state)
+{
+    struct http1_parse *h = http1_parse_new(HTTP1_REQUEST, &usual);
+    struct http1_result r;
+    const uint8_t *body = (const uint8_t *)"abcdefg";
+
+    (void)state;
+    feed(h, CHUNKED, &r);
+    assert_int_equal(feed(h, "7\r\n", &r), HTTP1_MORE);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(http1_parse_next(h, body, 4, &r), 0);
+        assert_int_equal(r.event, HTTP1_BODY);
+        assert_ptr_equal(r.data.p, body);
+        assert_int_equal(r.data.n, 4);
+        http1_parse_took(h, 0);
+    }
+    http1_parse_took(h, 3);
+    assert_int_equal(http1_parse_next(h, body + 3, 4, &r), 0);
+    assert_int_equal(r.data.n, 1);
+    http1_parse_took(h, 1);
+    assert_int_equal(http1_parse_next(h, body + 4, 3, &r), 0);
+    assert_int_equal(r.data.n, 3);
+    http1_parse_took(h, 3);
+    assert_int_equal(feed(h, "\r\n0\r\n\r\n", &r), HTTP1_END);
+    http1_parse_free(h);
+}
+
+/* Faults stay until the reset; the head says how far it was read. */
+static void faults_are_sticky(void **state)
+{
+    struct http1_parse *h = http1_parse_new(HTTP1_REQUEST, &usual);
+    struct http1_result r;
+
+    (void)state;
+    http1_parse_next(h, (const uint8_t *)"GET /x HTTP/3.0\r\n", 17, &r);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(r.event, HTTP1_FAULT);
+        assert_int_equal(r.fault, FAULT_VERSION);
+        assert_true(span_equal(r.head->method, SPAN_LITERAL("GET")));
+        assert_true(span_equal(r.head->target, SPAN_LITERAL("/x")));
+        assert_int_equal(http1_parse_next(h, (const uint8_t *)G "\r\n", sizeof(G) + 1, &r), 0);
+    }
+    http1_parse_eof(h, &r);
+    assert_int_equal(r.fault, FAULT_VERSION);
+    http1_parse_reset(h);
+    assert_int_equal(feed(h, G "\r\n", &r), HTTP1_HEAD);
+    http1_parse_free(h);
+}
+
+/* The end is said as often as it is asked for; the next message begins after a reset only. */
+static void end_is_sticky(void **state)
+{
+    struct http1_parse *h = http1_parse_new(HTTP1_REQUEST, &usual);
+    struct http1_result r;
+
+    (void)state;
+    assert_false(http1_parse_started(h));
+    assert_int_equal(feed(h, "G", &r), HTTP1_MORE);
+    assert_true(http1_parse_started(h));
+    feed(h, "ET / HTTP/1.1\r\n\r\n", &r);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(http1_parse_next(h, (const uint8_t *)"GET", 3, &r), 0);
+        assert_int_equal(r.event, HTTP1_END);
+        assert_int_equal(r.trailers->n, 0);
+    }
+    http1_parse_eof(h, &r);
+    assert_int_equal(r.event, HTTP1_END);
+    http1_parse_reset(h);
+    assert_false(http1_parse_started(h));
+    assert_int_equal(feed(h, "\r\n", &r), HTTP1_MORE);
+    assert_false(http1_parse_started(h));
+    http1_parse_free(h);
+}
+
+/* A 1xx head stands until more bytes come; after a 101 nothing is read. */
+static void interim_heads(void **state)
+{
+    struct http1_parse *h = http1_parse_new(HTTP1_RESPONSE, &usual);
+    struct http1_result r;
+
+    (void)state;
+    assert_int_equal(feed(h, "HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", &r), HTTP1_HEAD);
+    assert_int_equal(http1_parse_next(h, NULL, 0, &r), 0);
+    assert_int_equal(r.event, HTTP1_MORE);
+    assert_int_equal(r.head->status, 103);
+    assert_int_equal(feed(h, "HTTP/1.1 101 Switching Protocols\r\n\r\n", &r), HTTP1_HEAD);
+    assert_int_equal(http1_parse_next(h, (const uint8_t *)"\x81\x00", 2, &r), 0);
+    assert_int_equal(r.event, HTTP1_END);
+    http1_parse_reset(h);
+    for (int i = 0; i < 32; i++)
+        assert_int_equal(feed(h, "HTTP/1.1 100 Continue\r\n\r\n", &r), HTTP1_HEAD);
+    assert_int_equal(feed(h, "HTTP/1.1 100 Continue\r\n\r\n", &r), HTTP1_FAULT);
+    assert_int_equal(r.fault, FAULT_INTERIM_FLOOD);
+    http1_parse_free(h);
+}
+
+/* An idle parser is one small block; a used one gives everything back. */
+static void idle_is_small(void **state)
+{
+    size_t blocks = mem_live_blocks(), bytes = mem_live_bytes();
+    struct http1_parse *h = http1_parse_new(HTTP1_REQUEST, &usual);
+    struct http1_result r;
+
+    (void)state;
+    assert_int_equal(mem_live_blocks(), blocks + 1);
+    assert_true(mem_live_bytes() - bytes <= 128);
+    feed(h, G "\r\n", &r);
+    assert_int_equal(mem_live_blocks(), blocks + 2);
+    http1_parse_idle(h);
+    assert_int_equal(mem_live_blocks(), blocks + 1);
+    assert_int_equal(feed(h, G "\r\n", &r), HTTP1_HEAD);
+    http1_parse_free(h);
+    assert_int_equal(mem_live_blocks(), blocks);
+    assert_int_equal(mem_live_bytes(), bytes);
+    http1_parse_free(NULL);
+}
+
+/* Whichever allocation fails: FAULT_NO_MEMORY, nothing lost, and the next message is read. */
+static void every_allocation_fails(void **state)
+{
+    static const char text[] = P "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\n\r\n";
+    const struct split_arrival whole = { .n = 0 };
+    size_t blocks = mem_live_blocks();
+
+    (void)state;
+    for (size_t nth = 1;; nth++) {
+        struct http1_log l = { .kind = HTTP1_REQUEST };
+        static struct split_log got;
+        size_t before = mem_calls();
+
+        got.n = 0;
+        mem_fail_nth(nth);
+        l.parse = http1_parse_new(HTTP1_REQUEST, &usual);
+        if (l.parse == NULL) {
+            assert_int_equal(nth, 1);
+            continue;
+        }
+        http1_log_run(&l, span_of_text(text), &whole, &got);
+        bool failed = mem_calls() - before >= nth;
+        mem_fail_nth(0);
+        assert_true(failed == (strstr(got.text, "!no_memory") != NULL));
+        got.n = 0;
+        http1_log_run(&l, span_of_text(text), &whole, &got);
+        assert_string_equal(got.text, PC "'x'.{A: b}");
+        http1_parse_free(l.parse);
+        assert_int_equal(mem_live_blocks(), blocks);
+        if (!failed)
+            return;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests),
+        cmocka_unit_test(responses),
+        cmocka_unit_test(limit_head),
+        cmocka_unit_test(limit_trailers),
+        cmocka_unit_test(limit_body),
+        cmocka_unit_test(large_heads_pass),
+        cmocka_unit_test(took),
+        cmocka_unit_test(faults_are_sticky),
+        cmocka_unit_test(end_is_sticky),
+        cmocka_unit_test(interim_heads),
+        cmocka_unit_test(idle_is_small),
+        cmocka_unit_test(every_allocation_fails),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
