@@ -157,6 +157,7 @@ static void note_event(struct backend_h1 *b, const struct http1_result *r)
 {
     if (r->event == HTTP1_HEAD) {
         b->last_is_final = r->head->status >= 200;
+        b->base.server->http10 = r->head->version_minor == 0;
         b->keep_alive = r->head->keep_alive && r->head->status != 101;
     } else if (r->event == HTTP1_END) {
         b->answer_over = b->last_is_final;

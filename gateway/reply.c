@@ -28,7 +28,7 @@ static enum fault add(struct headers *h, const char *name, const char *value)
     return headers_add(h, span_of_text(name), span_of_text(value));
 }
 
-/* RFC 9110 sections 15.5.6 (405), 15.5.22 (426), 10.2.3 (Retry-After); RFC 6455 section 4.4. */
+/* RFC 9110 sections 9.3.7 (OPTIONS), 15.5.6 (405), 15.5.22 (426), 10.2.3 (Retry-After); RFC 6455 section 4.4. */
 static enum fault add_what_the_status_wants(struct headers *h, unsigned status)
 {
     enum fault f = FAULT_NONE;
@@ -37,7 +37,7 @@ static enum fault add_what_the_status_wants(struct headers *h, unsigned status)
         f = add(h, "Upgrade", "websocket");
         if (f == FAULT_NONE)
             f = add(h, "Sec-WebSocket-Version", "13");
-    } else if (status == 405) {
+    } else if (status == 405 || status == 200) {
         f = add(h, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
     } else if (status == 503) {
         f = add(h, "Retry-After", "5");

@@ -20,6 +20,8 @@ static bool path_matches(const struct conf_match *m, struct span path)
 
     if (m->path == NULL)
         return true;
+    if (span_equal(path, SPAN_LITERAL("*")))             /* OPTIONS *: the server as a whole */
+        return span_equal(p, SPAN_LITERAL("/")) && !m->path_exact;
     if (m->path_exact)
         return span_equal(p, path);
     if (!span_starts_with(path, p))

@@ -9,6 +9,7 @@ struct server {
     const struct conf_server *conf;
     struct pool pool;
     size_t busy;                         /* exchanges and tunnels on it now */
+    bool http10;                         /* its last answer was HTTP/1.0: it may not understand chunked */
     long turn;                           /* weighted round robin's running balance */
 };
 

@@ -1,0 +1,98 @@
+/* The end of an exchange, whatever its reason: one answer if one is still possible, one log line, one place that frees, and last of all
+ * the word to the client's connection. */
+#include "gateway/exchange_parts.h"
+#include "gateway/access_log.h"
+#include "gateway/log.h"
+#include "gateway/reply.h"
+#include "protocol/mem.h"
+
+static void log_line(struct exchange *x)
+{
+    struct access_exchange line = {
+        .request = { .client = x->client.name, .listener = span_of_text(x->client.listener->name), .host = x->rules.authority },
+        .status = x->status,
+        .bytes_in = x->bytes_in,
+        .bytes_out = x->out.bytes,
+        .duration_ms = timers_now_ms(x->services->timers) - x->begun_ms,
+        .attempts = x->attempts,
+        .end = x->end,
+        .fault = x->fault,
+        .detail = x->detail,
+    };
+
+    if (x->head != NULL) {
+        line.request.method = x->head->method;
+        line.request.target = x->head->target;
+        line.request.version_minor = x->head->version_minor;
+        line.request.referer = headers_value(&x->head->fields, SPAN_LITERAL("referer"));
+        line.request.user_agent = headers_value(&x->head->fields, SPAN_LITERAL("user-agent"));
+    }
+    if (x->upstream != NULL)
+        line.request.upstream = span_of_text(x->upstream->conf->name);
+    if (x->server != NULL)
+        line.request.server = span_of_text(x->server->conf->address.text);
+    access_log_exchange(x->services->access_log, &line);
+}
+
+static void exchange_free(struct exchange *x, bool backend_reusable)
+{
+    backend_release(&x->backend, backend_reusable);
+    timer_clear(x->services->timers, &x->timer);
+    ready_cancel(&x->ready);
+    metrics_sub(&x->services->metrics->exchanges_open, 1);
+    arena_free(&x->arena);
+    mem_free(x);
+}
+
+void exchange_finish(struct exchange *x, enum end_reason why, enum exchange_outcome outcome)
+{
+    struct exchange_client client = x->client;
+    struct metrics *m = x->services->metrics;
+
+    x->end = why;
+    metrics_add(&m->exchanges, 1);
+    metrics_ended(m, METRICS_EXCHANGE, why);
+    metrics_add(&m->bytes_from_clients, x->bytes_in);
+    metrics_add(&m->bytes_to_clients, x->out.bytes);
+    log_line(x);
+    exchange_free(x, x->request == REQUEST_DONE && x->response == RESPONSE_DONE);
+    client.done(client.ctx, outcome);
+}
+
+void exchange_kill(struct exchange *x)
+{
+    exchange_free(x, false);
+}
+
+/* The gateway's own answer, where no response has begun; otherwise the client has to see that it is cut. */
+void exchange_give_up(struct exchange *x, enum end_reason why, enum fault fault, unsigned status)
+{
+    struct reply r = { .status = status, .sentence = fault != FAULT_NONE ? fault_sentence(fault) : status == 200 ? NULL : end_reason_sentence(why) };
+
+    x->fault = fault;
+    if (x->response != RESPONSE_AWAITED || status == 0) {
+        exchange_finish(x, why, x->response == RESPONSE_AWAITED ? EXCHANGE_GONE : EXCHANGE_RESET);
+        return;
+    }
+    r.version_minor = x->head != NULL ? x->head->version_minor : 1;
+    r.head_request = x->head != NULL && x->rules.is_head;
+    r.keep_alive = x->request == REQUEST_DONE && x->head->keep_alive && !x->services->draining && !x->websocket;
+    x->status = status;
+    if (reply_put(exchange_client_stream(x), &r, &x->out.bytes) != 0)
+        exchange_finish(x, END_CLIENT_ABORTED, EXCHANGE_GONE);
+    else
+        exchange_finish(x, why, r.keep_alive ? EXCHANGE_KEEP : EXCHANGE_LINGER);
+}
+
+void exchange_refuse(struct exchange *x, enum fault fault)
+{
+    metrics_fault(x->services->metrics, METRICS_CLIENT, fault);
+    exchange_give_up(x, fault == FAULT_NO_MEMORY ? END_NO_MEMORY : END_REFUSED, fault, fault_status(fault));
+}
+
+void exchange_log_failure(const struct exchange *x, const struct backend_failure *f, const char *then)
+{
+    log_warn("upstream %s server %s: %s%s%s%s", x->upstream->conf->name, x->server->conf->address.text,
+             f->fault != FAULT_NONE ? fault_sentence(f->fault) : end_reason_sentence(f->why), f->detail != NULL ? ": " : "",
+             f->detail != NULL ? f->detail : "", then);
+}

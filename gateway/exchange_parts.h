@@ -1,0 +1,82 @@
+/* exchange_parts: what the files of an exchange share among themselves; nobody else includes it.
+ *
+ *   exchange.c            the states, the waits, the turn, the beginning
+ *   exchange_request.c    the way to a server, and the request's body
+ *   exchange_response.c   the answer, and the switch
+ *   exchange_end.c        the end: the gateway's own answer, the log line, the one place that frees */
+#ifndef UPGATE_GATEWAY_EXCHANGE_PARTS_H
+#define UPGATE_GATEWAY_EXCHANGE_PARTS_H
+
+#include "gateway/backend.h"
+#include "gateway/body_out.h"
+#include "gateway/exchange.h"
+#include "protocol/ws_handshake.h"
+
+enum request_state { REQUEST_BEGIN, REQUEST_BODY, REQUEST_DONE };
+enum response_state { RESPONSE_AWAITED, RESPONSE_BODY, RESPONSE_DONE };
+
+/* What an exchange can be waiting for: for how long, and what its end is called. One row for each. */
+enum wait { WAIT_BEGIN, WAIT_CONNECT, WAIT_SWITCH, WAIT_CLIENT_SENDS, WAIT_SERVER_READS, WAIT_ANSWER, WAIT_SERVER_SENDS, WAIT_CLIENT_READS };
+struct exchange {
+    struct services *services;
+    struct exchange_client client;
+    enum request_state request;
+    enum response_state response;
+    const struct http1_head *head;       /* NULL: there is none, the request was refused before its end */
+    struct rules_request rules;
+    struct ws_offer offer;
+    bool websocket;                      /* the offer is good and its route lets it pass */
+    const struct conf_route *route;
+    struct upstream *upstream;
+    struct server *server;               /* the one tried last */
+    struct backend *backend;
+    uint64_t tried;                      /* bit per server */
+    unsigned attempts;
+    bool body_touched;                   /* body bytes were given to a server: no other can be tried */
+    struct body_out out;                 /* the response's body on its way to the client */
+    bool keep_alive;                     /* what the client was told */
+    unsigned interims;
+    bool server_blocked, client_blocked;
+    bool server_deaf;                    /* it takes no more of the body; its answer may still come */
+    struct arena arena;
+    struct timer timer;
+    enum wait wait;
+    uint64_t begun_ms, progress_ms;
+    struct ready ready;
+    unsigned status;                     /* sent, 0 = none */
+    uint64_t bytes_in;
+    enum end_reason end;
+    enum fault fault;
+    const char *detail;
+};
+
+/* STEP_OVER: the exchange is finished and freed; nothing may be touched. */
+enum step { STEP_IDLE, STEP_MOVED, STEP_OVER };
+
+static inline struct stream *exchange_client_stream(const struct exchange *x)
+{
+    return *x->client.stream;
+}
+
+/* exchange.c */
+void exchange_request_enter(struct exchange *x, enum request_state to);
+void exchange_response_enter(struct exchange *x, enum response_state to);
+void exchange_on_progress(void *ctx);
+
+/* exchange_request.c */
+enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh);
+enum step exchange_server_failed(struct exchange *x);            /* looks at backend->failed: another attempt, or the end */
+enum step exchange_request_step(struct exchange *x);
+enum step exchange_request_end(struct exchange *x, const struct headers *trailers);
+
+/* exchange_response.c */
+enum step exchange_response_step(struct exchange *x);
+
+/* exchange_end.c: each of these frees the exchange */
+void exchange_finish(struct exchange *x, enum end_reason why, enum exchange_outcome outcome);
+/* The gateway's own answer, where no response has begun; otherwise the client has to see that it is cut. status 0: nobody to answer. */
+void exchange_give_up(struct exchange *x, enum end_reason why, enum fault fault, unsigned status);
+void exchange_refuse(struct exchange *x, enum fault fault);      /* the client's fault in its request */
+void exchange_log_failure(const struct exchange *x, const struct backend_failure *f, const char *then);
+
+#endif

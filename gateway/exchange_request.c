@@ -1,0 +1,145 @@
+/* The way to a server, with every second try, and the request's body on its way there. */
+#include "gateway/exchange_parts.h"
+#include "gateway/backend_h1.h"
+#include "gateway/balance.h"
+
+/* ---- the way to a server ---- */
+
+enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh)
+{
+    const struct conf *conf = x->services->conf;
+    struct backend_request request = {
+        .head = x->head,
+        .rules = &x->rules,
+        .facts = { .pseudonym = span_of_text(conf->forwarded.via),
+                   .client_address = x->client.address,
+                   .client_port = x->client.port,
+                   .client_trusted = x->client.trusted,
+                   .forwarded = (conf->forwarded.x_forwarded ? RULES_FORWARDED_X : 0U) |
+                                (conf->forwarded.rfc7239 ? RULES_FORWARDED_RFC7239 : 0U),
+                   .strip_also = x->services->strip_also,
+                   .strip_also_n = conf->forwarded.strip_n,
+                   .websocket = x->websocket,
+                   .upstream_keep_alive = true },
+        .arena = &x->arena,
+    };
+    size_t index = (size_t)(server - x->upstream->servers);
+
+    x->attempts++;
+    x->server = server;
+    if (index < UPSTREAM_TRIED_MAX)
+        x->tried |= (uint64_t)1 << index;
+    x->backend = backend_h1_new(x->services, server, &request, fresh || x->websocket, x->route->timeouts.connect_ms, exchange_on_progress, x);
+    if (x->backend != NULL)
+        return STEP_MOVED;
+    exchange_give_up(x, END_NO_MEMORY, FAULT_NONE, 503);
+    return STEP_OVER;
+}
+
+/* RFC 9110 section 9.2.2, RFC 9112 section 9.3.1: only what no server has seen is sent again, or what was sent on a kept connection that
+ * had already ended and may safely be repeated. */
+static bool may_retry(const struct exchange *x, const struct backend_failure *f)
+{
+    if (x->body_touched || x->response != RESPONSE_AWAITED || x->interims > 0)
+        return false;
+    if (f->stale)
+        return f->unsent || x->rules.idempotent;
+    return f->unsent && x->attempts <= x->upstream->conf->retries && f->why != END_NO_MEMORY;
+}
+
+enum step exchange_server_failed(struct exchange *x)
+{
+    struct backend_failure f = x->backend->failed;
+    bool stale = f.stale;
+
+    if (!may_retry(x, &f)) {
+        exchange_log_failure(x, &f, "");
+        x->detail = f.detail;
+        exchange_give_up(x, f.why, f.fault, end_reason_status(f.why));
+        return STEP_OVER;
+    }
+    if (stale)
+        x->attempts--;                   /* a kept connection that had ended says nothing about the server */
+    else
+        exchange_log_failure(x, &f, "; trying again");
+    metrics_add(&x->services->metrics->retries, 1);
+    backend_release(&x->backend, false);
+    return exchange_attempt(x, stale ? x->server : balance_choose(x->upstream, x->tried), stale);
+}
+
+/* ---- the request half ---- */
+
+static enum step request_fault(struct exchange *x, enum fault fault)
+{
+    metrics_fault(x->services->metrics, METRICS_CLIENT, fault);
+    exchange_give_up(x, END_CLIENT_FAULT, fault, fault_status(fault));
+    return STEP_OVER;
+}
+
+static enum step request_ended_early(struct exchange *x)
+{
+    struct http1_result r;
+
+    if (exchange_client_stream(x)->input == STREAM_OPEN)
+        return STEP_IDLE;
+    http1_parse_eof(x->client.parse, &r);
+    x->fault = FAULT_TRUNCATED;
+    exchange_give_up(x, END_CLIENT_ABORTED, FAULT_TRUNCATED, exchange_client_stream(x)->input == STREAM_EOF ? fault_status(FAULT_TRUNCATED) : 0);
+    return STEP_OVER;
+}
+
+static enum step request_body(struct exchange *x, struct span data)
+{
+    ssize_t taken = backend_send(x->backend, data);
+
+    if (taken <= 0) {
+        x->server_blocked = taken == 0;
+        x->server_deaf = taken < 0;
+        return STEP_IDLE;
+    }
+    x->body_touched = true;
+    x->server_blocked = false;
+    x->bytes_in += (uint64_t)taken;
+    http1_parse_took(x->client.parse, (size_t)taken);
+    stream_consume(exchange_client_stream(x), (size_t)taken);
+    return STEP_MOVED;
+}
+
+enum step exchange_request_end(struct exchange *x, const struct headers *trailers)
+{
+    struct headers passing;
+    bool some = trailers != NULL && trailers->n > 0;
+
+    if (some && rules_trailers(&x->arena, trailers, &x->head->fields, &passing) != FAULT_NONE)
+        return request_fault(x, FAULT_NO_MEMORY);
+    exchange_request_enter(x, REQUEST_DONE);
+    if (x->backend != NULL) {
+        x->body_touched |= x->head->body == HTTP1_BODY_CHUNKED;
+        x->server_deaf = backend_end(x->backend, some ? &passing : NULL) != 0;
+    }
+    return STEP_MOVED;
+}
+
+enum step exchange_request_step(struct exchange *x)
+{
+    struct http1_result r;
+    const uint8_t *p;
+    size_t n;
+
+    if (x->request != REQUEST_BODY || x->server_deaf || !x->backend->open)
+        return STEP_IDLE;
+    n = stream_peek(exchange_client_stream(x), &p);
+    stream_consume(exchange_client_stream(x), http1_parse_next(x->client.parse, p, n, &r));
+    switch (r.event) {
+    case HTTP1_BODY:
+        return request_body(x, r.data);
+    case HTTP1_END:
+        return exchange_request_end(x, r.trailers);
+    case HTTP1_FAULT:
+        return request_fault(x, r.fault);
+    case HTTP1_HEAD:
+    case HTTP1_MORE:
+        break;
+    }
+    return request_ended_early(x);
+}
