@@ -26,6 +26,11 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 add_library(upgate_flags INTERFACE)
 target_compile_definitions(upgate_flags INTERFACE UPGATE_VERSION="${PROJECT_VERSION}")
 
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+    # UPGATE_WEATHER is obeyed, and the program says at its end what memory is left.
+    target_compile_definitions(upgate_flags INTERFACE UPGATE_WEATHER_ENABLED=1)
+endif()
+
 # upgate_flag(FLAG): for compiling, where the compiler has it.
 function(upgate_flag flag)
     string(MAKE_C_IDENTIFIER "HAVE_FLAG${flag}" known)

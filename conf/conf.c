@@ -135,7 +135,8 @@ struct conf *conf_load_file(const char *path, FILE *messages)
 }
 
 /* Each argument is a source of its own, so that messages show it. */
-static void read_addresses(struct conf_reader *reader, const struct conf_key *list, struct conf_source *sources, size_t n, void *block)
+static void read_addresses(struct conf_reader *reader, const struct conf_key *list, struct conf_source *sources, size_t n,
+                           void *block)
 {
     const struct conf_key *address = conf_key_find(list->child, SPAN_LITERAL("address"));
     size_t item_bytes = conf_block(list->child)->size;

@@ -16,7 +16,7 @@ enum conf_access_format { CONF_ACCESS_JSON, CONF_ACCESS_COMBINED, CONF_ACCESS_OF
 enum conf_address_kind { CONF_ADDRESS_IP, CONF_ADDRESS_NAME, CONF_ADDRESS_UNIX };
 struct conf_address {
     enum conf_address_kind kind;         /* of a listener never NAME: `localhost` is read as 127.0.0.1 */
-    char *host;                          /* IP: numeric, no brackets ("0.0.0.0" for a bare port of a listener, "127.0.0.1" of a server) */
+    char *host;                          /* IP: numeric, no brackets; a bare port: 0.0.0.0 of a listener, 127.0.0.1 of a server */
     unsigned port;                       /* 0 only for a listener: chosen by the kernel and logged */
     char *path;                          /* UNIX */
     char *text;                          /* in full, as people write it: "127.0.0.1:8080", "[::1]:80", "unix:/x" */
@@ -67,7 +67,7 @@ struct conf_websocket {
 };
 
 struct conf_match {
-    char *host;                          /* lower case, no port; NULL: any; "*.example.com": any name below it; IPv6 in brackets */
+    char *host;                          /* lower case, no port; NULL: any; "*.example.com": any below; IPv6 in brackets */
     char *path;                          /* NULL: any; in normal form, decoded; a prefix on segment borders, unless path_exact */
     bool path_exact;
     char **methods;                      /* methods_n 0: any */

@@ -1,5 +1,6 @@
-/* conf_address: where to listen or connect, and networks. Everything is kept in one canonical form, so that equal places are
- * equal texts. Numeric addresses are read by inet_pton, which takes no shortened or octal forms. tests/conf/test_conf_address.c */
+/* conf_address: where to listen or connect, and networks. Everything is kept in one canonical form, so that equal places
+ * are equal texts. Numeric addresses are read by inet_pton, which takes no shortened or octal forms.
+ * tests/conf/test_conf_address.c */
 #include "conf/conf_report.h"
 #include "conf/conf_types.h"
 
@@ -58,7 +59,8 @@ static bool refuse_colons(struct conf_value *value)
 
     while (last > 0 && value->text.p[last - 1] != ':')
         last--;
-    if (read_numeric(AF_INET6, value->text, &bytes) || (last > 0 && read_numeric(AF_INET6, span_first(value->text, last - 1), &bytes)))
+    if (read_numeric(AF_INET6, value->text, &bytes) ||
+        (last > 0 && read_numeric(AF_INET6, span_first(value->text, last - 1), &bytes)))
         return refuse_shown(value, "lacks brackets: an IPv6 address is written as in \"[::1]:8080\"");
     return refuse_shown(value, "is not an address: 8080, 127.0.0.1:8080, \"[::1]:8080\" or unix:/run/app.sock");
 }
@@ -253,14 +255,16 @@ bool conf_read_network(struct conf_value *value, void *field)
     network.family = span_find(address, ':') < address.n ? AF_INET6 : AF_INET;
     bits_max = network.family == AF_INET6 ? 128 : 32;
     if (address.n == 0 || !read_numeric(network.family, address, network.bytes))
-        return conf_refuse(value, "`%s` is not a network: 10.0.0.0/8, 192.0.2.1, ::1/128, or unix", conf_show(value->text, shown));
+        return conf_refuse(value, "`%s` is not a network: 10.0.0.0/8, 192.0.2.1, ::1/128, or unix",
+                           conf_show(value->text, shown));
     if (slash == value->text.n)
         bits = bits_max;
     else if (!span_to_u64(span_from(value->text, slash + 1), &bits) || bits > bits_max)
         return conf_refuse(value, "`%s` has no prefix length from 0 to %u", conf_show(value->text, shown), bits_max);
     network.prefix_bits = (unsigned)bits;
     if (!clear_host_bits(&network, bits_max))
-        return conf_refuse(value, "`%s` has bits set behind its prefix: write %s", conf_show(value->text, shown), network_text(&network, right));
+        return conf_refuse(value, "`%s` has bits set behind its prefix: write %s", conf_show(value->text, shown),
+                           network_text(&network, right));
     *(struct conf_network *)field = network;
     return true;
 }

@@ -13,6 +13,13 @@ static const struct conf_place *place_of(const struct conf_reader *reader, const
     return place != NULL ? place : &nowhere;
 }
 
+static const struct conf_place *item_place(const struct conf_reader *reader, const void *item)
+{
+    const struct conf_place *place = conf_place_of_item(reader, item);
+
+    return place != NULL ? place : &nowhere;
+}
+
 static const struct conf_source *source_of(const struct conf_reader *reader, const struct conf_place *place)
 {
     return place->source != NULL ? place->source : reader->source;
@@ -39,7 +46,8 @@ static void check_listener(struct conf_reader *reader, size_t i)
 
     for (size_t j = 0; j < i; j++) {
         if (!chosen_by_kernel && same_text(own->address.text, listeners[j].address.text)) {
-            ERROR_AT(reader, place_of(reader, &own->address), "two listeners at %s", conf_show(span_of_text(own->address.text), shown));
+            ERROR_AT(reader, place_of(reader, &own->address), "two listeners at %s",
+                     conf_show(span_of_text(own->address.text), shown));
             return;
         }
         if (same_text(own->name, listeners[j].name) && (has_own_name(own) || has_own_name(&listeners[j]))) {
@@ -72,14 +80,15 @@ static void report_reference(struct conf_reader *reader, const struct conf_refer
     }
     for (size_t i = 0; i < reader->conf->upstreams_n; i++)
         conf_nearest_try(&nearest, reader->conf->upstreams[i].name);
-    ERROR_AT(reader, &reference->place, "no upstream is named `%s`%s", conf_show(reference->name, shown), conf_nearest_hint(&nearest, hint));
+    ERROR_AT(reader, &reference->place, "no upstream is named `%s`%s", conf_show(reference->name, shown),
+             conf_nearest_hint(&nearest, hint));
 }
 
 static bool is_named(const struct conf_upstream *upstream, struct span name)
 {
     const char *own = upstream->name;
 
-    return own != NULL && strncmp(own, (const char *)name.p, name.n) == 0 && own[name.n] == '\0';
+    return own != NULL && strlen(own) == name.n && memcmp(own, name.p, name.n) == 0;
 }
 
 static void resolve_reference(struct conf_reader *reader, const struct conf_reference *reference)
@@ -104,7 +113,7 @@ static void check_used(struct conf_reader *reader)
         for (size_t j = 0; j < c->routes_n && !used; j++)
             used = c->routes[j].upstream == i;
         if (!used)
-            WARN_AT(reader, place_of(reader, &c->upstreams[i].name), "no route goes to the upstream `%s`", c->upstreams[i].name);
+            WARN_AT(reader, item_place(reader, &c->upstreams[i]), "no route goes to the upstream `%s`", c->upstreams[i].name);
     }
 }
 
@@ -150,7 +159,8 @@ static bool path_covers(const struct conf_match *wide, const struct conf_match *
         return false;
     if (wide->path_exact)
         return narrow->path_exact && strcmp(wide->path, narrow->path) == 0;
-    return strncmp(narrow->path, wide->path, n) == 0 && (narrow->path[n] == '\0' || narrow->path[n] == '/' || wide->path[n - 1] == '/');
+    return strncmp(narrow->path, wide->path, n) == 0 &&
+           (narrow->path[n] == '\0' || narrow->path[n] == '/' || wide->path[n - 1] == '/');
 }
 
 static bool methods_cover(const struct conf_match *wide, const struct conf_match *narrow)
@@ -181,8 +191,9 @@ static void check_reached(struct conf_reader *reader, size_t i)
     for (size_t j = 0; j < i; j++) {
         if (!match_covers(&routes[j].match, &routes[i].match) || conf_report_full(reader->report))
             continue;
-        earlier = place_of(reader, &routes[j]);
-        WARN_AT(reader, place_of(reader, &routes[i]), "this route is never reached: the one in line %zu takes all that it would match",
+        earlier = item_place(reader, &routes[j]);
+        WARN_AT(reader, item_place(reader, &routes[i]),
+                "this route is never reached: the one in line %zu takes all that it would match",
                 conf_source_line(source_of(reader, earlier), earlier->offset));
         return;
     }
@@ -193,8 +204,9 @@ static void check_methods(struct conf_reader *reader, const struct conf_match *m
 {
     for (size_t i = 0; i < match->methods_n; i++)
         if (match->methods[i] != NULL && strpbrk(match->methods[i], "abcdefghijklmnopqrstuvwxyz") != NULL)
-            WARN_AT(reader, place_of(reader, &match->methods[i]), "`methods`: methods are matched in the case in which they are sent; "
-                                                                  "`%s` has small letters", match->methods[i]);
+            WARN_AT(reader, place_of(reader, &match->methods[i]),
+                    "`methods`: methods are matched in the case in which they are sent; `%s` has small letters",
+                    match->methods[i]);
 }
 
 static void check_websocket(struct conf_reader *reader, const struct conf_websocket *websocket)
@@ -217,9 +229,22 @@ static void check_routes(struct conf_reader *reader)
 /* Fields without which no message can be read, or that are removed or written by rule anyway. */
 static void check_strip(struct conf_reader *reader, char *const *name)
 {
-    static const char *const needed[] = { "Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "TE", "Trailer", "Expect",
-                                          "Via", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
-                                          "Sec-WebSocket-Extensions", "Sec-WebSocket-Accept" };
+    static const char *const needed[] = {
+        "Host",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Connection",
+        "Upgrade",
+        "TE",
+        "Trailer",
+        "Expect",
+        "Via",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Extensions",
+        "Sec-WebSocket-Accept",
+    };
 
     for (size_t i = 0; *name != NULL && i < sizeof(needed) / sizeof(needed[0]); i++)
         if (span_equal_nocase(span_of_text(*name), span_of_text(needed[i])))

@@ -84,7 +84,8 @@ bool conf_read_token(struct conf_value *value, void *field)
     if (value->text.n > TOKEN_BYTES_MAX)
         return refuse_long(value, TOKEN_BYTES_MAX);
     if (!token_is_token(value->text))
-        return conf_refuse(value, "`%s` is not a token: letters, digits and !#$%%&'*+-.^_`|~ only", conf_show(value->text, shown));
+        return conf_refuse(value, "`%s` is not a token: letters, digits and !#$%%&'*+-.^_`|~ only",
+                           conf_show(value->text, shown));
     return conf_keep_text(value, value->text, field);
 }
 
@@ -168,7 +169,7 @@ bool conf_read_host(struct conf_value *value, void *field)
     return true;
 }
 
-/* The path as a request would send it: what a target can't hold as it is becomes %XX. `out` has room for three times the bytes. */
+/* The path as a request would send it: what a target can't hold becomes %XX. `out` has room for three times the bytes. */
 static struct span encode_path(struct span path, char *out)
 {
     size_t n = 0;
@@ -195,7 +196,8 @@ static bool read_normal_path(struct conf_value *value, char **field)
     if (fault != FAULT_NONE)
         return conf_refuse(value, "`%s`: a request for such a path is refused, so it would never match", shown);
     if (!span_equal(target.route_path, value->text))
-        return conf_refuse(value, "`%s`: paths are matched in their normal form: write `%s`", shown, conf_show(target.route_path, normal));
+        return conf_refuse(value, "`%s`: paths are matched in their normal form: write `%s`", shown,
+                           conf_show(target.route_path, normal));
     return conf_keep_text(value, value->text, field);
 }
 

@@ -40,23 +40,33 @@ static yaml_node_t *node_at(const struct conf_reader *reader, int index)
     return yaml_document_get_node(reader->document, index);
 }
 
-static void add_place(struct conf_reader *reader, const void *field, size_t offset)
+static void add_place(struct conf_reader *reader, const void *field, size_t offset, bool is_item)
 {
     struct conf_place *place = room(reader, &reader->scratch, sizeof(*place));
 
     if (place == NULL)
         return;
-    *place = (struct conf_place){ .next = reader->places, .field = field, .source = reader->source, .offset = offset };
+    *place = (struct conf_place){ reader->places, field, reader->source, offset, is_item };
     reader->places = place;
+}
+
+static const struct conf_place *find_place(const struct conf_reader *reader, const void *field, bool is_item)
+{
+    const struct conf_place *place = reader->places;
+
+    while (place != NULL && (place->field != field || place->is_item != is_item))
+        place = place->next;
+    return place;
 }
 
 const struct conf_place *conf_place_of(const struct conf_reader *reader, const void *field)
 {
-    const struct conf_place *place = reader->places;
+    return find_place(reader, field, false);
+}
 
-    while (place != NULL && place->field != field)
-        place = place->next;
-    return place;
+const struct conf_place *conf_place_of_item(const struct conf_reader *reader, const void *item)
+{
+    return find_place(reader, item, true);
 }
 
 static bool add_reference(struct conf_reader *reader, struct span name, size_t offset, size_t *index_out)
@@ -95,7 +105,8 @@ static void store_aux(const struct conf_key *key, void *block)
     bool flag = key->aux_value != 0;
 
     if (key->aux_offset != 0)
-        memcpy((char *)block + key->aux_offset, key->aux_size == sizeof(flag) ? (const void *)&flag : &key->aux_value, key->aux_size);
+        memcpy((char *)block + key->aux_offset, key->aux_size == sizeof(flag) ? (const void *)&flag : &key->aux_value,
+               key->aux_size);
 }
 
 bool conf_read_value(struct conf_reader *reader, const struct conf_key *key, struct span text, size_t offset, void *block_or_item)
@@ -106,7 +117,7 @@ bool conf_read_value(struct conf_reader *reader, const struct conf_key *key, str
         return false;
     if (key->shape == CONF_ONE)
         store_aux(key, block_or_item);
-    add_place(reader, field, offset);
+    add_place(reader, field, offset, false);
     return true;
 }
 
@@ -144,10 +155,11 @@ static bool expect_kind(struct conf_reader *reader, const struct conf_key *key, 
     if (type == YAML_MAPPING_NODE && key->zero_word != NULL)
         snprintf(word, sizeof(word), " or `%s`", key->zero_word);
     if (nothing)
-        conf_error(reader->report, reader->source, offset_of(reader, node), "`%s`: %s%s must stand here; nothing does", key->name, wanted, word);
+        conf_error(reader->report, reader->source, offset_of(reader, node), "`%s`: %s%s must stand here; nothing does", key->name,
+                   wanted, word);
     else
-        conf_error(reader->report, reader->source, offset_of(reader, node), "`%s`: %s%s must stand here, not %s", key->name, wanted, word,
-                   kind_word(node));
+        conf_error(reader->report, reader->source, offset_of(reader, node), "`%s`: %s%s must stand here, not %s", key->name,
+                   wanted, word, kind_word(node));
     return false;
 }
 
@@ -168,7 +180,8 @@ static bool items_in_bounds(struct conf_reader *reader, const struct conf_key *k
     if (n < key->items_min)
         conf_error(reader->report, reader->source, offset_of(reader, node), "`%s` holds nothing", key->name);
     else if (n > key->items_max)
-        conf_error(reader->report, reader->source, offset_of(reader, node), "`%s` holds %zu items; at most %zu can be", key->name, n, key->items_max);
+        conf_error(reader->report, reader->source, offset_of(reader, node), "`%s` holds %zu items; at most %zu can be", key->name,
+                   n, key->items_max);
     return n >= key->items_min && n <= key->items_max;
 }
 
@@ -176,7 +189,7 @@ static void read_block_item(struct conf_reader *reader, const struct conf_key *k
 {
     const char *bare = conf_block(key->child)->bare;
 
-    add_place(reader, item, offset_of(reader, node));
+    add_place(reader, item, offset_of(reader, node), true);
     if (bare == NULL || node->type != YAML_SCALAR_NODE) {
         if (expect_kind(reader, key, node, YAML_MAPPING_NODE))
             read_block(reader, key->child, node, item);
@@ -231,7 +244,7 @@ static void read_item_name(struct conf_reader *reader, const struct conf_key *ke
 {
     struct conf_value value = { .key = key, .text = scalar_text(node), .arena = reader->arena };
 
-    add_place(reader, item, offset_of(reader, node));
+    add_place(reader, item, offset_of(reader, node), true);
     if (conf_read_name(&value, item))
         return;
     reader->names_unsure = true;
@@ -261,14 +274,14 @@ static void read_map(struct conf_reader *reader, const struct conf_key *key, con
 /* A block that a single word may stand for: `websocket: off`. */
 static bool is_word_for_block(const struct conf_key *key, const yaml_node_t *node)
 {
-    return key->zero_word != NULL && node->type == YAML_SCALAR_NODE && span_equal(scalar_text(node), span_of_text(key->zero_word));
+    return key->zero_word != NULL && node->type == YAML_SCALAR_NODE &&
+           span_equal(scalar_text(node), span_of_text(key->zero_word));
 }
 
 static void read_one_block(struct conf_reader *reader, const struct conf_key *key, const yaml_node_t *node, void *block)
 {
     void *field = conf_field(key, block);
 
-    add_place(reader, field, offset_of(reader, node));
     if (is_word_for_block(key, node)) {
         conf_read_defaults(reader, key->child, field);
         store_aux(key, block);
@@ -311,11 +324,11 @@ static void report_foreign(struct conf_reader *reader, enum conf_block_id id, co
 
     conf_show(scalar_text(node), shown);
     if (elsewhere == NULL)
-        conf_error(reader->report, reader->source, offset_of(reader, node), "unknown key `%s`; %s can have: %s", shown, conf_block(id)->noun,
-                   list_keys(id, list));
+        conf_error(reader->report, reader->source, offset_of(reader, node), "unknown key `%s`; %s can have: %s", shown,
+                   conf_block(id)->noun, list_keys(id, list));
     else if (elsewhere->block == CONF_IN_FILE)
-        conf_error(reader->report, reader->source, offset_of(reader, node), "unknown key `%s` in %s; it belongs at the top level", shown,
-                   conf_block(id)->noun);
+        conf_error(reader->report, reader->source, offset_of(reader, node), "unknown key `%s` in %s; it belongs at the top level",
+                   shown, conf_block(id)->noun);
     else
         conf_error(reader->report, reader->source, offset_of(reader, node), "unknown key `%s` in %s; it belongs in `%s`", shown,
                    conf_block(id)->noun, conf_block(elsewhere->block)->place);
@@ -350,7 +363,8 @@ static void sort_pair(struct conf_reader *reader, enum conf_block_id id, const y
     size_t n, row;
 
     if (key_node->type != YAML_SCALAR_NODE) {
-        conf_error(reader->report, reader->source, offset_of(reader, key_node), "a key must stand here, not %s", kind_word(key_node));
+        conf_error(reader->report, reader->source, offset_of(reader, key_node), "a key must stand here, not %s",
+                   kind_word(key_node));
         return;
     }
     key = conf_key_find(id, scalar_text(key_node));
@@ -371,8 +385,8 @@ static void check_forms(struct conf_reader *reader, const struct conf_key *keys,
     for (size_t i = 1; i < n; i++)
         for (size_t j = 0; j < i; j++)
             if (keys[i].offset == keys[j].offset && entries->keys[i] != NULL && entries->keys[j] != NULL)
-                conf_error(reader->report, reader->source, offset_of(reader, entries->keys[i]), "`%s` and `%s` can't both be given",
-                           keys[j].name, keys[i].name);
+                conf_error(reader->report, reader->source, offset_of(reader, entries->keys[i]),
+                           "`%s` and `%s` can't both be given", keys[j].name, keys[i].name);
 }
 
 static void read_block(struct conf_reader *reader, enum conf_block_id id, const yaml_node_t *node, void *block)
@@ -391,7 +405,8 @@ static void read_block(struct conf_reader *reader, enum conf_block_id id, const 
         else
             read_absent(reader, &keys[i], block);
         if (entries.values[i] == NULL && keys[i].required && !entries.meant[i] && node != NULL)
-            conf_error(reader->report, reader->source, offset_of(reader, node), "%s needs `%s`", conf_block(id)->noun, keys[i].name);
+            conf_error(reader->report, reader->source, offset_of(reader, node), "%s needs `%s`", conf_block(id)->noun,
+                       keys[i].name);
     }
 }
 

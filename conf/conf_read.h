@@ -15,6 +15,7 @@ struct conf_place {                      /* where a field was written */
     const void *field;
     const struct conf_source *source;
     size_t offset;
+    bool is_item;                        /* a whole item of a list or map; its first field has the same address */
 };
 
 struct conf_reference {                  /* an upstream's name, to be resolved when all are known */
@@ -41,10 +42,12 @@ void conf_read_document(struct conf_reader *reader);
 /* A block of which nothing was written: every default, and no complaint about required keys. */
 void conf_read_defaults(struct conf_reader *reader, enum conf_block_id id, void *block);
 /* One value as text. False, reported, when it is refused. */
-bool conf_read_value(struct conf_reader *reader, const struct conf_key *key, struct span text, size_t offset, void *block_or_item);
+bool conf_read_value(struct conf_reader *reader, const struct conf_key *key, struct span text, size_t offset,
+                     void *block_or_item);
 /* Zeroed memory for n items, which become the key's list; NULL when there is none. */
 void *conf_read_room(struct conf_reader *reader, const struct conf_key *key, size_t n, void *block);
-/* Where a field was written; NULL when it was not. */
+/* Where a field, or an item, was written; NULL when it was not. */
 const struct conf_place *conf_place_of(const struct conf_reader *reader, const void *field);
+const struct conf_place *conf_place_of_item(const struct conf_reader *reader, const void *item);
 
 #endif

@@ -138,7 +138,8 @@ static void json_value(const struct conf_key *key, FILE *out)
 {
     switch (key->type) {
     case CONF_TYPE_COUNT:
-        fprintf(out, "\"type\": \"integer\", \"minimum\": %llu, \"maximum\": %llu", (unsigned long long)key->min, (unsigned long long)key->max);
+        fprintf(out, "\"type\": \"integer\", \"minimum\": %llu, \"maximum\": %llu", (unsigned long long)key->min,
+                (unsigned long long)key->max);
         break;
     case CONF_TYPE_SWITCH:
         fputs("\"enum\": [\"on\", \"off\"]", out);
@@ -148,7 +149,8 @@ static void json_value(const struct conf_key *key, FILE *out)
         break;
     case CONF_TYPE_LISTEN_ADDRESS:
     case CONF_TYPE_SERVER_ADDRESS:
-        fprintf(out, "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %d, \"maximum\": 65535}, {", key->type == CONF_TYPE_SERVER_ADDRESS);
+        fprintf(out, "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %d, \"maximum\": 65535}, {",
+                key->type == CONF_TYPE_SERVER_ADDRESS);
         json_pattern(conf_type(key->type), out);
         fputs("}]", out);
         break;
@@ -211,7 +213,8 @@ static void json_key(const struct conf_key *key, FILE *out)
         json_item(key, out);
         putc('}', out);
     } else if (key->shape == CONF_MAP) {
-        fprintf(out, "\"type\": \"object\", \"minProperties\": %zu, \"maxProperties\": %zu, \"propertyNames\": {", key->items_min, key->items_max);
+        fprintf(out, "\"type\": \"object\", \"minProperties\": %zu, \"maxProperties\": %zu, \"propertyNames\": {", key->items_min,
+                key->items_max);
         json_pattern(conf_type(CONF_TYPE_NAME), out);
         fputs("}, \"additionalProperties\": {", out);
         json_item(key, out);

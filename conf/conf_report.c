@@ -1,5 +1,5 @@
-/* conf_report: see the header. Places are byte offsets until they are printed; columns count characters, not bytes, and the caret's
- * line repeats the tabs before it, so that it stands right whatever a tab is worth. tests/conf/test_conf_messages.c */
+/* conf_report: see the header. Places are byte offsets until they are printed; columns count characters, not bytes, and the
+ * caret's line repeats the tabs before it, so that it stands right whatever a tab is worth. tests/conf/test_conf_messages.c */
 #include "conf/conf_report.h"
 #include "protocol/utf8.h"
 

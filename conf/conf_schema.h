@@ -66,7 +66,7 @@ struct conf_key {
     enum conf_block_id child;            /* CONF_TYPE_BLOCK */
     size_t offset, size;                 /* the field within the block's struct */
     size_t count_offset;                 /* lists and maps: the size_t with the number of items */
-    size_t inherits;                     /* not 0: absent, the field is copied from this offset of struct conf, which is read before */
+    size_t inherits;                     /* not 0: absent, it is copied from this offset of struct conf, read before */
     size_t aux_offset;                   /* not 0: a further field that tells which of two keys, or forms, was written … */
     unsigned aux_value;                  /* … by this value */
     size_t aux_size;

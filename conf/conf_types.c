@@ -14,7 +14,8 @@ struct unit {
     uint64_t factor;
 };
 
-static const struct unit duration_units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 }, { NULL, 0 } };
+static const struct unit duration_units[] = { { "ms", 1 },      { "s", 1000 },     { "m", 60000 },
+                                              { "h", 3600000 }, { "d", 86400000 }, { NULL, 0 } };
 static const struct unit size_units[] = {
     { "B", 1 }, { "KiB", 1024 }, { "MiB", 1 << 20 }, { "GiB", 1 << 30 }, { "TiB", UINT64_C(1) << 40 }, { NULL, 0 }
 };
@@ -82,8 +83,8 @@ static bool refuse_bounds(struct conf_value *value)
 
     if (key->zero_word != NULL)
         snprintf(zero, sizeof(zero), ", or `%s`", key->zero_word);
-    return conf_refuse(value, "%s is out of bounds: %s to %s%s", conf_show(value->text, shown), quantity_text(units_of(key), key->min, least),
-                       quantity_text(units_of(key), key->max, most), zero);
+    return conf_refuse(value, "%s is out of bounds: %s to %s%s", conf_show(value->text, shown),
+                       quantity_text(units_of(key), key->min, least), quantity_text(units_of(key), key->max, most), zero);
 }
 
 static bool refuse_unit(struct conf_value *value, struct span word)
@@ -105,7 +106,8 @@ static bool refuse_unit(struct conf_value *value, struct span word)
 static bool refuse_number(struct conf_value *value)
 {
     static const char *const what[CONF_TYPES] = { [CONF_TYPE_COUNT] = "a whole number",
-                                                  [CONF_TYPE_DURATION] = "a whole number and a unit, as in 250ms, 10s, 5m, 1h or 7d",
+                                                  [CONF_TYPE_DURATION] =
+                                                      "a whole number and a unit, as in 250ms, 10s, 5m, 1h or 7d",
                                                   [CONF_TYPE_SIZE] = "a whole number and a unit, as in 512B, 64KiB or 1MiB" };
     const char *zero_word = value->key->zero_word;
     char shown[CONF_SHOWN_BYTES], zero[QUANTITY_BYTES] = "";
@@ -113,7 +115,7 @@ static bool refuse_number(struct conf_value *value)
     if (span_equal(value->text, SPAN_LITERAL("off")))
         return conf_refuse(value, "can't be off: %s is needed", what[value->key->type]);
     if (zero_word != NULL)
-        snprintf(zero, sizeof(zero), " or `%s`", zero_word);
+        snprintf(zero, sizeof(zero), ", nor `%s`", zero_word);
     return conf_refuse(value, "`%s` is not %s%s", conf_show(value->text, shown), what[value->key->type], zero);
 }
 
@@ -161,6 +163,8 @@ static bool read_number(struct conf_value *value, void *field)
     while (digits < value->text.n && value->text.p[digits] >= '0' && value->text.p[digits] <= '9')
         digits++;
     if (digits == 0 || (key->type == CONF_TYPE_COUNT && digits < value->text.n))
+        return refuse_number(value);
+    if (digits < value->text.n && value->text.p[digits] == '.')
         return refuse_number(value);
     unit = find_unit(units_of(key), span_from(value->text, digits));
     if (unit == NULL)
@@ -286,17 +290,19 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_SERVER_ADDRESS] = { "address", "8080, 127.0.0.1:8080, \"[::1]:8080\", host.name:8080, unix:/run/app.sock",
                                    "^(:?[0-9]+|[0-9A-Za-z._-]+:[0-9]+|\\[[0-9A-Fa-f:.]+\\]:[0-9]+|unix:/.+)$", 0,
                                    conf_read_server_address, conf_write_address },
-    [CONF_TYPE_NETWORK] = { "network", "10.0.0.0/8, 192.0.2.1, \"::1/128\", unix", "^(unix|[0-9A-Fa-f:.]+(/[0-9]+)?)$", sizeof(struct conf_network),
-                            conf_read_network, conf_write_network },
+    [CONF_TYPE_NETWORK] = { "network", "10.0.0.0/8, 192.0.2.1, \"::1/128\", unix", "^(unix|[0-9A-Fa-f:.]+(/[0-9]+)?)$",
+                            sizeof(struct conf_network), conf_read_network, conf_write_network },
     [CONF_TYPE_LABEL] = { "label", "any printable text", NULL, 0, conf_read_label, conf_write_string },
-    [CONF_TYPE_NAME] = { "name", "letters, digits, `.`, `_` and `-`", "^[0-9A-Za-z][0-9A-Za-z._-]*$", 0, conf_read_name, conf_write_string },
+    [CONF_TYPE_NAME] = { "name", "letters, digits, `.`, `_` and `-`", "^[0-9A-Za-z][0-9A-Za-z._-]*$", 0, conf_read_name,
+                         conf_write_string },
     [CONF_TYPE_REFERENCE] = { "name", "of an upstream", "^[0-9A-Za-z][0-9A-Za-z._-]*$", 0, NULL, write_reference },
     [CONF_TYPE_TOKEN] = { "token", "letters, digits and !#$%&'*+-.^_`|~", "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", sizeof(char *),
                           conf_read_token, conf_write_string },
     [CONF_TYPE_HOST] = { "host", "example.com, \"*.example.com\"", "^(\\*\\.)?[0-9A-Za-z._-]+$|^\\[[0-9A-Fa-f:.]+\\]$", 0,
                          conf_read_host, conf_write_string },
     [CONF_TYPE_PATH] = { "path", "/app", "^/", 0, conf_read_path, conf_write_string },
-    [CONF_TYPE_LOG_TARGET] = { "target", "stdout, or an absolute path", "^(stdout|/.+)$", 0, conf_read_log_target, conf_write_string },
+    [CONF_TYPE_LOG_TARGET] = { "target", "stdout, or an absolute path", "^(stdout|/.+)$", 0, conf_read_log_target,
+                               conf_write_string },
 };
 
 const struct conf_type *conf_type(enum conf_type_id id)

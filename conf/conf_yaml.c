@@ -45,7 +45,8 @@ static const char *syntax_hint(const yaml_parser_t *parser, struct span rest)
         return "; a value that begins with `*` needs quotes";
     if (rest.n > 0 && strchr("@`%", rest.p[0]) != NULL)
         return "; a value that begins with this character needs quotes";
-    if (span_starts_with(rest, SPAN_LITERAL(":")) && parser->problem != NULL && strstr(parser->problem, "expected node content") != NULL)
+    if (span_starts_with(rest, SPAN_LITERAL(":")) && parser->problem != NULL &&
+        strstr(parser->problem, "expected node content") != NULL)
         return "; an address that begins with `[` or `:` needs quotes";
     return "";
 }
@@ -111,7 +112,8 @@ static bool check_event(struct pass *pass, const yaml_event_t *event)
     case YAML_DOCUMENT_START_EVENT:
         return ++pass->documents == 1 || refuse_event(pass, event, "a second document begins here: a file holds one");
     case YAML_ALIAS_EVENT:
-        return refuse_event(pass, event, "anchors and aliases can't be used: write the value out (a value that begins with `*` needs quotes)");
+        return refuse_event(pass, event,
+                            "anchors and aliases can't be used: write the value out (a value that begins with `*` needs quotes)");
     case YAML_SCALAR_EVENT:
         return check_node(pass, event, event->data.scalar.anchor, event->data.scalar.tag);
     case YAML_MAPPING_START_EVENT:

@@ -34,7 +34,8 @@ struct control {
 static void stop_all(struct control *c)
 {
     for (unsigned i = 0; i < c->workers_n; i++)
-        worker_stop(c->workers[i]);
+        if (c->workers[i] != NULL)
+            worker_stop(c->workers[i]);
 }
 
 static void on_drain_over(uv_timer_t *timer)
@@ -104,18 +105,23 @@ static void say_ended(void *ctx)         /* in the worker's thread */
 
 /* ---- the beginning ---- */
 
-static void allow_descriptors(const struct conf *conf)
+/* As many descriptors as the system grants. Where they are too few for limits.connections, fewer connections are accepted: the gateway
+ * must never have a client and no descriptor for its server. */
+static uint64_t connections_allowed(const struct conf *conf)
 {
     struct rlimit limit;
-    uint64_t wanted = 2 * conf->limits.connections + DESCRIPTORS_BESIDES;
+    uint64_t most;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
+        return conf->limits.connections;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_max < wanted)
-        log_warn("limits.connections is %llu, but this process may open only %llu descriptors (two per proxied connection)",
-                 (unsigned long long)conf->limits.connections, (unsigned long long)limit.rlim_max);
+    most = limit.rlim_max > DESCRIPTORS_BESIDES + 2 ? (limit.rlim_max - DESCRIPTORS_BESIDES) / 2 : 1;
+    if (most >= conf->limits.connections)
+        return conf->limits.connections;
+    log_info("at most %llu connections at once instead of %llu: this process may open %llu descriptors, and each takes two",
+             (unsigned long long)most, (unsigned long long)conf->limits.connections, (unsigned long long)limit.rlim_max);
+    return most;
 }
 
 static void init_handles(struct control *c)
@@ -174,10 +180,8 @@ static bool start_worker(struct control *c, unsigned i)
 
 static bool start_all(struct control *c)
 {
-    unsigned wanted = c->workers_n;
-
-    for (c->workers_n = 0; c->workers_n < wanted; c->workers_n++)
-        if (!start_worker(c, c->workers_n)) {
+    for (unsigned i = 0; i < c->workers_n; i++)
+        if (!start_worker(c, i)) {
             stop_all(c);
             return false;
         }
@@ -208,8 +212,9 @@ static size_t end_all(struct control *c)
     struct metrics *sum = mem_zalloc(sizeof(*sum));
     size_t left = 0;
 
-    for (unsigned i = 0; i < c->workers_n; i++)
-        left += worker_join(c->workers[i], sum);
+    for (unsigned i = 0; c->workers != NULL && i < c->workers_n; i++)
+        if (c->workers[i] != NULL)
+            left += worker_join(c->workers[i], sum);
     for (size_t i = 0; c->sockets != NULL && i < c->conf->listeners_n; i++)
         listener_unbind(&c->conf->listeners[i], c->workers_n, &c->sockets[i]);
     print_metrics(sum);
@@ -227,15 +232,15 @@ static unsigned workers_wanted(const struct conf *conf)
     return cpus < 1 ? 1 : (unsigned)cpus;
 }
 
-int control_run(const struct conf *conf)
+int control_run(const struct conf *conf, size_t *handles_left_out)
 {
-    struct control c = { .conf = conf, .workers_n = workers_wanted(conf), .gate = { .limit = conf->limits.connections } };
+    struct control c = { .conf = conf, .workers_n = workers_wanted(conf) };
     bool started;
-    size_t left;
     int error = 0;
 
+    *handles_left_out = 0;
     signal(SIGPIPE, SIG_IGN);
-    allow_descriptors(conf);
+    c.gate.limit = connections_allowed(conf);
     if (conf->log.access.format != CONF_ACCESS_OFF)
         c.access_sink = access_sink_open(conf->log.access.to, &error);
     if (error != 0) {
@@ -249,9 +254,7 @@ int control_run(const struct conf *conf)
     if (!started && atomic_load(&c.workers_left) == 0)
         close_handles(&c);
     uv_run(&c.loop, UV_RUN_DEFAULT);
-    left = end_all(&c);
+    *handles_left_out = end_all(&c);
     log_info("ended");
-    if (left > 0)
-        log_error("%zu handles were left open", left);
-    return started && left == 0 ? 0 : 1;
+    return started && *handles_left_out == 0 ? 0 : 1;
 }

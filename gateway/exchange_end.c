@@ -55,7 +55,7 @@ void exchange_finish(struct exchange *x, enum end_reason why, enum exchange_outc
     metrics_add(&m->bytes_from_clients, x->bytes_in);
     metrics_add(&m->bytes_to_clients, x->out.bytes);
     log_line(x);
-    exchange_free(x, x->request == REQUEST_DONE && x->response == RESPONSE_DONE);
+    exchange_free(x, x->request == REQUEST_DONE && x->response == RESPONSE_DONE && !x->websocket);
     client.done(client.ctx, outcome);
 }
 

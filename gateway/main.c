@@ -100,7 +100,7 @@ static struct conf *load(const struct options *o)
     return conf_load_file(o->file != NULL ? o->file : UPGATE_CONF_PATH, stderr);
 }
 
-static int act(const struct options *o, const struct conf *conf)
+static int act(const struct options *o, const struct conf *conf, size_t *handles_left)
 {
     switch (o->action) {
     case ACTION_CHECK:
@@ -113,7 +113,7 @@ static int act(const struct options *o, const struct conf *conf)
         break;
     }
     log_set_level(conf->log.level);
-    return control_run(conf);
+    return control_run(conf, handles_left);
 }
 
 static int set_weather(void)
@@ -129,10 +129,12 @@ static int set_weather(void)
     return -1;
 }
 
-static void check_leaks(void)
+static void check_leaks(size_t handles_left)
 {
 #ifdef UPGATE_WEATHER_ENABLED            /* debug builds */
-    fprintf(stderr, "leak check: %zu blocks, %zu bytes\n", mem_live_blocks(), mem_live_bytes());
+    fprintf(stderr, "leak check: %zu blocks, %zu handles\n", mem_live_blocks(), handles_left);
+#else
+    (void)handles_left;
 #endif
 }
 
@@ -140,6 +142,7 @@ int main(int argc, char **argv)
 {
     struct options o = { .action = ACTION_RUN };
     struct conf *conf;
+    size_t handles_left = 0;
     int option, code;
 
     while ((option = getopt_long(argc, argv, "c:tTVh", long_options, NULL)) != -1)
@@ -154,8 +157,8 @@ int main(int argc, char **argv)
     conf = load(&o);
     if (conf == NULL)
         return 1;
-    code = act(&o, conf);
+    code = act(&o, conf, &handles_left);
     conf_free(conf);
-    check_leaks();
+    check_leaks(handles_left);
     return code;
 }

@@ -136,7 +136,7 @@ static void start_message(struct http1_parse *h)
     *m = (struct message){ .line = h->kind == HTTP1_REQUEST ? http1_line_of_request() : http1_line_of_response() };
     headers_init(&m->head.fields, &h->arena, h->limits.fields);
     headers_init(&m->trailers, &h->arena, h->limits.fields);
-    http1_reader_start(&m->reader, h->kind == HTTP1_RESPONSE);
+    http1_reader_start_head(&m->reader, h->kind == HTTP1_RESPONSE);
     h->message = m;
     enter(h, STATE_LINE);
 }
@@ -194,7 +194,7 @@ static void keep(struct http1_parse *h, const uint8_t *p, size_t n, enum fault f
         fail(h, FAULT_NO_MEMORY);
     else if (fault != FAULT_NONE)
         fail(h, fault);
-    else if (m->raw.n >= h->limits.head_bytes && !m->section.ended)
+    else if (m->raw.n >= h->limits.head_bytes && m->section.part != HTTP1_SECTION_ENDED)
         fail(h, m->line.state == HTTP1_LINE_TARGET ? FAULT_TARGET_TOO_LONG : FAULT_HEAD_TOO_LARGE);
 }
 
@@ -239,6 +239,8 @@ static void begin_body(struct http1_parse *h)
     m->allowed = empty ? 0 : h->limits.body_bytes > 0 ? h->limits.body_bytes : UINT64_MAX;
     m->over = empty ? FAULT_BODY_NOT_ALLOWED : FAULT_BODY_TOO_LARGE;
     m->left = m->head.body == HTTP1_BODY_LENGTH ? m->head.content_length : 0;
+    if (m->head.body == HTTP1_BODY_CHUNKED)
+        http1_reader_start_chunks(&m->reader, h->kind == HTTP1_RESPONSE);
     if (m->left > m->allowed)
         fail(h, m->over);
     else if (m->head.body == HTTP1_BODY_LENGTH && m->left == 0)
@@ -265,15 +267,12 @@ static void begin_after_head(struct http1_parse *h)
 static enum fault judge_head(struct http1_parse *h)
 {
     struct message *m = h->message;
-    enum fault fault = headers_reserve(&m->head.fields, m->section.lines);
+    enum fault fault = http1_section_split(&m->section, span_from(span_of(m->raw.p, m->raw.n), m->line.n), &m->head.fields);
 
-    if (fault == FAULT_NONE)
-        fault = http1_section_split(span_of(m->raw.p + m->line.n, m->raw.n - m->line.n), &m->head.fields);
+    if (fault == FAULT_NONE && m->reader.refused)
+        fault = FAULT_FIELD;             /* both readers have to agree */
     if (fault == FAULT_NONE)
         fault = h->kind == HTTP1_REQUEST ? http1_framing_request(&m->head) : http1_framing_response(&m->head, h->head_request);
-    /* both readers have to have come to the same end */
-    if (fault == FAULT_NONE && (m->reader.refused || !m->reader.has_head) && m->head.status != 101)
-        fault = FAULT_FIELD;
     return fault;
 }
 
@@ -286,7 +285,7 @@ static void end_head(struct http1_parse *h, struct http1_result *out)
     m->has_head = true;
     fault = judge_head(h);
     m->raw = (struct http1_raw){ .p = NULL };            /* those bytes stay where they are until the reset */
-    m->section = (struct http1_section){ .ended = false };
+    m->section = (struct http1_section){ .part = HTTP1_SECTION_LINE };
     if (fault == FAULT_NONE)
         begin_after_head(h);
     else
@@ -294,25 +293,15 @@ static void end_head(struct http1_parse *h, struct http1_result *out)
     out->event = HTTP1_HEAD;
 }
 
-/* What llhttp objected to, between these two bytes. */
-static enum fault objection(uint8_t before, uint8_t at)
-{
-    return at == '\n' || before == '\r' ? FAULT_LINE_ENDING : FAULT_FIELD;
-}
-
 static size_t read_fields(struct http1_parse *h, const uint8_t *p, size_t n, struct http1_result *out)
 {
     struct message *m = h->message;
     enum fault fault;
     size_t used = http1_section_scan(&m->section, p, room_for(h, n), h->limits.fields, &fault);
-    size_t agreed = http1_reader_head(&m->reader, p, used);
 
-    if (agreed < used) {
-        fault = objection(agreed > 0 ? p[agreed - 1] : m->raw.p[m->raw.n - 1], p[agreed]);
-        used = agreed;
-    }
+    http1_reader_head(&m->reader, p, used);
     keep(h, p, used, fault);
-    if (h->state == STATE_FIELDS && m->section.ended)
+    if (h->state == STATE_FIELDS && m->section.part == HTTP1_SECTION_ENDED)
         end_head(h, out);
     return used;
 }
@@ -361,21 +350,18 @@ static size_t read_chunk_line(struct http1_parse *h, const uint8_t *p, size_t n)
     struct message *m = h->message;
     enum fault fault;
     size_t used = http1_chunk_feed(&m->chunk, p, n, h->limits.chunk_extension_bytes, &fault);
-    size_t agreed = http1_reader_body(&m->reader, p, used);
 
-    if (agreed < used) {
-        used = agreed;
-        fault = FAULT_CHUNK;
-    }
-    if (fault == FAULT_NONE && m->chunk.ended && !m->reader.at_chunk)
+    http1_reader_chunks(&m->reader, p, used);
+    if (fault == FAULT_NONE && m->chunk.ended && (m->reader.refused || !m->reader.at_chunk))
         fault = FAULT_CHUNK;
     if (fault != FAULT_NONE)
         fail(h, fault);
     else if (m->chunk.ended)
-        begin_chunk(h, http1_reader_chunk(&m->reader));
+        begin_chunk(h, http1_reader_chunk_size(&m->reader));
     return used;
 }
 
+/* llhttp reads data once, when it is shown first: a part that was not taken is shown from what is noted here. */
 static void read_chunk_data(struct http1_parse *h, const uint8_t *p, size_t n, struct http1_result *out)
 {
     struct message *m = h->message;
@@ -384,10 +370,7 @@ static void read_chunk_data(struct http1_parse *h, const uint8_t *p, size_t n, s
         return;
     if (m->shown == 0) {
         m->shown = at_most(n, m->left);
-        if (http1_reader_body(&m->reader, p, (size_t)m->shown) < m->shown) {
-            fail(h, FAULT_CHUNK);
-            return;
-        }
+        http1_reader_chunks(&m->reader, p, (size_t)m->shown);
     }
     show(out, p, at_most(n, m->shown));
 }
@@ -396,9 +379,9 @@ static void read_chunk_data(struct http1_parse *h, const uint8_t *p, size_t n, s
  * test_http1_parse.c: trailer_* */
 static enum fault judge_trailers(struct message *m)
 {
-    if (headers_reserve(&m->trailers, m->section.lines) != FAULT_NONE)
+    if (http1_section_split(&m->section, span_of(m->raw.p, m->raw.n), &m->trailers) != FAULT_NONE)
         return FAULT_NO_MEMORY;
-    if (http1_section_split(span_of(m->raw.p, m->raw.n), &m->trailers) != FAULT_NONE || !m->reader.done)
+    if (m->reader.refused || !m->reader.done)
         return FAULT_TRAILERS;
     if (headers_find(&m->trailers, SPAN_LITERAL("content-length")) != NULL ||
         headers_find(&m->trailers, SPAN_LITERAL("transfer-encoding")) != NULL)
@@ -411,19 +394,18 @@ static size_t read_trailers(struct http1_parse *h, const uint8_t *p, size_t n)
     struct message *m = h->message;
     enum fault fault;
     size_t used = http1_section_scan(&m->section, p, room_for(h, n), h->limits.fields, &fault);
-    size_t agreed = http1_reader_body(&m->reader, p, used);
 
-    if (agreed < used || fault == FAULT_LINE_ENDING)
+    if (fault == FAULT_FIELD || fault == FAULT_LINE_ENDING)
         fault = FAULT_TRAILERS;
-    used = agreed;
+    http1_reader_chunks(&m->reader, p, used);
     keep(h, p, used, fault);
-    if (h->state == STATE_TRAILERS && m->section.ended) {
-        fault = judge_trailers(m);
-        if (fault != FAULT_NONE)
-            fail(h, fault);
-        else
-            enter(h, STATE_DONE);
-    }
+    if (h->state != STATE_TRAILERS || m->section.part != HTTP1_SECTION_ENDED)
+        return used;
+    fault = judge_trailers(m);
+    if (fault == FAULT_NONE)
+        enter(h, STATE_DONE);
+    else
+        fail(h, fault);
     return used;
 }
 

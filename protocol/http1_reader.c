@@ -2,12 +2,6 @@
 
 #include <assert.h>
 
-static int on_head(llhttp_t *llhttp)
-{
-    ((struct http1_reader *)llhttp->data)->has_head = true;
-    return 0;
-}
-
 static int on_chunk(llhttp_t *llhttp)
 {
     ((struct http1_reader *)llhttp->data)->at_chunk = true;
@@ -21,15 +15,9 @@ static int on_complete(llhttp_t *llhttp)
 }
 
 static const llhttp_settings_t settings = {
-    .on_headers_complete = on_head,
     .on_chunk_header = on_chunk,
     .on_message_complete = on_complete,
 };
-
-static bool is_pause(llhttp_errno_t error)
-{
-    return error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE;
-}
 
 static bool is_about_framing(llhttp_errno_t error)
 {
@@ -37,60 +25,62 @@ static bool is_about_framing(llhttp_errno_t error)
            error == HPE_INVALID_TRANSFER_ENCODING;
 }
 
-/* How many bytes were read, fewer than n after an error; *error_out is HPE_OK after a pause too. */
-static size_t feed(struct http1_reader *r, const uint8_t *p, size_t n, llhttp_errno_t *error_out)
+static void start(struct http1_reader *r, bool response, const char *head, size_t n)
 {
-    llhttp_errno_t error = n > 0 ? llhttp_execute(&r->llhttp, (const char *)p, n) : HPE_OK;
-    size_t used;
-
-    *error_out = is_pause(error) ? HPE_OK : error;
-    if (error == HPE_OK)
-        return n;
-    if (error == HPE_PAUSED)
-        llhttp_resume(&r->llhttp);
-    used = (size_t)((const uint8_t *)llhttp_get_error_pos(&r->llhttp) - p);
-    return is_pause(error) || used < n ? used : n - 1;
-}
-
-void http1_reader_start(struct http1_reader *r, bool response)
-{
-    static const char request_line[] = "POST / HTTP/1.1\r\n", status_line[] = "HTTP/1.1 200 OK\r\n";
-    llhttp_errno_t error;
-
-    *r = (struct http1_reader){ .has_head = false };
+    *r = (struct http1_reader){ .stopped = false };
     llhttp_init(&r->llhttp, response ? HTTP_RESPONSE : HTTP_REQUEST, &settings);
     r->llhttp.data = r;
+    llhttp_execute(&r->llhttp, head, n);
+    assert(llhttp_get_errno(&r->llhttp) == HPE_OK);
+}
+
+#define REQUEST_LINE "POST / HTTP/1.1\r\n"
+#define STATUS_LINE "HTTP/1.1 200 OK\r\n"
+#define CHUNKED "Transfer-Encoding: chunked\r\n\r\n"
+
+void http1_reader_start_head(struct http1_reader *r, bool response)
+{
+    start(r, response, response ? STATUS_LINE : REQUEST_LINE, response ? sizeof(STATUS_LINE) - 1 : sizeof(REQUEST_LINE) - 1);
+}
+
+void http1_reader_start_chunks(struct http1_reader *r, bool response)
+{
     if (response)
-        feed(r, (const uint8_t *)status_line, sizeof(status_line) - 1, &error);
+        start(r, true, STATUS_LINE CHUNKED, sizeof(STATUS_LINE CHUNKED) - 1);
     else
-        feed(r, (const uint8_t *)request_line, sizeof(request_line) - 1, &error);
-    assert(error == HPE_OK);
+        start(r, false, REQUEST_LINE CHUNKED, sizeof(REQUEST_LINE CHUNKED) - 1);
 }
 
-size_t http1_reader_head(struct http1_reader *r, const uint8_t *p, size_t n)
+/* Whether it took them all. A pause is ours and stands at the end of what was given, or is that of an upgrade, behind a head. */
+static llhttp_errno_t feed(struct http1_reader *r, const uint8_t *p, size_t n)
 {
-    llhttp_errno_t error;
-    size_t used;
+    llhttp_errno_t error = n > 0 && !r->stopped ? llhttp_execute(&r->llhttp, (const char *)p, n) : HPE_OK;
 
-    if (r->refused)
-        return n;
-    used = feed(r, p, n, &error);
-    if (!is_about_framing(error))
-        return used;
-    r->refused = true;
-    return n;
+    if (error == HPE_PAUSED && llhttp_get_error_pos(&r->llhttp) == (const char *)p + n) {
+        llhttp_resume(&r->llhttp);
+        error = HPE_OK;
+    }
+    r->stopped = r->stopped || error != HPE_OK;
+    return error;
 }
 
-size_t http1_reader_body(struct http1_reader *r, const uint8_t *p, size_t n)
+void http1_reader_head(struct http1_reader *r, const uint8_t *p, size_t n)
 {
-    llhttp_errno_t error;
+    llhttp_errno_t error = feed(r, p, n);
 
-    r->done = false;
-    return feed(r, p, n, &error);
+    if (error != HPE_OK && error != HPE_PAUSED_UPGRADE && !is_about_framing(error))
+        r->refused = true;
 }
 
-uint64_t http1_reader_chunk(struct http1_reader *r)
+void http1_reader_chunks(struct http1_reader *r, const uint8_t *p, size_t n)
 {
     r->at_chunk = false;
+    r->done = false;
+    if (feed(r, p, n) != HPE_OK)
+        r->refused = true;
+}
+
+uint64_t http1_reader_chunk_size(const struct http1_reader *r)
+{
     return r->llhttp.content_length;
 }

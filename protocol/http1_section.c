@@ -3,74 +3,100 @@
 
 #include <string.h>
 
-/* A line has ended at p[at], an LF; line_n is its length without it. */
-static enum fault end_line(struct http1_section *s, size_t line_n, uint8_t before, size_t line_limit)
+static void enter(struct http1_section *s, enum http1_section_part next)
 {
-    /* RFC 9112 section 2.2: lines end in CR LF; a bare LF may be taken for one, and is not here: others would not.
-     * test_http1_parse.c: bare_lf_* */
-    if (line_n == 0 || before != '\r')
+    s->part = next;
+}
+
+/* RFC 9112 section 2.2: lines end in CR LF. A bare LF might be taken for one and a bare CR for a space: here neither is, since
+ * others do otherwise. test_http1_parse.c: bare_* */
+static enum fault misplaced(uint8_t c)
+{
+    return c == '\n' ? FAULT_LINE_ENDING : FAULT_FIELD;
+}
+
+/* RFC 9112 section 5.2: a line that begins with a space would be folded to the one before. test_http1_parse.c: fold_*, field_* */
+static enum fault line_byte(struct http1_section *s, uint8_t c)
+{
+    if (c != '\r' && !token_is_tchar(c))
+        return misplaced(c);
+    enter(s, c == '\r' ? HTTP1_SECTION_LAST_LF : HTTP1_SECTION_NAME);
+    return FAULT_NONE;
+}
+
+/* RFC 9112 section 5.1: no whitespace between the name and the colon. */
+static enum fault name_end(struct http1_section *s, uint8_t c)
+{
+    if (c != ':')
+        return misplaced(c);
+    enter(s, HTTP1_SECTION_VALUE);
+    return FAULT_NONE;
+}
+
+static enum fault value_end(struct http1_section *s, uint8_t c)
+{
+    if (c != '\r')
+        return misplaced(c);
+    enter(s, HTTP1_SECTION_LF);
+    return FAULT_NONE;
+}
+
+static enum fault lf_byte(struct http1_section *s, uint8_t c, size_t line_limit)
+{
+    bool last = s->part == HTTP1_SECTION_LAST_LF;
+
+    if (c != '\n')
         return FAULT_LINE_ENDING;
-    s->line_n = 0;
-    if (line_n == 1) {
-        s->ended = true;
-        return FAULT_NONE;
-    }
-    s->lines++;
+    enter(s, last ? HTTP1_SECTION_ENDED : HTTP1_SECTION_LINE);
+    s->lines += !last;
     return line_limit > 0 && s->lines > line_limit ? FAULT_TOO_MANY_FIELDS : FAULT_NONE;
 }
 
+static enum fault byte(struct http1_section *s, uint8_t c, size_t line_limit)
+{
+    switch (s->part) {
+    case HTTP1_SECTION_LINE:
+        return line_byte(s, c);
+    case HTTP1_SECTION_NAME:
+        return name_end(s, c);
+    case HTTP1_SECTION_VALUE:
+        return value_end(s, c);
+    case HTTP1_SECTION_LF:
+    case HTTP1_SECTION_LAST_LF:
+    case HTTP1_SECTION_ENDED:
+        break;
+    }
+    return lf_byte(s, c, line_limit);
+}
+
+/* RFC 9112 section 5: field-line = field-name ":" OWS field-value OWS. What leaves a name or a value is looked at singly. */
 size_t http1_section_scan(struct http1_section *s, const uint8_t *p, size_t n, size_t line_limit, enum fault *fault_out)
 {
     size_t i = 0;
 
     *fault_out = FAULT_NONE;
-    while (i < n && !s->ended && *fault_out == FAULT_NONE) {
-        const uint8_t *lf = memchr(p + i, '\n', n - i);
-        size_t end = lf != NULL ? (size_t)(lf - p) : n;
-        uint8_t before = end > 0 ? p[end - 1] : s->last;
-
-        s->line_n += end - i;
-        if (lf == NULL) {
-            s->last = before;
-            return n;
-        }
-        *fault_out = end_line(s, s->line_n, before, line_limit);
-        if (*fault_out == FAULT_LINE_ENDING)
-            return end;
-        s->last = '\n';
-        i = end + 1;
+    while (i < n && s->part != HTTP1_SECTION_ENDED && *fault_out == FAULT_NONE) {
+        if (s->part == HTTP1_SECTION_NAME)
+            i += token_tchars(span_of(p + i, n - i));
+        else if (s->part == HTTP1_SECTION_VALUE)
+            i += token_value_bytes(span_of(p + i, n - i));
+        if (i == n)
+            break;
+        *fault_out = byte(s, p[i], line_limit);
+        i += *fault_out == FAULT_NONE || *fault_out == FAULT_TOO_MANY_FIELDS;
     }
     return i;
 }
 
-/* RFC 9112 section 5: field-line = field-name ":" OWS field-value OWS; no space before the colon (5.1), no folding (5.2).
- * test_http1_parse.c: field_*, fold_* */
-static enum fault split_line(struct span line, struct headers *out)
+enum fault http1_section_split(const struct http1_section *s, struct span bytes, struct headers *out)
 {
-    size_t colon = span_find(line, ':');
-    struct span name = span_first(line, colon);
-    struct span value = span_from(line, colon + 1);
+    enum fault fault = headers_reserve(out, s->lines);
 
-    if (span_find(line, '\r') < line.n)
-        return FAULT_LINE_ENDING;
-    if (colon == line.n || !token_is_token(name))
-        return FAULT_FIELD;
-    if (!token_is_field_value(value))
-        return FAULT_FIELD;
-    return headers_add(out, name, token_trim(value));
-}
+    for (size_t i = 0; fault == FAULT_NONE && i < s->lines; i++) {
+        size_t line_n = span_find(bytes, '\n') + 1, colon = span_find(bytes, ':');
 
-enum fault http1_section_split(struct span section, struct headers *out)
-{
-    enum fault fault = FAULT_NONE;
-
-    while (fault == FAULT_NONE && section.n > 2) {
-        size_t lf = span_find(section, '\n');
-
-        if (lf == section.n || lf == 0 || section.p[lf - 1] != '\r')
-            return FAULT_LINE_ENDING;
-        fault = split_line(span_first(section, lf - 1), out);
-        section = span_from(section, lf + 1);
+        fault = headers_add(out, span_first(bytes, colon), token_trim(span_of(bytes.p + colon + 1, line_n - 2 - (colon + 1))));
+        bytes = span_from(bytes, line_n);
     }
     return fault;
 }

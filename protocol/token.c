@@ -28,22 +28,33 @@ bool token_is_tchar(uint8_t c)
     return (classes[c] & TCHAR) != 0;
 }
 
-static bool all_of(struct span s, uint8_t class)
+static inline size_t leading(struct span s, uint8_t class)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((classes[s.p[i]] & class) == 0)
-            return false;
-    return true;
+    size_t i = 0;
+
+    while (i < s.n && (classes[s.p[i]] & class) != 0)
+        i++;
+    return i;
+}
+
+size_t token_tchars(struct span s)
+{
+    return leading(s, TCHAR);
+}
+
+size_t token_value_bytes(struct span s)
+{
+    return leading(s, VALUE);
 }
 
 bool token_is_token(struct span s)
 {
-    return s.n > 0 && all_of(s, TCHAR);
+    return s.n > 0 && leading(s, TCHAR) == s.n;
 }
 
 bool token_is_field_value(struct span s)
 {
-    return all_of(s, VALUE);
+    return leading(s, VALUE) == s.n;
 }
 
 struct span token_trim(struct span s)

@@ -96,7 +96,7 @@ static unsigned window_bits(const struct ws_parameter *parameter)
     size_t n;
     uint64_t bits;
 
-    if (!parameter->has_value || parameter->value.n > sizeof(text) || !token_unquote(parameter->value, text, &n))
+    if (parameter->value.n > sizeof(text) || !token_unquote(parameter->value, text, &n))
         return 0;
     if (n == 0 || text[0] == '0' || !span_to_u64(span_of(text, n), &bits))
         return 0;
@@ -153,7 +153,7 @@ static bool read_deflate(const struct ws_extension *e, bool answer, struct ws_de
     while (ws_parameter_next(&rest, &parameter))
         if (!read_parameter(&parameter, answer, out))
             return false;
-    return rest.n == 0;
+    return true;
 }
 
 bool ws_deflate_read_offer(const struct ws_extension *e, struct ws_deflate *out)

@@ -352,7 +352,6 @@ enum ws_scan_verdict ws_scan_feed(struct ws_scan *s, const uint8_t *p, size_t n,
     enum step step = STEP_ON;
 
     *passed_out = 0;
-    s->control_opcode = 0;
     if (s->fault != FAULT_NONE)
         return WS_SCAN_FAULT;
     if (s->rules.verify == WS_VERIFY_BLIND) {

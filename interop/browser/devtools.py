@@ -20,6 +20,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
     "--disable-extensions", "--disable-dev-shm-usage", "--disable-domain-reliability", "--no-proxy-server", "--mute-audio",
+    "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
     "--disable-features=OptimizationHints,MediaRouter,Translate", "--metrics-recording-only", "--remote-debugging-pipe",
 ]
 NAMES = ["chromium", "chromium-browser", "google-chrome", "chrome"]
@@ -80,12 +81,12 @@ class Browser:
         tail = self.errors.read()[-2000:].decode(errors="replace")
         raise DevtoolsError(sentence + "\n" + tail)
 
-    def _read(self, deadline):
+    def _read(self, deadline, awaited):
         """At least one message more, into answers or events."""
         left = deadline - time.monotonic()
         ready, _, _ = select.select([self.event_read], [], [], max(0, left))
         if not ready:
-            self._fail("the browser did not answer in time")
+            self._fail("%s: the browser did not answer in time" % awaited)
         piece = os.read(self.event_read, 1 << 20)
         if not piece:
             self._fail("the browser has ended")
@@ -112,7 +113,7 @@ class Browser:
             self._fail("the browser has ended")
         deadline = time.monotonic() + (timeout or self.timeout)
         while self.last_id not in self.answers:
-            self._read(deadline)
+            self._read(deadline, method)
         answer = self.answers.pop(self.last_id)
         if "error" in answer:
             raise DevtoolsError("%s: %s" % (method, answer["error"]["message"]))
@@ -126,7 +127,7 @@ class Browser:
                 if event["method"] == method and event.get("sessionId") == session:
                     self.events.remove(event)
                     return event["params"]
-            self._read(deadline)
+            self._read(deadline, method)
 
     def open_page(self):
         return Page(self)
@@ -157,13 +158,20 @@ class Page:
 
     def __init__(self, browser):
         self.browser = browser
-        target = browser.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = browser.call("Target.attachToTarget", targetId=self.target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):      # not Network: it would hand over every message
             self.call(domain + ".enable")
 
     def call(self, method, **params):
         return self.browser.call(method, session=self.session, **params)
+
+    def bring_to_front(self):
+        """Only the tab in front is drawn, and so only there do clicks and pictures take no longer than they should."""
+        self.call("Page.bringToFront")
+
+    def close(self):
+        self.browser.call("Target.closeTarget", targetId=self.target)
 
     def open(self, url):
         answer = self.call("Page.navigate", url=url)

@@ -154,14 +154,16 @@ class Visit:
         other = self.browser.open_page()
         other.open(self.options.page)
         for page, nick in ((self.page, "ann"), (other, "bob")):
+            page.bring_to_front()
             page.type("chat-nick", nick)
             page.click("chat-join")
             page.wait_until("document.getElementById('chat-members').textContent.includes('%s')" % nick)
         other.type("chat-text", "Hello ann, <b>here</b> is bob", enter=True)
         self.page.wait_until("document.getElementById('chat-log').textContent.includes('Hello ann, <b>here</b> is bob')")
+        self.page.bring_to_front()
         self.page.type("chat-text", "Hello bob", enter=True)
         other.wait_until("document.getElementById('chat-log').textContent.includes('Hello bob')")
-        other.click("chat-join")
+        other.close()                    # the browser closes the socket with the tab
         self.page.wait_until("document.getElementById('chat-log').textContent.includes('bob left')")
         return {"members": self.page.text("chat-members")}
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # packages.sh: the npm packages of the peers, put under build/peers. To be sourced by bash scripts:
 #
 #     . interop/peers/packages.sh

@@ -58,13 +58,18 @@ def bytes_at_backend(data):
     return Step("bytes at backend", data)
 
 
+def received_soon(data):
+    """client: as received(), but after a second it goes on all the same (a proxy that holds a body back fails elsewhere)"""
+    return Step("received soon", data)
+
+
 def go(name="go"):
-    """client: lets a backend's wait() go on"""
+    """both: lets the other side's wait() go on"""
     return Step("go", name)
 
 
 def wait(name="go"):
-    """backend: until the client's go()"""
+    """both: until the other side's go()"""
     return Step("wait", name)
 
 

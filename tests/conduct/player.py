@@ -169,6 +169,8 @@ class Slot:
                     return False
             elif step.kind == "wait":
                 stage.wait_for(lambda name=step.value: name in stage.went, "for %s" % step.value)
+            elif step.kind == "go":
+                stage.tell(lambda name=step.value: stage.went.add(name))
             elif step is model.FIN:
                 conn.finish()
             elif step is model.RST:
@@ -283,6 +285,13 @@ class Client:
             conn.wait_for(lambda data: b"HTTP/1.1 %d" % value in data and b"\r\n\r\n" in data, DEADLINE)
         elif kind == "received":
             conn.wait_for(lambda data: value in data, DEADLINE)
+        elif kind == "received soon":
+            try:
+                conn.wait_for(lambda data: value in data, SETTLE, ended_ok=True)
+            except wire.Late:
+                pass
+        elif kind == "wait":
+            stage.wait_for(lambda: value in stage.went, "for %s" % value)
         elif kind == "at backend":
             stage.wait_for(lambda: len(stage.requests) >= value, "for %d request(s) at the backend" % value)
         elif kind == "whole at backend":

@@ -32,8 +32,9 @@ static bool is_due(struct split_log *got, const char *due)
     return strcmp(got->text, due) == 0;
 }
 
-static void run_row(const struct http1_row *row, enum http1_kind kind, const struct http1_limits *limits)
+static size_t run_row(const struct http1_row *row, enum http1_kind kind, const struct http1_limits *limits)
 {
+    bool due;
     struct http1_log l = log_of(row, kind, limits);
     static struct split_log got, sips;
 
@@ -42,23 +43,35 @@ static void run_row(const struct http1_row *row, enum http1_kind kind, const str
     split_all(row->name, http1_log_run, &l, span_of(row->bytes, row->n < 200 ? row->n : 0), &sips);
     if (row->n < 200)
         assert_string_equal(sips.text, got.text);
-    if (!is_due(&got, row->due))
-        fail_msg("%s:\n  due: %s\n  got: %s", row->name, row->due, got.text);
+    due = is_due(&got, row->due);
+    if (!due)
+        print_error("%s:\n  due: %s\n  got: %s\n", row->name, row->due, got.text);
     http1_parse_free(l.parse);
+    return due ? 0 : 1;
 }
+
+/* Every row, so that one run shows all that differ. */
+static void run_rows(const struct http1_row *rows, size_t n, enum http1_kind kind, const struct http1_limits *limits)
+{
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < n; i++)
+        wrong += run_row(&rows[i], kind, limits);
+    assert_int_equal(wrong, 0);
+}
+
+#define ALL(rows) (rows), sizeof(rows) / sizeof((rows)[0])
 
 static void requests(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(request_rows) / sizeof(request_rows[0]); i++)
-        run_row(&request_rows[i], HTTP1_REQUEST, &usual);
+    run_rows(ALL(request_rows), HTTP1_REQUEST, &usual);
 }
 
 static void responses(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(response_rows) / sizeof(response_rows[0]); i++)
-        run_row(&response_rows[i], HTTP1_RESPONSE, &usual);
+    run_rows(ALL(response_rows), HTTP1_RESPONSE, &usual);
 }
 
 /* A head of exactly the limit passes, one byte more does not, and says which part was too long. */
@@ -66,8 +79,8 @@ static void limit_head(void **state)
 {
     const struct http1_limits tight = { .head_bytes = 40, .fields = 3, .chunk_extension_bytes = 16 };
     const struct http1_row rows[] = {
-        ROW("exact", "GET / HTTP/1.1\r\nABCDEF: 3456789012345\r\n\r\n", G_DUE "."),
-        ROW("one_more", "GET / HTTP/1.1\r\nABCDEF: 34567890123456\r\n\r\n", "!head_too_large@40"),
+        ROW("exact", "GET / HTTP/1.1\r\nABCDEF: 345678901234\r\n\r\n", G_DUE "."),
+        ROW("one_more", "GET / HTTP/1.1\r\nABCDEF: 3456789012345\r\n\r\n", "!head_too_large@40"),
         ROW("endless_value", "GET / HTTP/1.1\r\nA: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "!head_too_large@40"),
         ROW("endless_name", "GET / HTTP/1.1\r\nbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "!head_too_large@40"),
         ROW("target", "GET /6789012345678901234567890123456789012345 HTTP/1.1\r\n\r\n", "!target_too_long@40"),
@@ -75,13 +88,13 @@ static void limit_head(void **state)
         ROW("target_and_version", "GET /678901234567890123456789012345 HTTP/1.1\r\n\r\n", "!head_too_large@40"),
         ROW("fields", "GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\n\r\n", G_DUE "."),
         ROW("one_field_more", "GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\nD:\r\n\r\n", "!too_many_fields@32"),
-        ROW("fault_at_the_limit", "GET / HTTP/1.1\r\nABCDEF: 34567890123456\n", "!head_too_large@40"),
-        ROW("blank_line_not_counted", "\r\nGET / HTTP/1.1\r\nABCDEF: 3456789012345\r\n\r\n", G_DUE "."),
+        ROW("fault_before_the_limit", "GET / HTTP/1.1\r\nABCDEF: 34567890123456\n", "!line_ending@38"),
+        ROW("fault_behind_the_limit", "GET / HTTP/1.1\r\nABCDEF: 3456789012345678\n", "!head_too_large@40"),
+        ROW("blank_line_not_counted", "\r\nGET / HTTP/1.1\r\nABCDEF: 345678901234\r\n\r\n", G_DUE "."),
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        run_row(&rows[i], HTTP1_REQUEST, &tight);
+    run_rows(ALL(rows), HTTP1_REQUEST, &tight);
 }
 
 static void limit_trailers(void **state)
@@ -89,15 +102,14 @@ static void limit_trailers(void **state)
     const struct http1_limits tight = { .head_bytes = 60, .fields = 2, .chunk_extension_bytes = 16 };
     const struct http1_row rows[] = {
         ROW("fields", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC: d\r\n\r\n", PC ".{A: b|C: d}"),
-        ROW("one_field_more", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC: d\r\nE:\r\n\r\n", PC "!too_many_fields@67"),
+        ROW("one_field_more", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC: d\r\nE:\r\n\r\n", PC "!too_many_fields@66"),
         ROW("bytes", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
             "A: 456789012345678901234567890123456789012345678901234567890", PC "!head_too_large@110"),
         ROW("endless_zeros", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000000000000", PC "!chunk@63"),
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        run_row(&rows[i], HTTP1_REQUEST, &tight);
+    run_rows(ALL(rows), HTTP1_REQUEST, &tight);
 }
 
 /* Announced: refused at the head. Not announced: when it is reached, and not a byte more is shown. */
@@ -117,10 +129,8 @@ static void limit_body(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(requests_due) / sizeof(requests_due[0]); i++)
-        run_row(&requests_due[i], HTTP1_REQUEST, &tight);
-    for (size_t i = 0; i < sizeof(responses_due) / sizeof(responses_due[0]); i++)
-        run_row(&responses_due[i], HTTP1_RESPONSE, &tight);
+    run_rows(ALL(requests_due), HTTP1_REQUEST, &tight);
+    run_rows(ALL(responses_due), HTTP1_RESPONSE, &tight);
 }
 
 /* Mission B9: targets of 8000 octets and heads of 64 KiB pass by default, also one byte at a time. */
@@ -157,9 +167,9 @@ static void large_heads_pass(void **state)
 
 static enum http1_event feed(struct http1_parse *h, const char *text, struct http1_result *r)
 {
-    size_t n = strlen(text);
+    size_t consumed = http1_parse_next(h, (const uint8_t *)text, strlen(text), r);
 
-    assert_int_equal(http1_parse_next(h, (const uint8_t *)text, n, r), r->event == HTTP1_BODY ? 0 : n);
+    assert_int_equal(consumed, strlen(text));
     return r->event;
 }
 

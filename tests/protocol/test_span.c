@@ -1,0 +1,79 @@
+/* Spans: the readers at their borders. */
+#include "protocol/span.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define S SPAN_LITERAL
+
+static void makers(void **state)
+{
+    (void)state;
+    assert_int_equal(span_of_text(NULL).n, 0);
+    assert_int_equal(span_of_text("").n, 0);
+    assert_int_equal(span_of_text("abc").n, 3);
+    assert_int_equal(S("a\0b").n, 3);
+    assert_int_equal(SPAN_EMPTY.n, 0);
+}
+
+static void parts(void **state)
+{
+    (void)state;
+    assert_true(span_equal(span_from(S("abc"), 1), S("bc")));
+    assert_int_equal(span_from(S("abc"), 3).n, 0);
+    assert_int_equal(span_from(S("abc"), 4).n, 0);
+    assert_true(span_equal(span_first(S("abc"), 2), S("ab")));
+    assert_true(span_equal(span_first(S("abc"), 9), S("abc")));
+    assert_int_equal(span_find(S("abcb"), 'b'), 1);
+    assert_int_equal(span_find(S("abc"), 'x'), 3);
+    assert_int_equal(span_find(SPAN_EMPTY, 'x'), 0);
+}
+
+static void comparisons(void **state)
+{
+    (void)state;
+    assert_true(span_equal(SPAN_EMPTY, S("")));
+    assert_false(span_equal(S("a"), S("A")));
+    assert_false(span_equal(S("a"), S("ab")));
+    assert_true(span_equal_nocase(S("aZ-9"), S("Az-9")));
+    assert_false(span_equal_nocase(S("a"), S("ab")));
+    /* only letters have two cases: these pairs differ in that bit alone */
+    assert_false(span_equal_nocase(S("@"), S("`")));
+    assert_false(span_equal_nocase(S("["), S("{")));
+    assert_false(span_equal_nocase(S("\xc0"), S("\xe0")));
+    assert_true(span_starts_with(S("abc"), S("ab")));
+    assert_true(span_starts_with(S("abc"), SPAN_EMPTY));
+    assert_false(span_starts_with(S("ab"), S("abc")));
+    assert_true(span_ends_with(S("abc"), S("bc")));
+    assert_false(span_ends_with(S("bc"), S("abc")));
+}
+
+static void numbers(void **state)
+{
+    static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "1a", "0x1", "18446744073709551616", "99999999999999999999", "\xb3" };
+    uint64_t value = 7;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(span_to_u64(span_of_text(bad[i]), &value));
+    assert_int_equal(value, 7);
+    assert_true(span_to_u64(S("0"), &value) && value == 0);
+    assert_true(span_to_u64(S("000000000000000000000000000012"), &value) && value == 12);
+    assert_true(span_to_u64(S("18446744073709551615"), &value) && value == UINT64_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(makers),
+        cmocka_unit_test(parts),
+        cmocka_unit_test(comparisons),
+        cmocka_unit_test(numbers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
