@@ -58,12 +58,24 @@ struct conf_timeouts {
     uint64_t header_ms, body_ms, keepalive_ms, connect_ms, response_ms, drain_ms, drain_spread_ms;
 };
 
+enum conf_compression { CONF_COMPRESSION_PASS, CONF_COMPRESSION_STRIP };
 enum conf_websocket_mode { CONF_WEBSOCKET_ON, CONF_WEBSOCKET_OFF };
 struct conf_websocket {
     enum conf_websocket_mode mode;
     enum ws_verify verify;
     uint64_t handshake_timeout_ms, idle_timeout_ms, close_timeout_ms;
     uint64_t max_message, max_frame;     /* 0: off */
+    uint64_t max_fragments;              /* frames of one message; 0: off */
+    uint64_t ping_interval_ms;           /* 0: off */
+    uint64_t slow_timeout_ms;
+    uint64_t max_lifetime_ms;            /* 0: off */
+    unsigned rate;                       /* messages per second from the client; 0: off */
+    unsigned drain_code;                 /* of the Close when the gateway drains: 1001 or 1012 */
+    enum conf_compression compression;
+    char **origins;                      /* as a browser writes them, lower case; origins_n 0: any */
+    size_t origins_n;
+    char **protocols;                    /* subprotocols that may be offered onward; protocols_n 0: any */
+    size_t protocols_n;
 };
 
 struct conf_match {

@@ -209,15 +209,30 @@ static void check_methods(struct conf_reader *reader, const struct conf_match *m
                     match->methods[i]);
 }
 
-static void check_websocket(struct conf_reader *reader, const struct conf_websocket *websocket)
+/* Where only idle_timeout was given, the default interval follows it. */
+static void check_ping(struct conf_reader *reader, struct conf_websocket *websocket)
 {
+    const struct conf_place *place = place_of(reader, &websocket->ping_interval_ms);
+
+    if (websocket->ping_interval_ms < websocket->idle_timeout_ms)
+        return;
+    if (place->offset == CONF_NOWHERE)
+        websocket->ping_interval_ms = websocket->idle_timeout_ms > 1 ? websocket->idle_timeout_ms / 2 : 0;
+    else
+        ERROR_AT(reader, place,
+                 "`ping_interval` must be less than `idle_timeout`: silence would end the tunnel before a Ping is sent");
+}
+
+static void check_websocket(struct conf_reader *reader, struct conf_websocket *websocket)
+{
+    check_ping(reader, websocket);
     if (websocket->max_message != 0 && websocket->max_frame > websocket->max_message)
         WARN_AT(reader, place_of(reader, &websocket->max_frame), "`max_frame` has no effect: it is larger than `max_message`");
 }
 
 static void check_routes(struct conf_reader *reader)
 {
-    const struct conf *c = reader->conf;
+    struct conf *c = reader->conf;
 
     for (size_t i = 0; i < c->routes_n; i++) {
         check_match_listener(reader, &c->routes[i].match);

@@ -89,6 +89,41 @@ bool conf_read_token(struct conf_value *value, void *field)
     return conf_keep_text(value, value->text, field);
 }
 
+/* RFC 6454 section 6.2, as browsers write it: they leave out a port that is the scheme's own, and so must the operator. */
+static bool is_origin(struct span text)
+{
+    struct span rest = text;
+    size_t colon = span_find(text, ':');
+
+    if (span_equal(text, SPAN_LITERAL("null")))
+        return true;
+    if (colon == 0 || !span_starts_with(span_from(text, colon), SPAN_LITERAL("://")))
+        return false;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] <= ' ' || text.p[i] >= 0x7f || (text.p[i] >= 'A' && text.p[i] <= 'Z'))
+            return false;
+    rest = span_from(text, colon + 3);
+    return rest.n > 0 && span_find(rest, '/') == rest.n && span_find(rest, '@') == rest.n;
+}
+
+bool conf_read_origin(struct conf_value *value, void *field)
+{
+    char shown[CONF_SHOWN_BYTES];
+    struct span text = value->text;
+
+    if (text.n > LABEL_BYTES_MAX)
+        return refuse_long(value, LABEL_BYTES_MAX);
+    if (!is_origin(text))
+        return conf_refuse(value,
+                           "`%s` is not an origin: scheme://host or scheme://host:port in lower case, without a path; or null",
+                           conf_show(text, shown));
+    if ((span_starts_with(text, SPAN_LITERAL("https://")) && span_ends_with(text, SPAN_LITERAL(":443"))) ||
+        (span_starts_with(text, SPAN_LITERAL("http://")) && span_ends_with(text, SPAN_LITERAL(":80"))))
+        return conf_refuse(value, "`%s` can't match: browsers leave the scheme's own port out of an origin",
+                           conf_show(text, shown));
+    return conf_keep_text(value, text, field);
+}
+
 bool conf_read_log_target(struct conf_value *value, void *field)
 {
     char shown[CONF_SHOWN_BYTES];

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define LIST_BYTES 400                   /* the names of a block's keys in a message */
+
 struct entries {                         /* a block's pairs by row */
     const yaml_node_t *keys[CONF_BLOCK_KEYS_MAX];
     const yaml_node_t *values[CONF_BLOCK_KEYS_MAX];
@@ -307,20 +309,20 @@ static void read_key(struct conf_reader *reader, const struct conf_key *key, con
     }
 }
 
-static const char *list_keys(enum conf_block_id id, char list[CONF_SHOWN_BYTES])
+static const char *list_keys(enum conf_block_id id, char list[LIST_BYTES])
 {
     size_t n, used = 0;
     const struct conf_key *keys = conf_block_keys(id, &n);
 
-    for (size_t i = 0; i < n && used < CONF_SHOWN_BYTES; i++)
-        used += (size_t)snprintf(list + used, CONF_SHOWN_BYTES - used, "%s%s", i == 0 ? "" : ", ", keys[i].name);
+    for (size_t i = 0; i < n && used < LIST_BYTES; i++)
+        used += (size_t)snprintf(list + used, LIST_BYTES - used, "%s%s", i == 0 ? "" : ", ", keys[i].name);
     return list;
 }
 
 static void report_foreign(struct conf_reader *reader, enum conf_block_id id, const yaml_node_t *node)
 {
     const struct conf_key *elsewhere = conf_key_find_anywhere(scalar_text(node));
-    char shown[CONF_SHOWN_BYTES], list[CONF_SHOWN_BYTES];
+    char shown[CONF_SHOWN_BYTES], list[LIST_BYTES];
 
     conf_show(scalar_text(node), shown);
     if (elsewhere == NULL)

@@ -8,7 +8,7 @@
 
 #define MESSAGES_KEPT 50
 #define MESSAGE_BYTES 700
-#define REPORT_BYTES (256 * 1024)
+#define REPORT_BYTES ((size_t)256 * 1024)
 #define LINE_BEFORE 90                   /* characters of a long line that are shown before the caret, and after it */
 #define LINE_AFTER 50
 #define NEAREST_WORD_BYTES 40

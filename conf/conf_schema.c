@@ -7,7 +7,7 @@
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
-#define TIB (1024 * 1024 * MIB)
+#define TIB (MIB * MIB)
 #define SECOND UINT64_C(1000)
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
@@ -15,7 +15,8 @@
 
 #define FIELD(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
 #define ITEMS(type, member, least, most) \
-    FIELD(type, member), .count_offset = offsetof(struct type, member##_n), .items_min = (least), .items_max = (most)
+    .offset = offsetof(struct type, member), .size = sizeof(void *), .count_offset = offsetof(struct type, member##_n), \
+    .items_min = (least), .items_max = (most)
 #define AUX(type, member, value) \
     .aux_offset = offsetof(struct type, member), .aux_size = sizeof(((struct type *)0)->member), .aux_value = (value)
 #define BOUNDS(least, most) .min = (least), .max = (most)
@@ -36,6 +37,11 @@ static const struct conf_word balances[] = {
 static const struct conf_word verifications[] = {
     { "frames", WS_VERIFY_FRAMES }, { "utf8", WS_VERIFY_UTF8 }, { "blind", WS_VERIFY_BLIND }, { NULL, 0 }
 };
+
+static const struct conf_word compressions[] = {
+    { "pass", CONF_COMPRESSION_PASS }, { "strip", CONF_COMPRESSION_STRIP }, { NULL, 0 }
+};
+static const struct conf_word drain_codes[] = { { "1001", 1001 }, { "1012", 1012 }, { NULL, 0 } };
 
 static const struct conf_block blocks[CONF_BLOCKS] = {
     [CONF_IN_FILE] = { "", "the file", sizeof(struct conf), NULL, "The whole file." },
@@ -177,6 +183,30 @@ static const struct conf_key keys[] = {
       .sentence = "The payload of one message, over all its frames; past it the tunnel is closed with 1009." },
     { "max_frame", CONF_IN_WEBSOCKET, CONF_TYPE_SIZE, FIELD(conf_websocket, max_frame), .fallback = "off", .zero_word = "off",
       BOUNDS(1, TIB), .sentence = "The payload of one data frame; past it the tunnel is closed with 1009." },
+    { "max_fragments", CONF_IN_WEBSOCKET, CONF_TYPE_COUNT, FIELD(conf_websocket, max_fragments), .fallback = "131072",
+      .zero_word = "off", BOUNDS(1, 4294967295),
+      .sentence = "The frames of one message; past it the tunnel is closed with 1009." },
+    { "ping_interval", CONF_IN_WEBSOCKET, CONF_TYPE_DURATION, FIELD(conf_websocket, ping_interval_ms), .fallback = "30s",
+      .zero_word = "off", BOUNDS(10, DAY),
+      .sentence = "A side that was silent this long is sent a Ping; if no Pong, nor anything else, comes for as long again, the "
+                  "tunnel is closed. The Pong is not passed on. Must be less than idle_timeout." },
+    { "slow_timeout", CONF_IN_WEBSOCKET, CONF_TYPE_DURATION, FIELD(conf_websocket, slow_timeout_ms), .fallback = "60s",
+      BOUNDS(1, DAY), .sentence = "How long one side may read nothing of what the other sends before the tunnel is closed." },
+    { "max_lifetime", CONF_IN_WEBSOCKET, CONF_TYPE_DURATION, FIELD(conf_websocket, max_lifetime_ms), .fallback = "off",
+      .zero_word = "off", BOUNDS(1, 365 * DAY), .sentence = "How long a tunnel may live; then it is closed with 1001." },
+    { "rate", CONF_IN_WEBSOCKET, CONF_TYPE_COUNT, FIELD(conf_websocket, rate), .fallback = "off", .zero_word = "off",
+      BOUNDS(1, 1000000),
+      .sentence = "Messages per second from the client, a second's worth at once; past it the tunnel is closed with 1008." },
+    { "compression", CONF_IN_WEBSOCKET, CONF_TYPE_WORD, FIELD(conf_websocket, compression), .fallback = "pass",
+      .words = compressions,
+      .sentence = "Let permessage-deflate be agreed between client and server, or remove the offer. The UTF-8 of compressed "
+                  "messages is not checked." },
+    { "drain_code", CONF_IN_WEBSOCKET, CONF_TYPE_WORD, FIELD(conf_websocket, drain_code), .fallback = "1012",
+      .words = drain_codes, .sentence = "The close code that clients get when the gateway drains." },
+    { "origins", CONF_IN_WEBSOCKET, CONF_TYPE_ORIGIN, CONF_LIST, ITEMS(conf_websocket, origins, 1, 256), .absent = "any",
+      .sentence = "The origins (scheme://host:port, or null) whose pages may open a WebSocket; others get 403." },
+    { "protocols", CONF_IN_WEBSOCKET, CONF_TYPE_TOKEN, CONF_LIST, ITEMS(conf_websocket, protocols, 1, 64), .absent = "any",
+      .sentence = "The subprotocols that are offered onward; a client that offers only others gets 403." },
 
     { "body", CONF_IN_ROUTE_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, body_ms), .absent = THAT_OF_THE_FILE,
       BOUNDS(1, DAY), .inherits = offsetof(struct conf, timeouts.body_ms),

@@ -38,6 +38,7 @@ enum conf_type_id {
     CONF_TYPE_NAME,                      /* char *, letters, digits and . _ - */
     CONF_TYPE_REFERENCE,                 /* size_t, the index of the upstream of that name */
     CONF_TYPE_TOKEN,                     /* char *, RFC 9110 token */
+    CONF_TYPE_ORIGIN,                    /* char *, scheme://host[:port] in lower case, or null */
     CONF_TYPE_HOST,                      /* char *, a host name or *.name */
     CONF_TYPE_PATH,                      /* char *, a path in normal form */
     CONF_TYPE_LOG_TARGET,                /* char *, stdout or an absolute path */
@@ -56,20 +57,20 @@ struct conf_key {
     enum conf_block_id block;
     enum conf_type_id type;
     enum conf_shape shape;
-    bool required;
+    enum conf_block_id child;            /* CONF_TYPE_BLOCK */
     const char *fallback;                /* the default as text; NULL: none, the field stays zero */
     const char *absent;                  /* in the reference, where there is no fallback: what its absence means */
     const char *zero_word;               /* `off`, `auto`: stands for 0 (of a block: for aux_value in its aux field) */
     uint64_t min, max;                   /* of numbers */
     size_t items_min, items_max;         /* of lists and maps */
     const struct conf_word *words;       /* CONF_TYPE_WORD; ends with a NULL word */
-    enum conf_block_id child;            /* CONF_TYPE_BLOCK */
     size_t offset, size;                 /* the field within the block's struct */
     size_t count_offset;                 /* lists and maps: the size_t with the number of items */
     size_t inherits;                     /* not 0: absent, it is copied from this offset of struct conf, read before */
     size_t aux_offset;                   /* not 0: a further field that tells which of two keys, or forms, was written … */
-    unsigned aux_value;                  /* … by this value */
     size_t aux_size;
+    unsigned aux_value;                  /* … by this value */
+    bool required;
     const char *sentence;
 };
 

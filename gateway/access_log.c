@@ -315,7 +315,12 @@ static void json_end(struct access_log *l, enum end_reason end, enum fault fault
 static void json_direction(struct access_log *l, const char *name, const struct access_direction *d)
 {
     put_format(l, ",\"%s\":{\"frames\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64, name, d->frames, d->messages, d->bytes);
-    put_format(l, ",\"pings\":%" PRIu64 ",\"pongs\":%" PRIu64 ",\"close_code\":%u}", d->pings, d->pongs, d->close_code);
+    put_format(l, ",\"pings\":%" PRIu64 ",\"pongs\":%" PRIu64 ",\"close_code\":%u", d->pings, d->pongs, d->close_code);
+    put_format(l, ",\"blocked_ms\":%" PRIu64, d->blocked_ms);
+    if (d->rtt.n > 0)
+        put_format(l, ",\"rtt_ms\":{\"n\":%" PRIu64 ",\"min\":%" PRIu64 ",\"avg\":%" PRIu64 ",\"max\":%" PRIu64 "}", d->rtt.n, d->rtt.least_ms,
+                   d->rtt.sum_ms / d->rtt.n, d->rtt.most_ms);
+    put(l, "}", 1);
 }
 
 /* ---- the combined format ---- */

@@ -50,6 +50,10 @@ struct access_exchange {
 struct access_direction {
     uint64_t frames, messages, bytes, pings, pongs;
     unsigned close_code;                 /* 0: no Close; 1005: a Close without a code */
+    uint64_t blocked_ms;                 /* time in which the other side did not read what this one sent */
+    struct access_rtt {                  /* of the gateway's own pings to this side */
+        uint64_t n, least_ms, most_ms, sum_ms;
+    } rtt;
 };
 struct access_tunnel {
     struct access_request request;

@@ -254,7 +254,6 @@ struct backend *backend_h1_new(struct services *services, struct server *server,
     if (b == NULL)
         return NULL;
     b->base = (struct backend){ .ops = &h1_ops, .services = services, .server = server, .progress = progress, .ctx = ctx };
-    b->state = H1_DIALING;
     b->request = *request;
     ready_init(&b->ready, on_ready);
     body_out_init(&b->out, request->head->body);

@@ -23,6 +23,8 @@
     E(BODY_TIMEOUT, "body_timeout", true, 408, 0, "the request body stalled")                                                  \
     E(CLIENT_STALLED, "client_stalled", true, 0, 0, "the client did not read the response")                                    \
     E(NO_ROUTE, "no_route", true, 404, 0, "no route matches the request")                                                      \
+    E(ORIGIN, "origin", true, 403, 0, "WebSockets of this route are not open to pages of that origin")                         \
+    E(PROTOCOL, "protocol", true, 403, 0, "none of the subprotocols offered is allowed here")                                  \
     E(REFUSED, "refused", true, 400, 0, "the gateway refused the request")                                                     \
     E(RESOLVE_FAILED, "resolve_failed", true, 502, 0, "the server's name could not be resolved")                               \
     E(CONNECT_FAILED, "connect_failed", true, 502, 0, "the server could not be reached")                                       \
@@ -47,8 +49,14 @@
     E(SERVER_CUT, "server_cut", true, 0, 1014, "the server's connection ended in the middle of a frame")                       \
     E(CLIENT_FRAME_FAULT, "client_frame_fault", true, 0, 1011, "the client sent an unlawful frame")                            \
     E(SERVER_FRAME_FAULT, "server_frame_fault", true, 0, 1011, "the server sent an unlawful frame")                            \
-    E(IDLE_TIMEOUT, "idle_timeout", false, 0, 1001, "no frame passed for too long")                                            \
-    E(SLOW_TIMEOUT, "slow_timeout", true, 0, 1008, "one side did not read for too long")                                       \
+    E(CLIENT_SILENT, "client_silent", true, 0, 1001, "the client did not answer a ping")                                       \
+    E(SERVER_SILENT, "server_silent", true, 0, 1014, "the server did not answer a ping")                                       \
+    E(CLIENT_IDLE, "client_idle", false, 0, 1001, "the client sent no frame for too long")                                     \
+    E(SERVER_IDLE, "server_idle", false, 0, 1001, "the server sent no frame for too long")                                     \
+    E(CLIENT_SLOW, "client_slow", true, 0, 1001, "the client did not read for too long")                                       \
+    E(SERVER_SLOW, "server_slow", true, 0, 1014, "the server did not read for too long")                                       \
+    E(RATE, "rate", true, 0, 1001, "the client sent more messages per second than it may")                                     \
+    E(LIFETIME, "lifetime", false, 0, 1001, "the tunnel reached its maximum lifetime")                                         \
     E(CLOSE_TIMEOUT, "close_timeout", true, 0, 0, "the closing handshake was not completed in time")                           \
     /* an idle connection to a server */                                                                                       \
     E(POOL_EXPIRED, "pool_expired", false, 0, 0, "the idle connection to the server was kept long enough")                     \

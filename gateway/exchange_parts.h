@@ -22,6 +22,7 @@ struct exchange {
     struct exchange_client client;
     enum request_state request;
     enum response_state response;
+    struct http1_head narrowed;          /* what the route lets through of a WebSocket offer; then `head` points here */
     const struct http1_head *head;       /* NULL: there is none, the request was refused before its end */
     struct rules_request rules;
     struct ws_offer offer;

@@ -20,6 +20,7 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
                    .strip_also = x->services->strip_also,
                    .strip_also_n = conf->forwarded.strip_n,
                    .websocket = x->websocket,
+                   .websocket_strip_extensions = x->offer.extensions_stripped,
                    .upstream_keep_alive = true },
         .arena = &x->arena,
     };

@@ -28,6 +28,10 @@
     M(bytes_to_clients, "payload bytes sent to clients")                                          \
     M(access_lines_dropped, "access-log lines dropped because the log was not read")
 
+/* Upper bounds of the round-trip histogram's buckets, in milliseconds; one more holds the rest. */
+#define METRICS_RTT_BOUNDS { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000 }
+#define METRICS_RTT_BUCKETS 14
+
 enum metrics_ended { METRICS_CONNECTION, METRICS_EXCHANGE, METRICS_TUNNEL, METRICS_POOLED, METRICS_ENDED_COUNT };
 enum metrics_side { METRICS_CLIENT, METRICS_SERVER, METRICS_SIDE_COUNT };
 
@@ -37,12 +41,15 @@ struct metrics {
 #undef METRICS_MEMBER
     _Atomic uint64_t ended[METRICS_ENDED_COUNT][END_REASON_COUNT];
     _Atomic uint64_t faults[METRICS_SIDE_COUNT][FAULT_COUNT];
+    _Atomic uint64_t rtt[METRICS_SIDE_COUNT][METRICS_RTT_BUCKETS];       /* of the gateway's pings */
+    _Atomic uint64_t rtt_sum_ms[METRICS_SIDE_COUNT];
 };
 
 void metrics_add(_Atomic uint64_t *counter, uint64_t amount);
 void metrics_sub(_Atomic uint64_t *gauge, uint64_t amount);
 void metrics_ended(struct metrics *m, enum metrics_ended what, enum end_reason why);
 void metrics_fault(struct metrics *m, enum metrics_side side, enum fault f);
+void metrics_rtt(struct metrics *m, enum metrics_side side, uint64_t rtt_ms);
 /* Adds `from` to `into`. */
 void metrics_sum(struct metrics *into, const struct metrics *from);
 /* Every counter that is not 0, as `name{labels} value` lines with the help text above. */

@@ -8,17 +8,32 @@ void pump_init(struct pump *p, struct stream *from, struct stream *to, const str
 
 bool pump_at_boundary(const struct pump *p)
 {
-    return p->cleared == 0 && p->scan.rules.verify != WS_VERIFY_BLIND && ws_scan_at_boundary(&p->scan);
+    return p->cleared == 0 && p->skip == 0 && p->scan.rules.verify != WS_VERIFY_BLIND && ws_scan_at_boundary(&p->scan);
 }
 
-/* RFC 6455 section 5.5.1: after a Close nothing follows. */
+static bool answers_our_ping(const struct pump *p, const struct ws_control *control)
+{
+    return control->opcode == WS_PONG && p->ping_out &&
+           span_equal(span_of(control->payload, control->payload_bytes), span_of(p->ping_payload, PUMP_PING_BYTES));
+}
+
+/* RFC 6455 section 5.5.1: after a Close nothing follows. Section 5.5.3: a Pong is for whoever sent the Ping. */
 static void take_control(struct pump *p, const struct ws_control *control)
 {
+    bool swallow = false;
+
     if (control->opcode == WS_CLOSE) {
         p->close_seen = true;
         p->close_code = control->payload_bytes > 0 ? control->close_code : 1005;
+        swallow = p->hold_close;
+    } else if (answers_our_ping(p, control)) {
+        p->ping_out = false;
+        p->pong_seen = true;
+        swallow = true;
     }
-    if (control->opcode != WS_CLOSE || !p->hold_close)
+    if (swallow)
+        p->skip = control->frame_bytes;
+    else
         p->cleared += control->frame_bytes;
     ws_scan_control_done(&p->scan);
 }
@@ -34,22 +49,27 @@ static bool verify(struct pump *p)
         return false;
     if (ws_scan_feed(&p->scan, bytes, n, &p->cleared, &control) == WS_SCAN_CONTROL)
         take_control(p, &control);
-    return p->cleared > 0;
+    return p->cleared > 0 || p->skip > 0;
 }
 
 /* Bytes that left the pump, or <0. */
 static ssize_t pass(struct pump *p)
 {
     const uint8_t *bytes;
-    ssize_t taken;
+    ssize_t taken = 0;
 
     stream_peek(p->from, &bytes);
-    taken = p->discard ? (ssize_t)p->cleared : stream_send(p->to, span_of(bytes, p->cleared));
+    if (p->cleared > 0)
+        taken = p->discard ? (ssize_t)p->cleared : stream_send(p->to, span_of(bytes, p->cleared));
     if (taken < 0)
         return taken;
     stream_consume(p->from, (size_t)taken);
     p->cleared -= (size_t)taken;
     p->moved += p->discard ? 0 : (uint64_t)taken;
+    if (p->cleared == 0 && p->skip > 0) {
+        stream_consume(p->from, p->skip);
+        p->skip = 0;
+    }
     return taken;
 }
 
@@ -73,7 +93,7 @@ static enum pump_result why_stopped(struct pump *p)
 enum pump_result pump_run(struct pump *p)
 {
     for (int round = 0; round < PUMP_ROUNDS_MAX; round++) {
-        if (p->cleared == 0 && !verify(p))
+        if (p->cleared == 0 && p->skip == 0 && !verify(p))
             return why_stopped(p);
         if (pass(p) < 0)
             return PUMP_DEAF;

@@ -9,6 +9,7 @@
 #include "protocol/ws_scan.h"
 
 #define PUMP_ROUNDS_MAX 8                /* pieces (of at most a scratch buffer) in one turn; the rest waits for the next */
+#define PUMP_PING_BYTES 8                 /* of a Ping's payload: random, so that no peer can answer before it was asked */
 
 struct pump {
     struct stream *from, *to;            /* the tunnel's */
@@ -16,6 +17,10 @@ struct pump {
     size_t cleared;                      /* verified bytes at the front of `from` that `to` has not taken yet */
     bool hold_close;                     /* a Close that comes is noted, not passed on */
     bool discard;                        /* what is lawful is thrown away: nothing may reach `to` any more, but a Close is waited for */
+    size_t skip;                         /* bytes behind the cleared ones that are swallowed: a Pong to the gateway's own Ping */
+    bool ping_out;                       /* a Ping with this payload went to `from`, and its Pong is awaited */
+    bool pong_seen;                      /* … and has come; the tunnel takes note and clears it */
+    uint8_t ping_payload[PUMP_PING_BYTES];
     bool close_seen;
     unsigned close_code;                 /* of the Close that was seen; 1005: it had none */
     uint64_t moved;                      /* bytes passed on, over its life */

@@ -48,8 +48,14 @@ struct side {
     bool told;                           /* a Close went to it, or its output was finished: nothing more passes to it */
     bool done;                           /* nothing more comes from it: its Close came, or its input ended or is no longer wanted */
     bool deaf;                           /* its output failed */
-    bool finished;
     const char *reason;                  /* goes with owed_code */
+    uint64_t heard_ms, heard_bytes;      /* when bytes last came from it, and how many there were by then */
+    uint64_t ping_sent_ms;               /* with pump.ping_out */
+    bool ping_due;                       /* as soon as a frame ends that is on its way to it */
+    bool blocked;                        /* the other side does not read what this one sent … */
+    uint64_t blocked_from_ms;            /* … since then nothing moved */
+    uint64_t blocked_moved, blocked_ms;
+    struct access_rtt rtt;
 };
 
 struct tunnel {
@@ -62,8 +68,9 @@ struct tunnel {
     struct timer timer, drain_timer;
     struct ready ready;
     bool deflate, blind;
-    uint64_t begun_ms, active_ms, entered_ms;
-    uint64_t moved;                      /* both pumps' bytes when last looked at */
+    uint64_t begun_ms, entered_ms;
+    uint64_t rate_due_us;                /* when the client's messages so far would be due at the rate it may send */
+    uint64_t rate_messages;
     enum end_reason end;
     enum fault fault;
     const char *closed_by;
@@ -92,12 +99,13 @@ static bool is_client(const struct tunnel *t, const struct side *s)
 
 /* ---- the end ---- */
 
-static struct access_direction direction_of(const struct pump *p)
+static struct access_direction direction_of(const struct side *s)
 {
+    const struct pump *p = &s->pump;
     const struct ws_scan_counts *c = &p->scan.counts;
 
     return (struct access_direction){ .frames = c->frames, .messages = c->messages, .bytes = p->moved, .pings = c->pings, .pongs = c->pongs,
-                                      .close_code = p->close_seen ? p->close_code : 0 };
+                                      .close_code = p->close_seen ? p->close_code : 0, .blocked_ms = s->blocked_ms, .rtt = s->rtt };
 }
 
 static void write_record(struct tunnel *t)
@@ -107,8 +115,8 @@ static void write_record(struct tunnel *t)
         .protocol = t->protocol,
         .deflate = t->deflate,
         .duration_ms = timers_now_ms(t->services->timers) - t->begun_ms,
-        .from_client = direction_of(&t->sides[CLIENT].pump),
-        .from_server = direction_of(&t->sides[SERVER].pump),
+        .from_client = direction_of(&t->sides[CLIENT]),
+        .from_server = direction_of(&t->sides[SERVER]),
         .closed_by = t->closed_by != NULL ? t->closed_by : "gateway",
         .end = t->end,
         .fault = t->fault,
@@ -196,15 +204,22 @@ static void end_by_loss(struct tunnel *t, struct side *s, enum pump_result how)
     owe(other(t, s), OWES_NOW, end_reason_close_code(why), client ? "the client is gone" : "the server is gone");
 }
 
-static void end_by_gateway(struct tunnel *t, enum end_reason why)
+/* The gateway's own decision: a side is to blame, and gets blame_code, or nobody is (NULL). */
+static void end_by_gateway(struct tunnel *t, enum end_reason why, struct side *to_blame, unsigned blame_code)
 {
     unsigned code = end_reason_close_code(why);
 
     begin_ending(t, why, "gateway");
     for (int i = 0; i < 2; i++) {
         t->sides[i].pump.hold_close = true;
-        owe(&t->sides[i], OWES_NOW, code, end_reason_sentence(why));
+        owe(&t->sides[i], OWES_NOW, &t->sides[i] == to_blame ? blame_code : code, end_reason_sentence(why));
     }
+}
+
+/* RFC 6455 section 7.4.1 and the registry of close codes: 1012 is "service restart": the client may come back soon. */
+static void end_by_drain(struct tunnel *t)
+{
+    end_by_gateway(t, END_DRAINED, &t->sides[CLIENT], t->conf->drain_code);
 }
 
 static void note_close(struct tunnel *t, struct side *s)
@@ -253,6 +268,67 @@ static void discard(struct side *s)
     stream_consume(s->stream, stream_peek(s->stream, &p));
 }
 
+static void note_rtt(struct tunnel *t, struct side *s, uint64_t rtt_ms)
+{
+    struct access_rtt *r = &s->rtt;
+
+    r->least_ms = r->n == 0 || rtt_ms < r->least_ms ? rtt_ms : r->least_ms;
+    r->most_ms = rtt_ms > r->most_ms ? rtt_ms : r->most_ms;
+    r->sum_ms += rtt_ms;
+    r->n++;
+    metrics_rtt(t->services->metrics, is_client(t, s) ? METRICS_CLIENT : METRICS_SERVER, rtt_ms);
+}
+
+/* Who was heard, who does not read, whose Pong came. */
+static void note_movement(struct tunnel *t, struct side *s)
+{
+    bool blocked = s->pump.cleared > 0;
+    uint64_t now_ms;
+
+    if (s->stream->bytes_in == s->heard_bytes && !blocked && !s->blocked && !s->pump.pong_seen)
+        return;
+    now_ms = timers_now_ms(t->services->timers);
+    if (s->stream->bytes_in != s->heard_bytes) {
+        s->heard_bytes = s->stream->bytes_in;
+        s->heard_ms = now_ms;
+        s->ping_due = false;
+    }
+    if (s->blocked && s->pump.moved != s->blocked_moved) {
+        s->blocked_ms += now_ms - s->blocked_from_ms;
+        s->blocked = false;
+    }
+    if (blocked && !s->blocked) {
+        s->blocked = true;
+        s->blocked_from_ms = now_ms;
+        s->blocked_moved = s->pump.moved;
+    }
+    if (s->pump.pong_seen) {
+        s->pump.pong_seen = false;
+        note_rtt(t, s, now_ms - s->ping_sent_ms);
+    }
+}
+
+/* Messages per second, a second's worth at once: each message moves the due time on, and it may be at most a second ahead of now. */
+static bool over_rate(struct tunnel *t)
+{
+    uint64_t messages = t->sides[CLIENT].pump.scan.counts.messages;
+    uint64_t now_us = timers_now_ms(t->services->timers) * 1000;
+
+    if (messages == t->rate_messages)
+        return false;
+    if (t->rate_due_us < now_us)
+        t->rate_due_us = now_us;
+    t->rate_due_us += (messages - t->rate_messages) * (1000000 / t->conf->rate);
+    t->rate_messages = messages;
+    return t->rate_due_us > now_us + 1000000;
+}
+
+static void end_by_rate(struct tunnel *t)
+{
+    end_by_gateway(t, END_RATE, &t->sides[CLIENT], 1008);
+    t->sides[CLIENT].done = true;        /* what it sent too much goes nowhere */
+}
+
 /* Passes what may pass from s to the other side. What nobody is to get any more is still read: its sender's Close, or its end, is awaited. */
 static void move(struct tunnel *t, struct side *s)
 {
@@ -268,6 +344,9 @@ static void move(struct tunnel *t, struct side *s)
         s->pump.hold_close = true;
     }
     note_result(t, s, pump_run(&s->pump));
+    note_movement(t, s);
+    if (is_client(t, s) && t->conf->rate > 0 && t->state == TUNNEL_OPEN && over_rate(t))
+        end_by_rate(t);
 }
 
 static void put_close(struct tunnel *t, struct side *s)
@@ -277,6 +356,24 @@ static void put_close(struct tunnel *t, struct side *s)
 
     services_random(mask, sizeof(mask));
     n = ws_build_close(frame, s->owed_code, span_of_text(s->reason), is_client(t, s) ? NULL : mask);
+    if (stream_put(s->stream, span_of(frame, n)) != 0)
+        s->deaf = true;
+}
+
+/* A Ping of the gateway's own, between two frames of the other side's (between fragments is lawful, RFC 6455 section 5.4). */
+static void ping_if_due(struct tunnel *t, struct side *s)
+{
+    uint8_t frame[WS_BUILT_MAX_BYTES], mask[4];
+    size_t n;
+
+    if (!s->ping_due || s->told || t->state != TUNNEL_OPEN || !pump_at_boundary(&other(t, s)->pump))
+        return;
+    services_random(s->pump.ping_payload, PUMP_PING_BYTES);
+    services_random(mask, sizeof(mask));
+    n = ws_build_ping(frame, span_of(s->pump.ping_payload, PUMP_PING_BYTES), is_client(t, s) ? NULL : mask);
+    s->ping_due = false;
+    s->pump.ping_out = true;
+    s->ping_sent_ms = timers_now_ms(t->services->timers);
     if (stream_put(s->stream, span_of(frame, n)) != 0)
         s->deaf = true;
 }
@@ -328,11 +425,36 @@ static bool both_ended(const struct tunnel *t)
     return t->sides[CLIENT].stream->input != STREAM_OPEN && t->sides[SERVER].stream->input != STREAM_OPEN;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the next thing is to be done for one side of an open tunnel. */
+static uint64_t side_deadline_ms(const struct tunnel *t, const struct side *s)
+{
+    uint64_t ping_ms = t->blind ? 0 : t->conf->ping_interval_ms;
+    uint64_t due_ms = s->blocked ? s->blocked_from_ms + t->conf->slow_timeout_ms : s->heard_ms + t->conf->idle_timeout_ms;
+
+    if (ping_ms > 0 && s->pump.ping_out)
+        due_ms = earlier(due_ms, (s->heard_ms > s->ping_sent_ms ? s->heard_ms : s->ping_sent_ms) + ping_ms);
+    else if (ping_ms > 0 && !s->ping_due)
+        due_ms = earlier(due_ms, s->heard_ms + ping_ms);
+    return due_ms;
+}
+
+static uint64_t open_deadline_ms(const struct tunnel *t)
+{
+    uint64_t due_ms = earlier(side_deadline_ms(t, &t->sides[CLIENT]), side_deadline_ms(t, &t->sides[SERVER]));
+
+    return t->conf->max_lifetime_ms > 0 ? earlier(due_ms, t->begun_ms + t->conf->max_lifetime_ms) : due_ms;
+}
+
 static uint64_t deadline_ms(const struct tunnel *t)
 {
     switch (t->state) {
     case TUNNEL_OPEN:
-        return t->active_ms + t->conf->idle_timeout_ms;
+        return open_deadline_ms(t);
     case TUNNEL_CLOSING:
     case TUNNEL_ENDING:
         return t->entered_ms + t->conf->close_timeout_ms;
@@ -340,7 +462,7 @@ static uint64_t deadline_ms(const struct tunnel *t)
     case TUNNEL_OVER:
         break;
     }
-    return t->entered_ms + (both_flushed(t) && t->conf->close_timeout_ms > LAST_WORD_MS ? LAST_WORD_MS : t->conf->close_timeout_ms);
+    return t->entered_ms + (both_flushed(t) ? earlier(LAST_WORD_MS, t->conf->close_timeout_ms) : t->conf->close_timeout_ms);
 }
 
 /* The deadline moves lazily: the timer is set when it would come earlier than it is set for, and looked at again when it strikes. */
@@ -373,16 +495,36 @@ static void run(struct tunnel *t)
             return;
         }
     }
-    if (t->sides[CLIENT].pump.moved + t->sides[SERVER].pump.moved != t->moved) {
-        t->moved = t->sides[CLIENT].pump.moved + t->sides[SERVER].pump.moved;
-        t->active_ms = timers_now_ms(t->services->timers);
-    }
+    ping_if_due(t, &t->sides[CLIENT]);
+    ping_if_due(t, &t->sides[SERVER]);
     wait_for(t);
 }
 
-static bool is_blocked(const struct tunnel *t)
+/* What is due for one side of an open tunnel; each is a row: how long, since when, what follows. */
+static void on_side_due(struct tunnel *t, struct side *s, uint64_t now_ms)
 {
-    return t->sides[CLIENT].pump.cleared > 0 || t->sides[SERVER].pump.cleared > 0;
+    bool client = is_client(t, s);
+    uint64_t ping_ms = t->blind ? 0 : t->conf->ping_interval_ms;
+    uint64_t sign_of_life_ms = s->heard_ms > s->ping_sent_ms ? s->heard_ms : s->ping_sent_ms;
+
+    if (t->state != TUNNEL_OPEN)
+        return;
+    if (s->blocked && now_ms >= s->blocked_from_ms + t->conf->slow_timeout_ms)
+        end_by_gateway(t, client ? END_SERVER_SLOW : END_CLIENT_SLOW, other(t, s), 1008);
+    else if (s->pump.ping_out && ping_ms > 0 && now_ms >= sign_of_life_ms + ping_ms)
+        end_by_gateway(t, client ? END_CLIENT_SILENT : END_SERVER_SILENT, s, 1011);
+    else if (!s->blocked && now_ms >= s->heard_ms + t->conf->idle_timeout_ms)
+        end_by_gateway(t, client ? END_CLIENT_IDLE : END_SERVER_IDLE, NULL, 0);
+    else if (ping_ms > 0 && !s->pump.ping_out && now_ms >= s->heard_ms + ping_ms)
+        s->ping_due = true;
+}
+
+static void on_open_due(struct tunnel *t, uint64_t now_ms)
+{
+    on_side_due(t, &t->sides[CLIENT], now_ms);
+    on_side_due(t, &t->sides[SERVER], now_ms);
+    if (t->state == TUNNEL_OPEN && t->conf->max_lifetime_ms > 0 && now_ms >= t->begun_ms + t->conf->max_lifetime_ms)
+        end_by_gateway(t, END_LIFETIME, NULL, 0);
 }
 
 static void on_timer(struct timer *timer, uint64_t now_ms)
@@ -395,7 +537,7 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
     }
     switch (t->state) {
     case TUNNEL_OPEN:
-        end_by_gateway(t, is_blocked(t) ? END_SLOW_TIMEOUT : END_IDLE_TIMEOUT);
+        on_open_due(t, now_ms);
         break;
     case TUNNEL_CLOSING:
     case TUNNEL_ENDING:
@@ -435,7 +577,7 @@ static void on_drain(struct timer *timer, uint64_t now_ms)
     (void)now_ms;
     if (t->state != TUNNEL_OPEN)
         return;
-    end_by_gateway(t, END_DRAINED);
+    end_by_drain(t);
     run(t);
 }
 
@@ -498,6 +640,7 @@ static struct ws_scan_rules scan_rules(const struct tunnel_start *start, bool fr
         .verify = start->conf->verify,
         .max_frame = start->conf->max_frame,
         .max_message = start->conf->max_message,
+        .max_fragments = (uint32_t)start->conf->max_fragments,
     };
 }
 
@@ -521,7 +664,8 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     t->blind = start->conf->verify == WS_VERIFY_BLIND;
     t->server_record = start->server_record;
     t->server_record->busy++;
-    t->begun_ms = t->active_ms = t->entered_ms = timers_now_ms(services->timers);
+    t->begun_ms = t->entered_ms = timers_now_ms(services->timers);
+    t->sides[CLIENT].heard_ms = t->sides[SERVER].heard_ms = t->begun_ms;
     keep_texts(t, start);
     t->sides[CLIENT].stream = client;
     t->sides[SERVER].stream = server;

@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-#define UPGATE_VERSION "0.1.0"
-
 void version_print(FILE *out);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * A row: F(name, word for logs and counters, HTTP status, WebSocket close code, sentence). The status is what the gateway
  * answers a *request* with such a fault; a fault in a *response* is 502 whatever the row says (0: never in a request). The close code
- * goes to the offending side of a tunnel (0: never in a tunnel). Sources: RFC 9110, RFC 9112, RFC 6455. */
+ * goes to the offending side of a tunnel (0: never in a tunnel). Sources: RFC 9110, RFC 9112, RFC 6455, the FastCGI
+ * specification 1.0, RFC 3875. */
 #ifndef UPGATE_PROTOCOL_FAULT_H
 #define UPGATE_PROTOCOL_FAULT_H
 
@@ -76,6 +77,21 @@
     F(WS_FRAME_TOO_LARGE, "ws_frame_too_large", 0, 1009, "a frame is larger than max_frame")                                   \
     F(WS_MESSAGE_TOO_LARGE, "ws_message_too_large", 0, 1009, "a message is larger than max_message")                           \
     F(WS_AFTER_CLOSE, "ws_after_close", 0, 1002, "a frame followed the Close frame")                                           \
+    /* FastCGI: the specification 1.0, and RFC 3875 */                                                                         \
+    F(FCGI_VERSION, "fcgi_version", 0, 0, "the version of a FastCGI record is not 1")                                          \
+    F(FCGI_TYPE, "fcgi_type", 0, 0, "a FastCGI record came whose type a server may not send, or not now")                      \
+    F(FCGI_ID, "fcgi_id", 0, 0, "a FastCGI record belongs to no request that is open")                                         \
+    F(FCGI_LENGTH, "fcgi_length", 0, 0, "a FastCGI record has a length that its type cannot have")                             \
+    F(FCGI_AFTER_END, "fcgi_after_end", 0, 0, "content followed the end of a FastCGI stream")                                  \
+    F(FCGI_END_STATUS, "fcgi_end_status", 0, 0, "a FastCGI request ended with a protocol status that does not exist")          \
+    F(FCGI_VALUES, "fcgi_values", 0, 0, "the answer to FCGI_GET_VALUES is malformed")                                          \
+    F(FCGI_SCRIPT, "fcgi_script", 404, 0, "the path names no script")                                                          \
+    F(FCGI_PARAMS, "fcgi_params", 431, 0, "the request is longer as FastCGI parameters than this gateway sends")               \
+    F(FCGI_NPH, "fcgi_nph", 0, 0, "the reply begins with an HTTP status line, which FastCGI replies do not have")              \
+    F(FCGI_NO_CGI_FIELD, "fcgi_no_cgi_field", 0, 0, "the reply has none of Content-Type, Location and Status")                 \
+    F(FCGI_REPEATED, "fcgi_repeated", 0, 0, "the reply has Content-Type, Location or Status more than once")                   \
+    F(FCGI_STATUS, "fcgi_status", 0, 0, "the reply's Status is not a number from 200 to 599")                                  \
+    F(FCGI_CONTENT_TYPE, "fcgi_content_type", 0, 0, "the reply has a body and no Content-Type")                                \
     /* not the peer's fault */                                                                                                 \
     F(NO_MEMORY, "no_memory", 503, 1011, "there is not enough memory")
 

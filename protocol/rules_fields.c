@@ -1,44 +1,48 @@
 #include "protocol/rules_fields.h"
 
-#include <string.h>
-
 /* A row that ends in "*" stands for every name that begins so. Rows are in lower case. */
+#define R(text) { (const uint8_t *)(text), sizeof(text) - 1 }
 
 /* RFC 9110 section 7.6.1 names most of them. Proxy-Authorization and the like are for the next proxy (sections 11.7.1 and
  * 11.7.2), which this gateway is, and it asks for none. HTTP2-Settings belongs to an upgrade that is not made (RFC 9113 section 3.1).
  * `Proxy` is nobody's field, but many programs take HTTP_PROXY for their configuration. */
-static const char *const hop_by_hop[] = {
-    "connection", "http2-settings", "keep-alive", "proxy", "proxy-authenticate", "proxy-authentication-info",
-    "proxy-authorization", "proxy-connection", "te", "transfer-encoding", "upgrade",
+static const struct span hop_by_hop[] = {
+    R("connection"), R("http2-settings"), R("keep-alive"), R("proxy"), R("proxy-authenticate"), R("proxy-authentication-info"),
+    R("proxy-authorization"), R("proxy-connection"), R("te"), R("transfer-encoding"), R("upgrade"),
 };
 
 /* Without which a message means something else, or which the gateway itself adds or rebuilds. */
-static const char *const framing_and_routing[] = {
-    "content-length", "expect", "host", "max-forwards", "via",
+static const struct span framing_and_routing[] = {
+    R("content-length"), R("expect"), R("host"), R("max-forwards"), R("via"),
 };
 
 /* RFC 9110 section 7.6.1: fields for all recipients are never appropriate as connection options. */
-static const char *const not_nominable[] = {
-    "cache-control", "content-encoding", "content-range", "content-type", "date", "sec-websocket-*", "trailer",
+static const struct span not_nominable[] = {
+    R("cache-control"), R("content-encoding"), R("content-range"), R("content-type"), R("date"), R("sec-websocket-*"),
+    R("trailer"),
 };
 
-static const char *const trusted_facts[] = {
-    "cf-connecting-*", "cf-ipcountry", "cf-pseudo-*", "cf-visitor", "client-ip", "fastly-client-*", "fastly-ssl", "forwarded",
-    "forwarded-*", "front-end-https", "http-client-ip", "http-x-*", "https", "original-url", "proxy-client-*", "real-ip",
-    "remote-addr", "remote-host", "remote-user", "rewrite-url", "ssl-*", "true-client-*", "wl-proxy-*", "x-appengine-user-ip",
-    "x-arr-*", "x-azure-*", "x-client-*", "x-cluster-client-*", "x-envoy-external-address", "x-envoy-internal",
-    "x-forward-*", "x-forwarded", "x-forwarded-*", "x-host", "x-http-destinationurl", "x-http-host-override", "x-https",
-    "x-original-*", "x-originating-*", "x-proto", "x-proxyuser-*", "x-real-*", "x-remote-*", "x-rewrite-*", "x-scheme",
-    "x-source-ip", "x-ssl", "x-ssl-*", "x-true-client-*", "x-url-scheme",
+static const struct span trusted_facts[] = {
+    R("cf-connecting-*"), R("cf-ipcountry"), R("cf-pseudo-*"), R("cf-visitor"), R("client-ip"), R("fastly-client-*"),
+    R("fastly-ssl"), R("forwarded"), R("forwarded-*"), R("front-end-https"), R("http-client-ip"), R("http-x-*"), R("https"),
+    R("original-url"), R("proxy-client-*"), R("real-ip"), R("remote-addr"), R("remote-host"), R("remote-user"),
+    R("rewrite-url"), R("ssl-*"), R("true-client-*"), R("wl-proxy-*"), R("x-appengine-user-ip"), R("x-arr-*"), R("x-azure-*"),
+    R("x-client-addr*"), R("x-client-cert*"), R("x-client-dn"), R("x-client-host"), R("x-client-ip*"), R("x-client-issuer*"),
+    R("x-client-port"), R("x-client-ssl*"), R("x-client-subject*"), R("x-client-verif*"), R("x-cluster-client-*"), R("x-envoy-external-address"), R("x-envoy-internal"), R("x-forward-*"),
+    R("x-forwarded"), R("x-forwarded-*"), R("x-host"), R("x-http-destinationurl"), R("x-http-host-override"), R("x-https"),
+    R("x-original-*"), R("x-originating-*"), R("x-proto"), R("x-proxyuser-*"), R("x-real-*"), R("x-remote-*"), R("x-rewrite-*"),
+    R("x-scheme"), R("x-source-ip"), R("x-ssl"), R("x-ssl-*"), R("x-true-client-*"), R("x-url-scheme"),
 };
 
 /* RFC 9110 section 6.5.1: framing, routing, request modifiers, authentication, how to read the content, response control. */
-static const char *const barred_from_trailers[] = {
-    "accept*", "age", "authentication-info", "authorization", "cache-control", "content-*", "cookie", "date", "expires",
-    "if-*", "location", "origin", "pragma", "range", "refresh", "retry-after", "sec-*", "set-cookie*", "status",
-    "strict-transport-security", "trailer", "user-agent", "vary", "warning", "www-authenticate", "access-control-*",
+static const struct span barred_from_trailers[] = {
+    R("accept*"), R("age"), R("authentication-info"), R("authorization"), R("cache-control"), R("content-*"), R("cookie"),
+    R("date"), R("expires"), R("if-*"), R("location"), R("origin"), R("pragma"), R("range"), R("refresh"), R("retry-after"),
+    R("sec-*"), R("set-cookie*"), R("status"), R("strict-transport-security"), R("trailer"), R("user-agent"), R("vary"),
+    R("warning"), R("www-authenticate"), R("access-control-*"),
 };
 
+#undef R
 #define ROWS(table) (table), sizeof(table) / sizeof((table)[0])
 
 static uint8_t fold(uint8_t c)
@@ -62,12 +66,12 @@ static bool matches(struct span name, struct span row)
     return true;
 }
 
-static bool in_table(struct span name, const char *const *rows, size_t n)
+static bool in_table(struct span name, const struct span *rows, size_t n)
 {
     uint8_t first = name.n > 0 ? fold(name.p[0]) : 0;
 
     for (size_t i = 0; i < n; i++)
-        if ((uint8_t)rows[i][0] == first && matches(name, span_of_text(rows[i])))
+        if (rows[i].p[0] == first && matches(name, rows[i]))
             return true;
     return false;
 }
@@ -102,15 +106,23 @@ bool rules_is_disguised(struct span name, const struct span *more, size_t more_n
     return in_table(name, ROWS(framing_and_routing)) || rules_is_hop_by_hop(name) || rules_is_trusted_fact(name, more, more_n);
 }
 
-static bool may_be_nominated(struct span name)
+bool rules_nominates(const struct headers *head)
 {
-    return !in_table(name, ROWS(framing_and_routing)) && !in_table(name, ROWS(not_nominable)) &&
-           !rules_is_trusted_fact(name, NULL, 0);
+    struct list_walk walk = list_walk_field(head, SPAN_LITERAL("connection"));
+    struct span option;
+
+    while (list_walk_next(&walk, &option))
+        if (!rules_is_hop_by_hop(option) && !span_equal_nocase(option, SPAN_LITERAL("close")))
+            return true;
+    return false;
 }
 
-bool rules_is_nominated(const struct headers *head, struct span name)
+bool rules_is_nominated(const struct headers *head, struct span name, const struct span *more, size_t more_n)
 {
-    return headers_list_has(head, SPAN_LITERAL("connection"), name) && may_be_nominated(name);
+    if (!headers_list_has(head, SPAN_LITERAL("connection"), name))
+        return false;
+    return !in_table(name, ROWS(framing_and_routing)) && !in_table(name, ROWS(not_nominable)) &&
+           !rules_is_trusted_fact(name, more, more_n);
 }
 
 bool rules_is_barred_from_trailers(struct span name)

@@ -7,14 +7,18 @@
 
 #include "protocol/headers.h"
 
+/* `more` is what the operator adds to the table of trusted facts. */
+
 /* RFC 9110 section 7.6.1 and its kin: they end at each hop. */
 bool rules_is_hop_by_hop(struct span name);
 /* Says who the client is, or how it came in: believed from a trusted peer only (mission C3). */
 bool rules_is_trusted_fact(struct span name, const struct span *more, size_t more_n);
 /* Not spelled as, but folded onto a field that frames, routes, ends at this hop or tells a trusted fact. */
 bool rules_is_disguised(struct span name, const struct span *more, size_t more_n);
+/* Whether the head's Connection lists anything but "close" and what ends at each hop anyway: mostly it does not. */
+bool rules_nominates(const struct headers *head);
 /* Listed in the head's Connection, and not one of the fields that cannot be nominated away. */
-bool rules_is_nominated(const struct headers *head, struct span name);
+bool rules_is_nominated(const struct headers *head, struct span name, const struct span *more, size_t more_n);
 /* RFC 9110 section 6.5.1: has a meaning that would come too late in a trailer section, or would get round a check of the head. */
 bool rules_is_barred_from_trailers(struct span name);
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CONNECTION SPAN_LITERAL("connection")
 #define OUR_FIELDS 16                    /* room for what is added */
 
 /* The fields going out. The first fault stays, so that it is asked for once, at the end. */
@@ -101,13 +100,11 @@ static bool is(struct span name, const char *lower_case)
 }
 
 /* What neither direction passes on, or writes anew. RFC 9110 section 6.6.2: Trailer announces what follows a chunked body. */
-static bool ends_here(const struct headers *head, struct span name, enum http1_body body)
+static bool ends_here(struct span name, enum http1_body body)
 {
     if (is(name, "content-length") || rules_is_hop_by_hop(name))
         return true;
-    if (is(name, "trailer") && body != HTTP1_BODY_CHUNKED)
-        return true;
-    return rules_is_nominated(head, name);
+    return is(name, "trailer") && body != HTTP1_BODY_CHUNKED;
 }
 
 /* To the upstream. */
@@ -117,6 +114,7 @@ struct to_upstream {
     const struct http1_head *in;
     const struct rules_request *request;
     const struct rules_facts *facts;
+    bool nominates;                      /* Connection lists further fields */
 };
 
 static bool writes(const struct to_upstream *u, enum rules_forwarded which)
@@ -141,7 +139,9 @@ static bool passes(const struct to_upstream *u, struct span name)
 {
     const struct rules_facts *f = u->facts;
 
-    if (ends_here(&u->in->fields, name, u->in->body) || is_rebuilt(u, name))
+    if (ends_here(name, u->in->body) || is_rebuilt(u, name))
+        return false;
+    if (u->nominates && rules_is_nominated(&u->in->fields, name, f->strip_also, f->strip_also_n))
         return false;
     if (f->websocket && f->websocket_strip_extensions && is(name, "sec-websocket-extensions"))
         return false;
@@ -262,7 +262,13 @@ static void add_ours(struct to_upstream *u)
 enum fault rules_request_to_upstream(struct arena *a, const struct http1_head *in, const struct rules_request *request,
                                      const struct rules_facts *facts, struct headers *out)
 {
-    struct to_upstream u = { .o = outgoing(a, out, &in->fields), .in = in, .request = request, .facts = facts };
+    struct to_upstream u = {
+        .o = outgoing(a, out, &in->fields),
+        .in = in,
+        .request = request,
+        .facts = facts,
+        .nominates = rules_nominates(&in->fields),
+    };
 
     add(&u.o, SPAN_LITERAL("Host"), request->authority);
     for (size_t i = 0; i < in->fields.n; i++)
@@ -304,7 +310,7 @@ static void add_reply_connection(struct outgoing *o, const struct http1_head *in
         append_member(&t, SPAN_LITERAL("close"));
     else if (!facts->websocket && facts->client_version_minor == 0)
         append_member(&t, SPAN_LITERAL("keep-alive"));
-    add_text(o, CONNECTION, &t);
+    add_text(o, SPAN_LITERAL("Connection"), &t);
     if (switches)
         add(o, SPAN_LITERAL("Upgrade"), SPAN_LITERAL("websocket"));
 }
@@ -321,10 +327,13 @@ enum fault rules_response_to_client(struct arena *a, const struct http1_head *in
 {
     struct outgoing o = outgoing(a, out, &in->fields);
     enum http1_body body = rules_reply_body(in, facts);
+    bool nominates = rules_nominates(&in->fields);
 
-    for (size_t i = 0; i < in->fields.n; i++)
-        if (!ends_here(&in->fields, in->fields.fields[i].name, body))
-            add(&o, in->fields.fields[i].name, in->fields.fields[i].value);
+    for (size_t i = 0; i < in->fields.n; i++) {
+        struct span name = in->fields.fields[i].name;
+        if (!ends_here(name, body) && !(nominates && rules_is_nominated(&in->fields, name, NULL, 0)))
+            add(&o, name, in->fields.fields[i].value);
+    }
     /* RFC 9110 section 6.6.1: a recipient with a clock adds a Date where the origin had none. test_rules.c: date_* */
     if (in->status >= 200 && facts->date.n > 0 && headers_find(out, SPAN_LITERAL("date")) == NULL)
         add(&o, SPAN_LITERAL("Date"), facts->date);
@@ -340,7 +349,7 @@ enum fault rules_trailers(struct arena *a, const struct headers *in, const struc
 
     for (size_t i = 0; i < in->n; i++) {
         struct span name = in->fields[i].name;
-        if (!rules_is_barred_from_trailers(name) && !rules_is_nominated(head, name))
+        if (!rules_is_barred_from_trailers(name) && !rules_is_nominated(head, name, NULL, 0))
             add(&o, name, in->fields[i].value);
     }
     return o.fault;

@@ -303,16 +303,15 @@ static int frames_new(struct ws_peer *p)
 
 /* --- reading --- */
 
+/* wslay answers a Close, and whatever is wrong with a frame, with a Close of its own: with its code, or with an empty one
+ * where it also reports failure (a frame header that cannot be). */
 static void take_frames(struct ws_peer *p, struct span bytes)
 {
     p->heard = true;
     p->input = bytes;
-    if (wslay_event_recv(p->frames) != 0) {
-        drop(p);
-        return;
-    }
+    if (wslay_event_recv(p->frames) != 0)
+        wslay_event_shutdown_read(p->frames);
     p->input = SPAN_EMPTY;
-    /* wslay answers a Close, and what is wrong with a frame, with a Close of its own */
     if (p->state == PEER_OPEN && !wslay_event_want_read(p->frames))
         enter(p, PEER_CLOSING);
     mark_unsent(p);

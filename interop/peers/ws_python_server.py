@@ -36,6 +36,14 @@ def fields_of(ws):
     return [[name, value] for name, value in fields.raw_items()]
 
 
+def chooser(names):
+    """Picks a subprotocol, or none: by itself version 15 refuses a client that offers none of ours."""
+    def choose(first, second):           # 10: what was offered, what is ours; 15: the connection, what was offered
+        offered = first if isinstance(first, (list, tuple)) else second
+        return next((name for name in names if name in offered), None)
+    return choose
+
+
 async def converse(ws, options):
     if options.push:
         await ws.send(text_of(options.push))
@@ -64,6 +72,7 @@ async def serve(options):
     host, _, port = options.listen.rpartition(":")
     async with websockets.serve(handler, host.strip("[]"), int(port), max_size=options.max_message,
                                 compression="deflate" if options.deflate else None, subprotocols=options.subprotocol,
+                                select_subprotocol=chooser(options.subprotocol or []),
                                 ping_interval=options.ping_interval or None, close_timeout=5) as server:
         say("ready", address="%s:%d" % (host, server.sockets[0].getsockname()[1]), version=websockets.__version__)
         await stop.wait()

@@ -1,6 +1,6 @@
 """B2, requests: what can be read in two ways is refused, and nothing behind it is ever served."""
-from model import (AT_HEAD, FIN, backend_body, backend_count, backend_header, backend_line, backend_never, body, both, case, chunked, closed,
-                   either, error, kept, no_complete_request, refused, refused_inside, request, response, status, statuses)
+from model import (AT_HEAD, FIN, backend_body, backend_count, backend_header, backend_line, backend_never, both, case, chunked,
+                   closed, either, error, kept, no_complete_request, refused, refused_inside, response, status, statuses)
 
 HOST = b"Host: conduct.example\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: conduct.example\r\n\r\n"

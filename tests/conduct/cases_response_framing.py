@@ -1,7 +1,6 @@
 """B2, responses: repaired or refused, never guessed; what is cut looks cut; what nobody asked for is given to nobody."""
-from model import (AT_HEAD, go, received_soon, wait, FIN, RESPONSE, RST, BARRIER, backend_count, backend_line, backend_never, bad_gateway, body, both, case, chunked,  # noqa: F401
-                   client_never, closed, connections, either, error, expectation, header, header_tokens, interims, kept, no_header, request,  # noqa: F401
-                   response, status, statuses, strictly, trailers, truncated, version_1_1)  # noqa: F401
+from model import (AT_HEAD, go, received_soon, wait, FIN, RESPONSE, RST, bad_gateway, body, case, chunked, client_never, closed,
+                   either, expectation, header, no_header, request, response, status, statuses, strictly, trailers, truncated)
 
 PROMISE = "B2"
 GET = request(target="/", host="conduct.example")

@@ -31,6 +31,7 @@ FIN = Step("fin")                        # both: half-close
 RST = Step("rst")                        # both: reset the connection
 BARRIER = Step("barrier")                # client: an exchange of its own through the proxy; what it read before has been acted on
 AT_HEAD = Step("at head")                # backend, first step: answer when the head has come, not the body
+BODY = Step("body")                      # backend, behind AT_HEAD: read the request's body now
 
 
 def interim(status):
@@ -389,6 +390,13 @@ def strictly(part):
     return expectation(lambda seen, strict: part(seen, strict) if strict else None, *part.needs)
 
 
+def nothing_served(target):
+    """No request with this target came to the backend (its bytes may have, as part of a body)."""
+    def check(seen, strict):
+        return "%s was served as a request" % target if any(r.target == target for r in seen.requests) else None
+    return expectation(check)
+
+
 def refused(ours=400):
     """An error from the proxy, nothing of the request at the backend, and the connection ends: RFC 9112 section 9.6."""
     return both(error(ours), backend_count(0), backend_never(b"/smuggled"), closed())
@@ -403,7 +411,7 @@ def refused_inside(ours=400):
         if strict and ours:
             return None if got == ours else "status %s, due %d" % (got, ours)
         return None if 400 <= got <= 599 else "status %s, due an error" % got
-    return both(expectation(answer), no_complete_request(), backend_never(b"GET /smuggled HTTP/1.1\r\nhost", b"GET /smuggled HTTP/1.1\r\nHost"), closed())
+    return both(expectation(answer), no_complete_request(), nothing_served("/smuggled"), closed())
 
 
 def bad_gateway():

@@ -11,7 +11,7 @@ import messages
 import model
 import wire
 
-DEADLINE = 6.0 * wire.SLOWNESS           # for anything that has to come; above the proxies' own timeouts of two seconds
+DEADLINE = 5.0 * wire.SLOWNESS           # for anything that has to come; above the proxies' own timeouts of two seconds
 SETTLE = 1.0 * wire.SLOWNESS
 BARRIER_TARGET = "/conduct-barrier"
 PROBE_TARGET = "/conduct-probe"
@@ -112,11 +112,11 @@ class Slot:
                     return
                 continue
             sock.setblocking(True)
-            conn = wire.Conn(sock)
-            conn.handler = threading.Thread(target=self._handle, args=(conn, self.stage), daemon=True)
-            if self.stage:
-                self.stage.conns.append(conn)
+            conn, stage = wire.Conn(sock), self.stage
+            conn.handler = threading.Thread(target=self._handle, args=(conn, stage), daemon=True)
             conn.handler.start()
+            if stage:
+                stage.tell(lambda s=stage, c=conn: s.conns.append(c))
 
     def _handle(self, conn, stage):
         try:
@@ -171,6 +171,9 @@ class Slot:
                 stage.wait_for(lambda name=step.value: name in stage.went, "for %s" % step.value)
             elif step.kind == "go":
                 stage.tell(lambda name=step.value: stage.went.add(name))
+            elif step is model.BODY:
+                messages.read_body(conn, request, 60)
+                stage.tell()
             elif step is model.FIN:
                 conn.finish()
             elif step is model.RST:
@@ -217,7 +220,7 @@ class Slot:
 
     def _settle(self, stage):
         stage.tell(lambda: setattr(stage, "over", True))
-        for conn in stage.conns:
+        for conn in list(stage.conns):
             try:
                 conn.sock.shutdown(socket.SHUT_WR)
             except OSError:

@@ -78,6 +78,20 @@ static inline char *dump_of(const struct conf *c)
     return catch_close(&caught);
 }
 
+/* Prints at an offset of a text and returns where it ends. */
+__attribute__((format(printf, 4, 5)))
+static inline size_t put(char *text, size_t size, size_t at, const char *format, ...)
+{
+    va_list arguments;
+    int n;
+
+    va_start(arguments, format);
+    n = vsnprintf(text + at, size - at, format, arguments);
+    va_end(arguments);
+    assert_true(n >= 0 && (size_t)n < size - at);
+    return at + (size_t)n;
+}
+
 /* `%s` of the template replaced. Static memory. */
 static inline const char *fill_in(const char *template, const char *value)
 {
@@ -86,9 +100,7 @@ static inline const char *fill_in(const char *template, const char *value)
 
     assert_non_null(hole);
     assert_true(strlen(template) + strlen(value) < sizeof(text));
-    memcpy(text, template, (size_t)(hole - template));
-    strcpy(text + (hole - template), value);
-    strcat(text, hole + 2);
+    snprintf(text, sizeof(text), "%.*s%s%s", (int)(hole - template), template, value, hole + 2);
     return text;
 }
 

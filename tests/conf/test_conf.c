@@ -3,7 +3,7 @@
 
 #include <sys/socket.h>
 
-#define FILE_BYTES_MAX (1024 * 1024)
+#define FILE_BYTES_MAX ((size_t)1024 * 1024)
 
 static void defaults(void **state)
 {
@@ -218,7 +218,8 @@ static void size_bound(void **state)
 
     (void)state;
     memset(text, '\n', n + 1);
-    memcpy(text, MINIMAL, strlen(MINIMAL));
+    for (size_t i = 0; i < strlen(MINIMAL); i++)
+        text[i] = MINIMAL[i];
     c = load_span(span_of(text, n), &messages);
     assert_non_null(c);
     conf_free(c);
@@ -350,6 +351,7 @@ static struct conf *run_options(const char *text, FILE *messages)
 static void memory_runs_out(void **state)
 {
     static char many[12000];
+    size_t at;
 
     (void)state;
     walk(rich, run_text);
@@ -359,9 +361,9 @@ static void memory_runs_out(void **state)
     walk("/dev/null", run_file);
     walk("80", run_options);
     walk("x:80", run_options);
-    strcpy(many, "upstreams: { a: { servers: [ 1 ] } }\nroutes: [ { upstream: a } ]\nlisteners:\n");
+    at = put(many, sizeof(many), 0, "upstreams: { a: { servers: [ 1 ] } }\nroutes: [ { upstream: a } ]\nlisteners:\n");
     for (int i = 1; i < 200; i++)        /* more than one block of every arena */
-        sprintf(many + strlen(many), "  - { address: %d, trusted: [ 10.0.0.0/8, 10.0.0.0/9 ] }\n", i);
+        at = put(many, sizeof(many), at, "  - { address: %d, trusted: [ 10.0.0.0/8, 10.0.0.0/9 ] }\n", i);
     walk(many, run_text);
 }
 

@@ -14,8 +14,8 @@
 struct row {
     const char *written;
     enum conf_address_kind kind;
-    const char *host;
     unsigned port;
+    const char *host;
     const char *text;
 };
 
@@ -31,17 +31,17 @@ static void compare(const struct conf_address *address, const struct row *row)
 static void listen_addresses(void **state)
 {
     static const struct row rows[] = {
-        { "8080", CONF_ADDRESS_IP, "0.0.0.0", 8080, "0.0.0.0:8080" },
-        { ":8080", CONF_ADDRESS_IP, "0.0.0.0", 8080, "0.0.0.0:8080" },
-        { "0", CONF_ADDRESS_IP, "0.0.0.0", 0, "0.0.0.0:0" },
-        { "127.0.0.1:0", CONF_ADDRESS_IP, "127.0.0.1", 0, "127.0.0.1:0" },
-        { "127.0.0.1:65535", CONF_ADDRESS_IP, "127.0.0.1", 65535, "127.0.0.1:65535" },
-        { "[::]:80", CONF_ADDRESS_IP, "::", 80, "[::]:80" },
-        { "[0:0::0:1]:80", CONF_ADDRESS_IP, "::1", 80, "[::1]:80" },
-        { "[2001:DB8::1]:80", CONF_ADDRESS_IP, "2001:db8::1", 80, "[2001:db8::1]:80" },
-        { "LocalHost:80", CONF_ADDRESS_IP, "127.0.0.1", 80, "127.0.0.1:80" },
-        { "unix:/run/a b.sock", CONF_ADDRESS_UNIX, "/run/a b.sock", 0, "unix:/run/a b.sock" },
-        { "unix:" PATH_107, CONF_ADDRESS_UNIX, PATH_107, 0, "unix:" PATH_107 },
+        { "8080", CONF_ADDRESS_IP, 8080, "0.0.0.0", "0.0.0.0:8080" },
+        { ":8080", CONF_ADDRESS_IP, 8080, "0.0.0.0", "0.0.0.0:8080" },
+        { "0", CONF_ADDRESS_IP, 0, "0.0.0.0", "0.0.0.0:0" },
+        { "127.0.0.1:0", CONF_ADDRESS_IP, 0, "127.0.0.1", "127.0.0.1:0" },
+        { "127.0.0.1:65535", CONF_ADDRESS_IP, 65535, "127.0.0.1", "127.0.0.1:65535" },
+        { "[::]:80", CONF_ADDRESS_IP, 80, "::", "[::]:80" },
+        { "[0:0::0:1]:80", CONF_ADDRESS_IP, 80, "::1", "[::1]:80" },
+        { "[2001:DB8::1]:80", CONF_ADDRESS_IP, 80, "2001:db8::1", "[2001:db8::1]:80" },
+        { "LocalHost:80", CONF_ADDRESS_IP, 80, "127.0.0.1", "127.0.0.1:80" },
+        { "unix:/run/a b.sock", CONF_ADDRESS_UNIX, 0, "/run/a b.sock", "unix:/run/a b.sock" },
+        { "unix:" PATH_107, CONF_ADDRESS_UNIX, 0, PATH_107, "unix:" PATH_107 },
     };
 
     (void)state;
@@ -56,14 +56,14 @@ static void listen_addresses(void **state)
 static void server_addresses(void **state)
 {
     static const struct row rows[] = {
-        { "9000", CONF_ADDRESS_IP, "127.0.0.1", 9000, "127.0.0.1:9000" },
-        { ":9000", CONF_ADDRESS_IP, "127.0.0.1", 9000, "127.0.0.1:9000" },
-        { "10.0.0.1:1", CONF_ADDRESS_IP, "10.0.0.1", 1, "10.0.0.1:1" },
-        { "[::ffff:10.0.0.1]:1", CONF_ADDRESS_IP, "::ffff:10.0.0.1", 1, "[::ffff:10.0.0.1]:1" },
-        { "localhost:1", CONF_ADDRESS_NAME, "localhost", 1, "localhost:1" },
-        { "App_1.Internal:443", CONF_ADDRESS_NAME, "app_1.internal", 443, "app_1.internal:443" },
-        { "1a:443", CONF_ADDRESS_NAME, "1a", 443, "1a:443" },
-        { "unix:/s", CONF_ADDRESS_UNIX, "/s", 0, "unix:/s" },
+        { "9000", CONF_ADDRESS_IP, 9000, "127.0.0.1", "127.0.0.1:9000" },
+        { ":9000", CONF_ADDRESS_IP, 9000, "127.0.0.1", "127.0.0.1:9000" },
+        { "10.0.0.1:1", CONF_ADDRESS_IP, 1, "10.0.0.1", "10.0.0.1:1" },
+        { "[::ffff:10.0.0.1]:1", CONF_ADDRESS_IP, 1, "::ffff:10.0.0.1", "[::ffff:10.0.0.1]:1" },
+        { "localhost:1", CONF_ADDRESS_NAME, 1, "localhost", "localhost:1" },
+        { "App_1.Internal:443", CONF_ADDRESS_NAME, 443, "app_1.internal", "app_1.internal:443" },
+        { "1a:443", CONF_ADDRESS_NAME, 443, "1a", "1a:443" },
+        { "unix:/s", CONF_ADDRESS_UNIX, 0, "/s", "unix:/s" },
     };
 
     (void)state;

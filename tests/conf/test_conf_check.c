@@ -10,11 +10,12 @@ static void expect_lines(const char *text, bool loads, const char *wanted)
     static char lines[8192];
     char *messages, *line;
     struct conf *c = load(text, &messages);
+    size_t at = 0;
 
     lines[0] = '\0';
     for (line = messages; line != NULL && *line != '\0'; line = strchr(line, '\n') != NULL ? strchr(line, '\n') + 1 : NULL)
         if (strncmp(line, "f.yaml", 6) == 0)
-            strncat(lines, line, strcspn(line, "\n") + 1);
+            at = put(lines, sizeof(lines), at, "%.*s\n", (int)strcspn(line, "\n"), line);
     if ((c != NULL) != loads || strcmp(lines, wanted) != 0)
         fail_msg("\n%s\n--- is\n%s--- wanted\n%s", text, lines, wanted);
     free(messages);

@@ -140,8 +140,8 @@ static void schema(void **state)
         "\"pattern\": \"^[0-9]+(ms|s|m|h|d)$\"",
         "\"enum\": [\"json\", \"combined\", \"off\"]",
         "\"not\": {\"required\": [\"path\", \"exact\"]}",
-        "\"workers\": {\"anyOf\": [{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1024}, {\"const\": \"auto\"}], "
-        "\"default\": \"auto\"",
+        "\"workers\": {\"anyOf\": [{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1024}, {\"const\": \"auto\"}]",
+        "{\"const\": \"auto\"}], \"default\": \"auto\", \"description\": \"Worker threads.",
         "\"$ref\": \"#/$defs/routes.websocket\"}, {\"const\": \"off\"}",
         "\"routes.websocket\": {",
         "\"default\": 200",

@@ -145,10 +145,10 @@ static void large_heads_pass(void **state)
     for (size_t step = 1; step < 70000; step = step * 40 + 1) {
         size_t n = 0, at = 0;
 
-        n += (size_t)sprintf((char *)text, "GET /");
+        n += (size_t)snprintf((char *)text, sizeof(text), "GET /");
         memset(text + n, 'a', 8000);
         n += 8000;
-        n += (size_t)sprintf((char *)text + n, " HTTP/1.1\r\nX: ");
+        n += (size_t)snprintf((char *)text + n, sizeof(text) - n, " HTTP/1.1\r\nX: ");
         memset(text + n, 'b', sizeof(text) - 4 - n);
         n = sizeof(text) - 4;
         memcpy(text + n, "\r\n\r\n", 4);

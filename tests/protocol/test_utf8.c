@@ -227,7 +227,7 @@ static void pieces_everywhere(void **state)
                 }
                 memcpy(text + n, pieces[i], strlen(pieces[i]));
                 n += strlen(pieces[i]);
-                for (size_t after = chance_below(&c, 40) * step; after > 0; after -= step, n += step)
+                for (size_t after = chance_below(&c, chance_one_in(&c, 2) ? 40 / step : 280 / step) * step; after > 0; after -= step, n += step)
                     memcpy(text + n, fillings[f], step);
                 check(text, n, &c);
             }

@@ -214,6 +214,7 @@ function connect() {
   socket.onmessage = (event) => receiveData(event.data);
   socket.onclose = onClose;
   setState("state", "connecting");
+  $("agreed").textContent = "–";
   showCounts();
   showTrips();
   drawTrips();
