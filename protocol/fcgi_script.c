@@ -59,7 +59,7 @@ static enum fault decode(struct arena *a, struct span path, bool slash_may_be_en
     if (p == NULL)
         return FAULT_NO_MEMORY;
     if (path.n == 0 || path.p[0] != '/')
-        return FAULT_TARGET;
+        return FAULT_FCGI_SCRIPT;
     for (size_t i = 0; i < path.n; i++) {
         int c = next_byte(path, &i, slash_may_be_encoded);
         if (c < 0)
@@ -152,15 +152,18 @@ static enum fault find_whole(struct arena *a, struct span path, struct fcgi_scri
     return span_equal(path, SPAN_LITERAL("*")) ? FAULT_NONE : decode(a, path, true, &out->path_info);
 }
 
+/* RFC 3875 section 4.1.6: PATH_TRANSLATED is PATH_INFO as a path of its own below the root. */
 static enum fault add_root(struct arena *a, struct span root, struct fcgi_script *out)
 {
+    bool translates = root.n > 0 && out->path_info.n > 0;
+
     while (root.n > 0 && root.p[root.n - 1] == '/')
         root.n--;
     if (out->name.n > 0)
         out->filename = join(a, root, out->name);
-    if (root.n > 0 && out->path_info.n > 0)
+    if (translates)
         out->path_translated = join(a, root, out->path_info);
-    if ((out->name.n > 0 && out->filename.p == NULL) || (root.n > 0 && out->path_info.n > 0 && out->path_translated.p == NULL))
+    if ((out->name.n > 0 && out->filename.p == NULL) || (translates && out->path_translated.p == NULL))
         return FAULT_NO_MEMORY;
     return FAULT_NONE;
 }

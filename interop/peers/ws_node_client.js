@@ -111,10 +111,11 @@ ws.on("error", (error) => stop(error.message));
 ws.on("close", (code, reason) => {
   const closing = { code, reason: reason.toString(), wasClean: code !== 1006 };
   clearTimeout(timer);
+  if (failed) return;                    // the result stands already, and is the last line
   say("closed", closing);
   const wanted = options.number("--expect-close", 0);
   if (received < messages.length) return stop("the connection ended too early");
   if (wanted && code !== wanted) return stop(`the close code is ${code}`);
   if (code === 1006) return stop("the connection did not end with Close frames both ways");
-  if (!failed) say("result", { ok: true, messages: received, ...closing });
+  say("result", { ok: true, messages: received, ...closing });
 });

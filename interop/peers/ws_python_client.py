@@ -8,11 +8,13 @@ connection ended as asked.
 import argparse
 import asyncio
 import inspect
+import sys
 import time
 
 import websockets
 
-from peer_common import bytes_of, close_argument, closing_of, describe, extensions_of, fail, fragments, say, text_of
+from peer_common import (Failed, bytes_of, close_argument, closing_of, describe, extensions_of, fail, fragments, say,
+                         text_of)
 
 
 class Message(argparse.Action):
@@ -132,19 +134,29 @@ def status_of(error):
     return response.status_code if response is not None else getattr(error, "status_code", 0)
 
 
-def main():
-    options = arguments()
+def attempt(options):
+    """What went wrong, in words; None when all went well."""
     try:
         asyncio.run(asyncio.wait_for(run(options), options.timeout))
+    except Failed as error:
+        return str(error)
     except websockets.InvalidHandshake as error:
         say("refused", status=status_of(error), why=str(error))
-        fail("the handshake was refused")
+        return "the handshake was refused"
     except websockets.ConnectionClosed as error:
         say("closed", code=error.rcvd.code if error.rcvd else 1006, reason=error.rcvd.reason if error.rcvd else "",
             wasClean=error.rcvd is not None and error.sent is not None)
-        fail("the connection ended too early")
-    except (OSError, asyncio.TimeoutError) as error:
-        fail("%s: %s" % (type(error).__name__, error))
+        return "the connection ended too early"
+    except (OSError, EOFError, asyncio.TimeoutError, websockets.WebSocketException) as error:
+        return "%s: %s" % (type(error).__name__, error)
+    return None
+
+
+def main():
+    why = attempt(arguments())
+    if why:
+        say("result", ok=False, why=why)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ case("version-own-error-for-bad-version", "B0", "9110 2.5", b"GET / HTTP/2.0\r\n
 case("version-http-1.0-keep-alive", "B0", "9112 9.3", [b"GET / HTTP/1.0\r\nHost: conduct.example\r\nConnection: keep-alive\r\n\r\n"], [FINE],
      backend_version(), version_1_1(), status(200))
 case("version-interim", "B0", "9110 2.5", sent(), [b"HTTP/1.1 103 Early Hints\r\n\r\n" + FINE],
-     expectation(lambda seen, strict: None if seen.response and all(i.version == (1, 1) for i in seen.response.interim) else "a 1xx of another version"))
+     status(200), expectation(lambda seen, strict: "a 1xx of another version" if seen.response and
+                              any(i.version != (1, 1) for i in seen.response.interim) else None))
 
 # B1: hop-by-hop. RFC 9110 section 7.6.1.
 for name, field in [("keep-alive", ("Keep-Alive", "timeout=5, max=9")), ("proxy-connection", ("Proxy-Connection", "keep-alive")),
@@ -83,10 +84,9 @@ case("end-to-end-order-is-kept", "B1", "9110 5.3", sent(("X-A", "1"), ("X-B", "2
      backend_header("X-A", "1", "3"), header("X-C", "1", "3"))
 case("set-cookie-lines-stay-apart", "B1", "9110 5.3", sent(), [answered(("Set-Cookie", "a=1, b"), ("Set-Cookie", "c=2"))], header("Set-Cookie", "a=1, b", "c=2"))
 case("field-named-with-underscore-passes", "B1", "9110 5.1", sent(("X_Under", "y")), [answered(("Y_Under", "z"))], backend_header("X_Under", "y"),
-     header("Y_Under", "z"))
+     header("Y_Under", "z"), policy=True)
 case("unknown-fields-pass", "B1", "9110 5.1", sent(("!#$%&'*+-.^_`|~9A", "y")), [answered(("!#$%&'*+-.^_`|~9A", "z"))],
-     backend_header("!#$%&'*+-.^_`|~9A", "y"), header("!#$%&'*+-.^_`|~9A", "z"))
-case("proxy-authorization-passes-or-goes", "B1", "9110 11.7.1", sent(("Proxy-Authenticate", "Basic")), [FINE], status(200))
+     backend_header("!#$%&'*+-.^_`|~9A", "y"), header("!#$%&'*+-.^_`|~9A", "z"), policy=True)
 
 # B4: Via. RFC 9110 section 7.6.3.
 

@@ -1,6 +1,6 @@
 """B2, requests: what can be read in two ways is refused, and nothing behind it is ever served."""
-from model import (AT_HEAD, FIN, backend_body, backend_count, backend_header, backend_line, backend_never, both, case, chunked,
-                   closed, either, error, kept, no_complete_request, refused, refused_inside, response, status, statuses)
+from model import (AT_HEAD, FIN, backend_body, backend_count, backend_header, backend_line, backend_never, case, chunked,
+                   closed, either, error, kept, no_complete_request, refused, refused_inside, response, status, statuses, strictly)
 
 HOST = b"Host: conduct.example\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: conduct.example\r\n\r\n"
@@ -16,7 +16,9 @@ def post(fields, content=b""):
     return b"POST / HTTP/1.1\r\n" + HOST + fields + b"\r\n" + content
 
 
-# The request line: RFC 9112 section 3. Invalid ones SHOULD get a 400.
+# The request line: RFC 9112 section 3. Invalid ones SHOULD get a 400; others may take any blank for the one that separates.
+BLANKS = ["two-spaces-before-target", "two-spaces-before-version", "space-behind-version", "tab-before-target", "tab-before-version",
+          "space-in-front"]
 for name, line in [
     ("two-spaces-before-target", b"GET  / HTTP/1.1"),
     ("two-spaces-before-version", b"GET /  HTTP/1.1"),
@@ -49,16 +51,16 @@ for name, line in [
     ("target-without-slash", b"GET foo HTTP/1.1"),
     ("asterisk-with-get", b"GET * HTTP/1.1"),
 ]:
-    case("request-line-" + name, PROMISE, "9112 3", get(line) + SMUGGLED, [], refused(400))
+    case("request-line-" + name, PROMISE, "9112 3", get(line) + SMUGGLED, [], refused(400), policy=name in BLANKS)
 
 for name, line in [("version-lower-case", b"GET / http/1.1"), ("version-two-digit-minor", b"GET / HTTP/1.10"),
                    ("version-two-digit-major", b"GET / HTTP/01.1"), ("simple-request", b"GET /")]:
-    case("request-line-" + name, PROMISE, "9112 2.3", get(line) + SMUGGLED, [], both(error(), refused(None)))
+    case("request-line-" + name, PROMISE, "9112 2.3", get(line) + SMUGGLED, [], refused(None), policy=name == "simple-request")
 
 for version in ["0.9", "2.0", "3.0"]:
     case("request-version-" + version, PROMISE, "9110 15.6.6", get(b"GET / HTTP/" + version.encode()) + SMUGGLED, [], refused(505))
 case("request-version-1.2", PROMISE, "9110 2.5, 15.6.6", get(b"GET / HTTP/1.2") + SMUGGLED, [], refused(505), policy=True)
-case("request-http-0.9-simple", PROMISE, "9112 2.3", b"GET /\r\n", [], both(error(), refused(None)))
+case("request-http-0.9-simple", PROMISE, "9112 2.3", b"GET /\r\n", [], refused(None), policy=True)
 case("request-http2-preface", PROMISE, "9113 3.4", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [], refused(None))
 case("request-tls-client-hello", PROMISE, "9112 2.2", b"\x16\x03\x01\x00\x2e\x01\x00\x00\x2a\x03\x03" + b"\x11" * 35 + b"\r\n\r\n", [],
      either(refused(400), (closed(), backend_count(0))))
@@ -97,7 +99,9 @@ for name, rfc, fields in [
     ("name-high-byte", "9110 5.1", b"X\xff: z\r\n"),
     ("name-slash", "9110 5.1", b"X/Y: z\r\n"),
 ]:
-    case("request-field-" + name, PROMISE, rfc, get(fields=fields) + SMUGGLED, [], refused(400))
+    # Where it is no question of framing, another proxy may drop the line.
+    lenient = either(refused(400), (status(200), backend_never(fields[:-2]))) if "colon" not in name or name == "no-colon" else refused(400)
+    case("request-field-" + name, PROMISE, rfc, get(fields=fields) + SMUGGLED, [], lenient, strictly(refused(400)))
 case("request-field-space-before-first", PROMISE, "9112 2.2", b"GET / HTTP/1.1\r\n X: y\r\n" + HOST + b"\r\n" + SMUGGLED, [],
      either(refused(400), (status(200), backend_never(b"X: y"))))
 case("request-field-value-control", PROMISE, "9110 5.5", get(fields=b"X: a\x01b\r\n") + SMUGGLED, [], refused(400), policy=True)
@@ -197,7 +201,8 @@ for name, content in [
     ("trailer-no-colon", b"3\r\nabc\r\n0\r\nwords\r\n\r\n"), ("trailer-space-before-colon", b"3\r\nabc\r\n0\r\nX : y\r\n\r\n"),
     ("trailer-nul", b"3\r\nabc\r\n0\r\nX: a\x00b\r\n\r\n"),
 ]:
-    case("request-chunk-" + name, PROMISE, "9112 7.1", post(CHUNKED, content + SMUGGLED), [[AT_HEAD]], refused_inside(400))
+    case("request-chunk-" + name, PROMISE, "9112 7.1", post(CHUNKED, content + SMUGGLED), [[AT_HEAD]], refused_inside(400),
+         policy=name.startswith("trailer"))
 for name, rfc, content in [
     ("size-trailing-space", "9112 7.1", b"3 \r\nabc\r\n0\r\n\r\n"), ("size-trailing-tab", "9112 7.1", b"3\t\r\nabc\r\n0\r\n\r\n"),
     ("size-bare-lf", "9112 2.2", b"3\nabc\r\n0\r\n\r\n"), ("data-bare-lf", "9112 2.2", b"3\r\nabc\n0\r\n\r\n"),
@@ -208,9 +213,9 @@ for name, rfc, content in [
 ]:
     case("request-chunk-" + name, PROMISE, rfc, post(CHUNKED, content + SMUGGLED), [[AT_HEAD]], refused_inside(400), policy=True)
 case("request-chunk-extension-endless", PROMISE, "9112 7.1.1", post(CHUNKED, b"3" + b";a=b" * 20000 + b"\r\nabc\r\n0\r\n\r\n"), [[AT_HEAD]],
-     refused_inside(400), whole_only=True)
+     refused_inside(400), whole_only=True, policy=True)
 case("request-chunk-trailers-endless", PROMISE, "9110 6.5.1", post(CHUNKED, b"3\r\nabc\r\n0\r\n" + b"X: y\r\n" * 40000 + b"\r\n"), [[AT_HEAD]],
-     refused_inside(None), whole_only=True)
+     refused_inside(None), whole_only=True, policy=True)
 for name, content, due in [
     ("extension", b"3;name=value\r\nabc\r\n0\r\n\r\n", b"abc"), ("extension-quoted", b'3;n="a;b, \\"c"\r\nabc\r\n0;x\r\n\r\n', b"abc"),
     ("extension-blanks", b"3 ; n = v\r\nabc\r\n0\r\n\r\n", b"abc"), ("size-leading-zeros", b"0003\r\nabc\r\n000\r\n\r\n", b"abc"),

@@ -64,6 +64,14 @@ def received_soon(data):
     return Step("received soon", data)
 
 
+def body_when_asked(data):
+    """client: sends the body on a 100, or when nothing has come for a second, as clients do; not when a final answer came first"""
+    return Step("body when asked", data)
+
+
+CONTINUE_IF_EXPECTED = Step("continue")  # backend: a 100, if the request said that one is expected (RFC 9110 section 10.1.1)
+
+
 def go(name="go"):
     """both: lets the other side's wait() go on"""
     return Step("go", name)

@@ -171,6 +171,9 @@ class Slot:
                 stage.wait_for(lambda name=step.value: name in stage.went, "for %s" % step.value)
             elif step.kind == "go":
                 stage.tell(lambda name=step.value: stage.went.add(name))
+            elif step is model.CONTINUE_IF_EXPECTED:
+                if "100-continue" in request.tokens("Expect"):
+                    send_pieces(conn, messages.CONTINUE, stage.bytewise)
             elif step is model.BODY:
                 messages.read_body(conn, request, 60)
                 stage.tell()
@@ -293,6 +296,8 @@ class Client:
                 conn.wait_for(lambda data: value in data, SETTLE, ended_ok=True)
             except wire.Late:
                 pass
+        elif kind == "body when asked":
+            return self.body_when_asked(value)
         elif kind == "wait":
             stage.wait_for(lambda: value in stage.went, "for %s" % value)
         elif kind == "at backend":
@@ -311,6 +316,15 @@ class Client:
             conn.reset()
             return False
         return True
+
+    def body_when_asked(self, data):
+        try:
+            self.conn.wait_for(lambda unread: b"\r\n\r\n" in unread, SETTLE, ended_ok=True)
+        except wire.Late:
+            pass
+        if self.conn.unread and not self.conn.unread.startswith(b"HTTP/1.1 100"):
+            return True
+        return send_pieces(self.conn, data, self.stage.bytewise, watch=True)
 
     def read_one(self):
         reply = messages.read_response(self.conn, self.case.method(len(self.seen.responses)), DEADLINE)

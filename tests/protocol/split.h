@@ -12,7 +12,9 @@
 #include <string.h>
 
 #define SPLIT_PAIRS_BYTES 400
+#ifndef SPLIT_LOG_BYTES
 #define SPLIT_LOG_BYTES 8192
+#endif
 
 struct split_log {
     size_t n;

@@ -5,6 +5,7 @@ is framed in exactly one way. Anything else raises Malformed, because a peer mus
 """
 import re
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d) (\d{3})(?: ([\t \x21-\x7e\x80-\xff]*))?\Z")
 REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)\Z")

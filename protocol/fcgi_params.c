@@ -1,0 +1,326 @@
+#include "protocol/fcgi_params.h"
+
+#include "protocol/fcgi_record.h"
+#include "protocol/rules_fields.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FIRST_BYTES 1500                 /* an ordinary request's */
+#define HTTP_PREFIX SPAN_LITERAL("HTTP_")
+#define COOKIE SPAN_LITERAL("cookie")
+#define CONTENT_TYPE SPAN_LITERAL("content-type")
+
+/* The pairs being written. The first fault stays, so that it is asked for once, at the end. */
+struct pairs {
+    const struct fcgi_request *request;
+    struct arena *arena;
+    uint8_t *p;
+    size_t n, capacity, limit;
+    unsigned dropped;
+    bool nominates;                      /* Connection lists some field */
+    enum fault fault;
+};
+
+/* ---- pairs ---- */
+
+static bool reserve(struct pairs *w, size_t n)
+{
+    size_t wanted = w->n + n > 2 * w->capacity ? w->n + n : 2 * w->capacity;
+    uint8_t *p;
+
+    if (w->fault == FAULT_NONE && n > w->limit - w->n)
+        w->fault = FAULT_FCGI_PARAMS;
+    if (w->fault != FAULT_NONE || w->n + n <= w->capacity)
+        return w->fault == FAULT_NONE;
+    if (wanted < FIRST_BYTES)
+        wanted = FIRST_BYTES;
+    p = arena_extend(w->arena, w->p, w->capacity, wanted);
+    if (p == NULL) {
+        w->fault = FAULT_NO_MEMORY;
+        return false;
+    }
+    w->p = p;
+    w->capacity = wanted;
+    return true;
+}
+
+static void append(struct pairs *w, struct span s)
+{
+    if (s.n > 0)
+        memcpy(w->p + w->n, s.p, s.n);
+    w->n += s.n;
+}
+
+/* Room for a pair, and its lengths: name and value have to be appended. False: a fault. */
+static bool begin_pair(struct pairs *w, size_t name_n, size_t value_n)
+{
+    uint8_t head[FCGI_PAIR_HEAD_BYTES];
+    size_t n;
+
+    if (w->fault == FAULT_NONE && (name_n > w->limit || value_n > w->limit))
+        w->fault = FAULT_FCGI_PARAMS;    /* the lengths are small enough to be added and encoded */
+    if (w->fault != FAULT_NONE)
+        return false;
+    n = fcgi_write_pair_head(head, name_n, value_n);
+    if (!reserve(w, n + name_n + value_n))
+        return false;
+    append(w, span_of(head, n));
+    return true;
+}
+
+/* FastCGI section 6.1: a value does not include a null byte. test_fcgi_params.c: nul_* */
+static void put(struct pairs *w, struct span name, struct span value)
+{
+    if (span_find(value, 0) < value.n && w->fault == FAULT_NONE)
+        w->fault = FAULT_FIELD;
+    if (!begin_pair(w, name.n, value.n))
+        return;
+    append(w, name);
+    append(w, value);
+}
+
+static bool is_own(const struct pairs *w, size_t n, struct span name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (span_equal(w->request->own[i].name, name))
+            return true;
+    return false;
+}
+
+/* A variable of ours, unless it was set otherwise. */
+static void add(struct pairs *w, const char *name, struct span value)
+{
+    if (!is_own(w, w->request->own_n, span_of_text(name)))
+        put(w, span_of_text(name), value);
+}
+
+static void add_some(struct pairs *w, const char *name, struct span value)
+{
+    if (value.n > 0)
+        add(w, name, value);
+}
+
+static void add_number(struct pairs *w, const char *name, uint64_t value)
+{
+    char digits[24];
+    int n = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
+
+    add(w, name, span_of(digits, (size_t)n));
+}
+
+/* ---- the facts ---- */
+
+/* RFC 3875 sections 4.1.14 to 4.1.17. */
+static void add_server(struct pairs *w)
+{
+    const struct fcgi_request *r = w->request;
+    bool https = r->facts->client_https;
+
+    add(w, "GATEWAY_INTERFACE", SPAN_LITERAL("CGI/1.1"));
+    add(w, "SERVER_SOFTWARE", r->server_software);
+    add(w, "SERVER_PROTOCOL", r->head->version_minor == 0 ? SPAN_LITERAL("HTTP/1.0") : SPAN_LITERAL("HTTP/1.1"));
+    add(w, "SERVER_NAME", r->rules->host.host.n > 0 ? r->rules->host.host : r->server_address);
+    add_number(w, "SERVER_PORT", r->server_port > 0 ? r->server_port : https ? 443 : 80);
+    add_some(w, "SERVER_ADDR", r->server_address);
+    add(w, "REQUEST_SCHEME", https ? SPAN_LITERAL("https") : SPAN_LITERAL("http"));
+    if (https)
+        add(w, "HTTPS", SPAN_LITERAL("on"));
+    /* PHP built to be started by a web server's redirect looks for it */
+    add(w, "REDIRECT_STATUS", SPAN_LITERAL("200"));
+}
+
+/* RFC 3875 section 4.1.8; without an address there is no port. */
+static void add_client(struct pairs *w)
+{
+    const struct rules_facts *f = w->request->facts;
+
+    add(w, "REMOTE_ADDR", f->client_address);
+    if (f->client_port > 0)
+        add_number(w, "REMOTE_PORT", f->client_port);
+}
+
+/* What a path looks like to the application: the two variables that make it up, side by side. */
+static void add_document_uri(struct pairs *w, const struct fcgi_script *s)
+{
+    const struct span name = SPAN_LITERAL("DOCUMENT_URI");
+
+    if (is_own(w, w->request->own_n, name) || !begin_pair(w, name.n, s->name.n + s->path_info.n))
+        return;
+    append(w, name);
+    append(w, s->name);
+    append(w, s->path_info);
+}
+
+static void add_script(struct pairs *w)
+{
+    const struct fcgi_script *s = w->request->script;
+
+    add(w, "SCRIPT_NAME", s->name);
+    add_some(w, "SCRIPT_FILENAME", s->filename);
+    add_some(w, "PATH_INFO", s->path_info);
+    add_some(w, "PATH_TRANSLATED", s->path_translated);
+    add_some(w, "DOCUMENT_ROOT", w->request->document_root);
+    add_document_uri(w, s);
+}
+
+/* RFC 3875 section 4.1.7: QUERY_STRING is there in any case, as the client encoded it; section 4.1.2: CONTENT_LENGTH only with a body. */
+static void add_request(struct pairs *w)
+{
+    const struct fcgi_request *r = w->request;
+
+    add(w, "REQUEST_METHOD", r->head->method);
+    add(w, "REQUEST_URI", r->rules->target.path_and_query);
+    add(w, "QUERY_STRING", r->rules->target.query);
+    if (r->has_content_length)
+        add_number(w, "CONTENT_LENGTH", r->content_length);
+}
+
+static void put_own(struct pairs *w)
+{
+    for (size_t i = 0; i < w->request->own_n; i++)
+        if (!is_own(w, i, w->request->own[i].name))
+            put(w, w->request->own[i].name, w->request->own[i].value);
+}
+
+/* ---- the client's fields ---- */
+
+/* The byte in a variable's name (RFC 3875 section 4.1.18), or 0 for one that would be taken for another. */
+static uint8_t variable_byte(uint8_t c)
+{
+    if (c >= 'a' && c <= 'z')
+        return (uint8_t)(c - 'a' + 'A');
+    if ((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+        return c;
+    return c == '-' ? '_' : 0;
+}
+
+static bool folds(struct span name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (variable_byte(name.p[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is(struct span name, const char *lower_case)
+{
+    return span_equal_nocase(name, span_of_text(lower_case));
+}
+
+/* test_fcgi_params.c: fold_*, hop_*, facts_* */
+static bool passes(struct pairs *w, struct span name)
+{
+    const struct rules_facts *f = w->request->facts;
+
+    if (folds(name)) {
+        w->dropped++;
+        return false;
+    }
+    if (is(name, "host") || is(name, "content-length") || is(name, "content-type") || is(name, "expect") || is(name, "trailer"))
+        return false;
+    if (!f->client_trusted && rules_is_trusted_fact(name, f->strip_also, f->strip_also_n))
+        return false;
+    if (w->nominates && rules_is_nominated(&w->request->head->fields, name, f->strip_also, f->strip_also_n))
+        return false;
+    return !rules_is_hop_by_hop(name);
+}
+
+static bool is_own_field(const struct pairs *w, struct span name)
+{
+    for (size_t i = 0; i < w->request->own_n; i++) {
+        struct span own = w->request->own[i].name, tail = span_from(own, HTTP_PREFIX.n);
+        size_t at = 0;
+
+        if (!span_starts_with(own, HTTP_PREFIX) || tail.n != name.n)
+            continue;
+        while (at < name.n && variable_byte(name.p[at]) == tail.p[at])
+            at++;
+        if (at == name.n)
+            return true;
+    }
+    return false;
+}
+
+static bool is_first(const struct headers *fields, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (span_equal_nocase(fields->fields[i].name, fields->fields[at].name))
+            return false;
+    return true;
+}
+
+/* All values of one name, from the field at `first` on: their length, and with a writer they are appended to it. */
+static size_t join_values(struct pairs *w, const struct headers *fields, size_t first, bool write)
+{
+    struct span name = fields->fields[first].name;
+    struct span comma = span_equal_nocase(name, COOKIE) ? SPAN_LITERAL("; ") : SPAN_LITERAL(", ");
+    size_t n = 0;
+
+    for (size_t i = first; i < fields->n; i++) {
+        struct span value = fields->fields[i].value;
+
+        if (!span_equal_nocase(fields->fields[i].name, name))
+            continue;
+        if (span_find(value, 0) < value.n && w->fault == FAULT_NONE)
+            w->fault = FAULT_FIELD;
+        if (write && i > first)
+            append(w, comma);
+        if (write)
+            append(w, value);
+        n += (i > first ? comma.n : 0) + value.n;
+    }
+    return n;
+}
+
+static void put_joined(struct pairs *w, struct span prefix, struct span name, const struct headers *fields, size_t first)
+{
+    if (!begin_pair(w, prefix.n + name.n, join_values(w, fields, first, false)))
+        return;
+    append(w, prefix);
+    for (size_t i = 0; i < name.n; i++)
+        w->p[w->n++] = variable_byte(name.p[i]);
+    join_values(w, fields, first, true);
+}
+
+/* The one place where a name comes from the client. */
+static void add_fields(struct pairs *w)
+{
+    const struct headers *fields = &w->request->head->fields;
+
+    if (w->request->rules->authority.n > 0)
+        add(w, "HTTP_HOST", w->request->rules->authority);
+    for (size_t i = 0; i < fields->n && w->fault == FAULT_NONE; i++) {
+        struct span name = fields->fields[i].name;
+
+        if (passes(w, name) && is_first(fields, i) && !is_own_field(w, name))
+            put_joined(w, HTTP_PREFIX, name, fields, i);
+    }
+}
+
+/* RFC 3875 section 4.1.3: CONTENT_TYPE is the field's value, if there was one. */
+static void add_content_type(struct pairs *w)
+{
+    const struct headers *fields = &w->request->head->fields;
+    const struct field *f = headers_find(fields, CONTENT_TYPE);
+
+    if (f != NULL && !is_own(w, w->request->own_n, SPAN_LITERAL("CONTENT_TYPE")))
+        put_joined(w, SPAN_EMPTY, CONTENT_TYPE, fields, (size_t)(f - fields->fields));
+}
+
+enum fault fcgi_params_write(struct arena *a, const struct fcgi_request *request, size_t limit_bytes, struct fcgi_params *out)
+{
+    struct pairs w = { .request = request, .arena = a, .limit = limit_bytes, .nominates = rules_nominates(&request->head->fields) };
+
+    assert(limit_bytes <= INT32_MAX);
+    put_own(&w);
+    add_server(&w);
+    add_client(&w);
+    add_script(&w);
+    add_request(&w);
+    add_content_type(&w);
+    add_fields(&w);
+    *out = (struct fcgi_params){ .pairs = span_of(w.p, w.n), .dropped = w.dropped };
+    return w.fault;
+}
