@@ -217,7 +217,7 @@ static void check_ping(struct conf_reader *reader, struct conf_websocket *websoc
     if (websocket->ping_interval_ms < websocket->idle_timeout_ms)
         return;
     if (place->offset == CONF_NOWHERE)
-        websocket->ping_interval_ms = websocket->idle_timeout_ms > 1 ? websocket->idle_timeout_ms / 2 : 0;
+        websocket->ping_interval_ms = websocket->idle_timeout_ms >= 20 ? websocket->idle_timeout_ms / 2 : 0;
     else
         ERROR_AT(reader, place,
                  "`ping_interval` must be less than `idle_timeout`: silence would end the tunnel before a Ping is sent");

@@ -92,7 +92,7 @@ bool conf_read_token(struct conf_value *value, void *field)
 /* RFC 6454 section 6.2, as browsers write it: they leave out a port that is the scheme's own, and so must the operator. */
 static bool is_origin(struct span text)
 {
-    struct span rest = text;
+    struct span rest;
     size_t colon = span_find(text, ':');
 
     if (span_equal(text, SPAN_LITERAL("null")))

@@ -88,7 +88,7 @@ const struct conf_key *conf_block_keys(enum conf_block_id id, size_t *n_out);
 const struct conf_key *conf_key_find(enum conf_block_id id, struct span name);
 const struct conf_key *conf_key_find_anywhere(struct span name);
 
-#define CONF_BLOCK_KEYS_MAX 16
+#define CONF_BLOCK_KEYS_MAX 32
 
 /* The field of a key within its block's struct. */
 static inline void *conf_field(const struct conf_key *key, void *block)

@@ -78,6 +78,12 @@ static void update_interest(struct stream_uv *s)
 
 /* ---- reading ---- */
 
+static void tell_readable(struct stream_uv *s)
+{
+    s->tell_readable = true;
+    ready_add(s->loop->ready, &s->ready);
+}
+
 static void input_failed(struct stream_uv *s, int error)
 {
     s->base.input = STREAM_FAILED;
@@ -120,6 +126,7 @@ static void keep_view(struct stream_uv *s)
             s->in_n += s->view_n;
         } else {
             input_failed(s, -ENOMEM);
+            tell_readable(s);            /* the owner has been told of the bytes, and not yet of their loss */
         }
     }
     s->view = NULL;
@@ -199,12 +206,6 @@ static void on_input(struct stream_uv *s)
         read_to_own(s);
     if (!s->closing)
         free_empty_input(s);
-}
-
-static void tell_readable(struct stream_uv *s)
-{
-    s->tell_readable = true;
-    ready_add(s->loop->ready, &s->ready);
 }
 
 static size_t uv_peek(struct stream *base, const uint8_t **p)

@@ -389,6 +389,8 @@ static bool tell(struct tunnel *t, struct side *s, bool at_once)
         put_close(t, s);
     else if (!s->deaf && !t->blind && !from->done && !at_once)
         return false;                    /* the frame that stands open is completed first */
+    else if (!s->deaf && stream_finish(s->stream) != 0)      /* it never will be: the connection's end says so at once */
+        s->deaf = true;
     s->told = true;
     return true;
 }

@@ -23,19 +23,19 @@ static unsigned roll(unsigned sides)
 static int set_one(const char *part)
 {
     unsigned long long value;
-    char unit;
+    int n = 0;
 
-    if (sscanf(part, "read<=%llu", &value) == 1)
+    if (sscanf(part, "read<=%llu%n", &value, &n) == 1)
         read_most = (size_t)value;
-    else if (sscanf(part, "send<=%llu", &value) == 1)
+    else if (sscanf(part, "send<=%llu%n", &value, &n) == 1)
         send_most = (size_t)value;
-    else if (sscanf(part, "block=%llu%c", &value, &unit) == 2 && unit == '%' && value < 100)
+    else if (sscanf(part, "block=%llu%%%n", &value, &n) == 1 && n > 0 && value < 100)
         block_percent = (unsigned)value;
-    else if (sscanf(part, "seed=%llu", &value) == 1)
+    else if (sscanf(part, "seed=%llu%n", &value, &n) == 1)
         atomic_store(&dice, value);
     else
         return -1;
-    return 0;
+    return part[n] == ',' || part[n] == '\0' ? 0 : -1;
 }
 
 int weather_set(const char *text)

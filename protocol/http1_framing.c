@@ -61,11 +61,11 @@ static enum fault judge_codings(const struct http1_head *head)
     /* section 6.1: such a message ought to be handled as an error, and here it is: it is what smuggling is made of */
     if (headers_find(&head->fields, CONTENT_LENGTH) != NULL)
         return FAULT_LENGTH_AND_CODING;
-    /* section 7.1: chunked not more than once, and the last one. Section 6.3: a request where it is not MUST get a 400. */
-    if (c.malformed || c.chunked != 1 || !c.chunked_last)
+    /* section 7.1: chunked not more than once, and the last one; section 6.3: a request where it is not MUST get a 400 */
+    if (c.malformed || c.chunked > 1 || (c.chunked == 1 && !c.chunked_last))
         return FAULT_TRANSFER_ENCODING;
-    /* section 6.1: a coding that is not understood gets a 501 */
-    return c.n == 1 ? FAULT_NONE : FAULT_CODING_UNKNOWN;
+    /* section 6.1: a coding that is not understood gets a 501, and that comes before the question of its place */
+    return c.chunked == 1 && c.n == 1 ? FAULT_NONE : FAULT_CODING_UNKNOWN;
 }
 
 /* RFC 9110 section 8.6: Content-Length = 1*DIGIT. Repetitions, also of the same number, might be taken for one; they are refused.

@@ -31,8 +31,8 @@ struct ws_deflate {
 };
 
 bool ws_extension_is_deflate(const struct ws_extension *e);
-/* Of an extension that ws_extension_read has read. False when a parameter is unknown, repeated, or has a value that it may not have there: the offer has to be declined, the
- * answer fails the handshake. */
+/* Of an extension that ws_extension_read has read. False when a parameter is unknown, repeated, or has a value that it may not
+ * have there: such an offer has to be declined, such an answer fails the handshake. */
 bool ws_deflate_read_offer(const struct ws_extension *e, struct ws_deflate *out);
 bool ws_deflate_read_answer(const struct ws_extension *e, struct ws_deflate *out);
 /* May a server that was offered the one answer with the other? */

@@ -87,7 +87,8 @@ static double best_scan_ns(const struct ws_scan_rules *rules, const uint8_t *p, 
     return best;
 }
 
-static void bench_frames(uint8_t *buffer, size_t payload, bool masked, enum ws_verify verify, const char *name, const char *pattern)
+static void bench_frames(uint8_t *buffer, size_t payload, bool masked, enum ws_verify verify, const char *name,
+                         const char *pattern)
 {
     struct ws_scan_rules rules = { .from_client = masked, .verify = verify };
     size_t n = 0, frames = 0, frame = 0;

@@ -103,9 +103,6 @@ class Case:
         first = next((s for s in self.send if isinstance(s, bytes)), b"")
         return "HEAD" if number == 0 and first.startswith(b"HEAD ") else "GET"
 
-    def speaks_http_1_0(self):
-        return any(isinstance(s, bytes) and s.startswith(b"HTTP/1.0") for a in self.answers for s in a)
-
 
 def case(name, promise, rfc, send, answers, *expect, **options):
     CASES.append(Case(name, promise, rfc, send, answers, expect, **options))

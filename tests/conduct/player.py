@@ -46,6 +46,13 @@ def send_pieces(conn, data, bytewise, watch=False):
     return True
 
 
+def shut(conn, how):
+    try:
+        conn.sock.shutdown(how)
+    except OSError:
+        pass
+
+
 class Stage:
     """One run of a case, shared by the client and the backend's connections."""
 
@@ -53,7 +60,6 @@ class Stage:
         self.case, self.bytewise = case, bytewise
         self.changed = threading.Condition()
         self.requests = []
-        self.conns = []
         self.went = set()
         self.problems = []
         self.over = False
@@ -84,6 +90,8 @@ class Slot:
     def __init__(self, port=0):
         self.listener = wire.Listener(port=port)
         self.stage = None
+        self.lock = threading.Lock()
+        self.conns = []                  # since the last case's end
         self.fronts = {}                 # listener's name → address
         self.accepting = threading.Thread(target=self._accept, daemon=True)
         self.accepting.start()
@@ -112,31 +120,34 @@ class Slot:
                     return
                 continue
             sock.setblocking(True)
-            conn, stage = wire.Conn(sock), self.stage
-            conn.handler = threading.Thread(target=self._handle, args=(conn, stage), daemon=True)
+            conn = wire.Conn(sock)
+            conn.handler = threading.Thread(target=self._handle, args=(conn,), daemon=True)
             conn.handler.start()
-            if stage:
-                stage.tell(lambda s=stage, c=conn: s.conns.append(c))
+            with self.lock:
+                self.conns.append(conn)
 
-    def _handle(self, conn, stage):
+    def _handle(self, conn):
         try:
-            while self._one_request(conn, stage):
+            while self._one_request(conn):
                 pass
         except (Over, OSError, ValueError):
             pass
         except wire.Late as late:
-            stage.note("the backend waited in vain: %s" % late)
+            self._note("the backend waited in vain: %s" % late)
         except messages.Malformed as malformed:
-            if not (stage is None or stage.over or conn.end):
-                stage.note("malformed at the backend: %s" % malformed)
-        finally:
-            if stage is None:
-                conn.close()
+            if not conn.end:
+                self._note("malformed at the backend: %s" % malformed)
 
-    def _one_request(self, conn, stage):
+    def _note(self, words):
+        stage = self.stage
+        if stage and not stage.over:
+            stage.note(words)
+
+    def _one_request(self, conn):
         head = messages.read_head(conn, 60)
         if head is None:
             return False
+        stage = self.stage
         request = messages.Message(head, "none")
         request.connection = id(conn)
         script = None
@@ -207,35 +218,35 @@ class Slot:
         except (OSError, Over) as error:
             seen.problems.append("the client's connection: %s" % error)
         self._collect(stage, client, seen)
-        if case.speaks_http_1_0():
-            self._forget_http_1_0()
-        self.stage = None
         return seen
 
     def _collect(self, stage, client, seen):
+        """Ends the case. The exchange in between lets come what the proxy still had to say to the backend, and shows it HTTP/1.1."""
         if client:
             client.close()
             seen.client_raw = bytes(client.received)
-        self._settle(stage)
+        try:
+            self.exchange(BARRIER_TARGET, SETTLE)
+        except (wire.Late, OSError, messages.Malformed):
+            pass
+        stage.tell(lambda: setattr(stage, "over", True))
+        conns = self._settle()
+        self.stage = None
         seen.requests = stage.requests
-        seen.backend_raw = [bytes(conn.received) for conn in stage.conns]
+        seen.backend_raw = [bytes(conn.received) for conn in conns]
         seen.problems += stage.problems
 
-    def _settle(self, stage):
-        stage.tell(lambda: setattr(stage, "over", True))
-        for conn in list(stage.conns):
-            try:
-                conn.sock.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
+    def _settle(self):
+        """Ends every connection to the proxy, and waits until the proxy has ended them too; returns them."""
+        with self.lock:
+            conns, self.conns = self.conns, []
+        for conn in conns:
+            shut(conn, socket.SHUT_WR)
         limit = time.monotonic() + SETTLE
-        for conn in stage.conns:
+        for conn in conns:
             conn.handler.join(max(0.0, limit - time.monotonic()))
             if conn.handler.is_alive():
-                try:
-                    conn.sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+                shut(conn, socket.SHUT_RDWR)
                 conn.handler.join(SETTLE)
             elif not conn.closed:
                 try:
@@ -243,23 +254,13 @@ class Slot:
                 except (wire.Late, OSError, ValueError):
                     pass
             conn.close()
+        return conns
 
-    def _forget_http_1_0(self):
-        """A backend once known to speak HTTP/1.0 speaks 1.1 again."""
-        stage = self.stage
-        stage.conns.clear()
-        stage.over = False
-        try:
-            self.exchange(BARRIER_TARGET)
-        except (wire.Late, OSError, messages.Malformed):
-            pass
-        self._settle(stage)
-
-    def exchange(self, target):
+    def exchange(self, target, deadline=DEADLINE):
         client = wire.connect(self.fronts["public"])
         try:
             client.send(messages.request(target=target, host="conduct.example", fields=[("Connection", "close")]))
-            reply = messages.read_response(client, deadline=DEADLINE)
+            reply = messages.read_response(client, deadline=deadline)
             if reply is None or reply.status != 200:
                 raise wire.Late("the barrier's exchange: %r" % reply)
         finally:
@@ -305,7 +306,7 @@ class Client:
         elif kind == "whole at backend":
             stage.wait_for(lambda: sum(r.complete for r in stage.requests) >= value, "for a whole request at the backend")
         elif kind == "bytes at backend":
-            wire.wait_until(lambda: any(value in c.received for c in list(stage.conns)), DEADLINE, "%r at the backend" % value)
+            wire.wait_until(lambda: any(value in c.received for c in list(self.slot.conns)), DEADLINE, "%r at the backend" % value)
         elif kind == "barrier":
             self.slot.exchange(BARRIER_TARGET)
         elif kind == "go":

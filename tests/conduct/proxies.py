@@ -60,6 +60,7 @@ class Upgate:
     def __init__(self, binary, sanitizer="none"):
         self.binary, self.sanitizer = os.path.abspath(binary), sanitizer
         self.folder = tempfile.mkdtemp(prefix="upgate-conduct-")
+        self.gateway = None
 
     def name(self):
         return "upgate"
@@ -81,20 +82,26 @@ class Upgate:
         wait = {"header": "2s", "body": "2s", "response": "2s", "keepalive": "30s", "drain": "2s", "drain_spread": "100ms"}
         for route in routes:
             route["websocket"] = {"handshake_timeout": "2s", "close_timeout": "1s"}
-        config = {"workers": 1, "log": {"level": "warn", "access": {"format": "off"}}, "timeouts": wait, "listeners": listeners,
+        config = {"workers": 1, "log": {"access": {"format": "off"}}, "timeouts": wait, "listeners": listeners,
                   "upstreams": upstreams, "routes": routes, "forwarded": {"via": "upgate", "x_forwarded": True, "rfc7239": True}}
         path = os.path.join(self.folder, "upgate.yaml")
         with open(path, "w", encoding="utf-8") as out:
             out.write(harness.yaml(config))
-        self.gateway = harness.Gateway(self.binary, ["-c", path], self.sanitizer).wait_listening(len(listeners))
+        self.gateway = harness.Gateway(self.binary, ["-c", path], self.sanitizer)
+        try:
+            self.gateway.wait_listening(len(listeners))
+        except (harness.Wrong, harness.Late):
+            raise CannotStart("upgate does not start: %s" % "\n".join(self.gateway.stderr_lines)) from None
         for i, slot in enumerate(slots):
             slot.fronts = {"public": self.gateway.address(2 * i), "trusted": self.gateway.address(2 * i + 1)}
 
     def stop(self):
         try:
-            self.gateway.end()
+            if self.gateway:
+                self.gateway.end()
         finally:
-            self.gateway.kill()
+            if self.gateway:
+                self.gateway.kill()
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -129,7 +129,7 @@ static inline bool second_number(struct second_text t, unsigned base, unsigned l
     for (size_t i = 0; i < t.n; i++) {
         char c = second_lower(t.at[i]);
         unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 99;
-        if (digit >= base || *value > (1ULL << 58))
+        if (digit >= base || *value > (~0ULL - digit) / base)
             return false;
         *value = *value * base + digit;
     }

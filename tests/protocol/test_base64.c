@@ -42,7 +42,7 @@ static void refused(void **state)
     assert_int_equal(base64_decode(SPAN_LITERAL("Zm\0="), out), -1);
 }
 
-/* Of all four-character texts that end in two characters of any kind, exactly one decodes to each value, and it is the encoded one. */
+/* Every value comes back; and of all texts of four characters that begin with eA, only those decode that are some value's own. */
 static void one_text_for_each_value(void **state)
 {
     uint8_t bytes[3], text[4], back[3];

@@ -1,5 +1,5 @@
-/* ws_scan against wslay's event layer: random, mutated and garbage streams, on which both have to agree (ws_oracle.h says in what,
- * and where they are known not to).
+/* ws_scan against wslay's event layer: random, mutated and garbage streams, on which both have to agree (ws_oracle.h says in
+ * what, and where they are known not to).
  *
  * 200,000 streams by default; UPGATE_DIFFERENTIAL=N for more, UPGATE_SEED=N to repeat. */
 #include "tests/protocol/ws_oracle.h"
@@ -53,8 +53,10 @@ static void put_frame(struct chance *c, struct stream *st, uint8_t first, const 
 
 static size_t make_text(struct chance *c, uint8_t *out, size_t limit)
 {
-    static const char *const good[] = { "a", "\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "xyz" };
-    static const char *const bad[] = { "\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80", "\xf0\x9f", "\xe0\x80" };
+    static const char *const good[] = { "a",  "\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf",
+                                        "xyz" };
+    static const char *const bad[] = { "\xff",     "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                       "\xe2\x82", "\x80",     "\xf0\x9f",     "\xe0\x80" };
     size_t n = 0;
 
     while (n + 4 < limit && !chance_one_in(c, limit < 20 ? 6 : 40)) {
@@ -67,7 +69,8 @@ static size_t make_text(struct chance *c, uint8_t *out, size_t limit)
 
 static void make_control(struct chance *c, struct stream *st, bool masked)
 {
-    static const uint16_t codes[] = { 1000, 1001, 1003, 1004, 1005, 1006, 1007, 1011, 1012, 1014, 1015, 1016, 2999, 3000, 4999, 5000, 0 };
+    static const uint16_t codes[] = { 1000, 1001, 1003, 1004, 1005, 1006, 1007, 1011, 1012,
+                                      1014, 1015, 1016, 2999, 3000, 4999, 5000, 0 };
     uint8_t payload[130], opcode = (uint8_t)(8 + (chance_one_in(c, 8) ? 0 : 1 + chance_below(c, 2)));
     size_t n = make_text(c, payload + 2, chance_one_in(c, 10) ? 122 : 20) + 2;
 

@@ -90,8 +90,8 @@ static struct truth truth_of(const uint8_t *p, size_t n)
     return t;
 }
 
-/* Feeds text in pieces whose ends are the given cuts, masked when there is a mask (p is then the masked text); the answer has to be
- * what the reference says, after each piece. */
+/* Feeds text in pieces whose ends are the given cuts, masked when there is a mask (p is then the masked text); the answer has to
+ * be what the reference says, after each piece. */
 static void feed_cut(const uint8_t *text, const uint8_t *p, size_t n, const size_t *cuts, size_t n_cuts, const uint8_t *mask)
 {
     size_t good_bytes = truth_of(text, n).good;
@@ -174,7 +174,8 @@ static void every_short_sequence(void **state)
         if (p[0] < 0x80 && p[1] < 0x80 && p[2] != 0)
             continue;                    /* one third byte behind ASCII will do */
         truth = truth_of(p, 3);
-        if (utf8_feed(&u, p, 3) != (truth.good == 3) || utf8_whole_portable(p, 3, (const uint8_t[UTF8_KEY_BYTES]){ 0 }) != truth.whole)
+        if (utf8_feed(&u, p, 3) != (truth.good == 3) ||
+            utf8_whole_portable(p, 3, (const uint8_t[UTF8_KEY_BYTES]){ 0 }) != truth.whole)
             fail_msg("%02x %02x %02x", p[0], p[1], p[2]);
         if (truth.good == 3 && u.open_bytes != 3 - truth.whole)
             fail_msg("%02x %02x %02x: %u open", p[0], p[1], p[2], u.open_bytes);
@@ -202,11 +203,12 @@ static void four_byte_borders(void **state)
 }
 
 static const char *const pieces[] = {
-    "\xc0\x80", "\xc1\xbf", "\xc2\x80", "\xdf\xbf", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xe0\xa0\x80", "\xec\xbf\xbf", "\xed\x9f\xbf",
-    "\xed\xa0\x80", "\xed\xbf\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80\x80",
-    "\xf3\xbf\xbf\xbf", "\xf4\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "\xfe", "\x80",
-    "\xbf", "\xc2", "\xe2\x82", "\xf0\x9f\x98", "\xe2\x28\xa1", "\xf0\x28\x8c\xbc", "\xf0\x9f\x28\x80", "\xf0\x9f\x98\x28", "\xc3\x28",
-    "\xe4\xbd\xa0\x80", "\xc3\xa9\xa9", "\xf0\x9f\x98\x80\x80", "\xe2\x82\xe2\x82\xac", "\xf0\x9f\x98\xc3\xa9",
+    "\xc0\x80", "\xc1\xbf", "\xc2\x80", "\xdf\xbf", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xe0\xa0\x80", "\xec\xbf\xbf",
+    "\xed\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x80\x80\x80",
+    "\xf0\x8f\xbf\xbf", "\xf0\x90\x80\x80", "\xf3\xbf\xbf\xbf", "\xf4\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+    "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "\xfe", "\x80", "\xbf", "\xc2", "\xe2\x82", "\xf0\x9f\x98",
+    "\xe2\x28\xa1", "\xf0\x28\x8c\xbc", "\xf0\x9f\x28\x80", "\xf0\x9f\x98\x28", "\xc3\x28", "\xe4\xbd\xa0\x80",
+    "\xc3\xa9\xa9", "\xf0\x9f\x98\x80\x80", "\xe2\x82\xe2\x82\xac", "\xf0\x9f\x98\xc3\xa9",
 };
 
 /* Every piece at every offset of a text of one, two, three or four-byte code points: over all borders of blocks and words. */
@@ -227,7 +229,8 @@ static void pieces_everywhere(void **state)
                 }
                 memcpy(text + n, pieces[i], strlen(pieces[i]));
                 n += strlen(pieces[i]);
-                for (size_t after = chance_below(&c, chance_one_in(&c, 2) ? 40 / step : 280 / step) * step; after > 0; after -= step, n += step)
+                for (size_t after = chance_below(&c, chance_one_in(&c, 2) ? 40 / step : 280 / step) * step; after > 0;
+                     after -= step, n += step)
                     memcpy(text + n, fillings[f], step);
                 check(text, n, &c);
             }

@@ -87,7 +87,8 @@ static void expect_offer(const char *changes, enum ws_offer_kind kind, enum faul
     make_offer(&h, changes);
     got_kind = ws_offer_read(&h.head, &offer, &got);
     if (got_kind != kind || got != fault)
-        fail_msg("offer {%s}: kind %d, fault %s; due %d, %s", changes, (int)got_kind, fault_word(got), (int)kind, fault_word(fault));
+        fail_msg("offer {%s}: kind %d, fault %s; due %d, %s", changes, (int)got_kind, fault_word(got), (int)kind,
+                 fault_word(fault));
     arena_free(&h.arena);
 }
 
@@ -103,7 +104,8 @@ static void good_offers(void **state)
         "Sec-WebSocket-Protocol: chat, superchat\n+Sec-WebSocket-Protocol: v2.chat,Chat",
         "Sec-WebSocket-Protocol: , chat ,",
         "Sec-WebSocket-Extensions: permessage-deflate",
-        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits; x=\"y\", foo;bar = baz\n+Sec-WebSocket-Extensions: z",
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits; x=\"y\", foo;bar = "
+        "baz\n+Sec-WebSocket-Extensions: z",
         "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99",
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
         "Sec-WebSocket-Key: ////////////////////+w==",
@@ -117,8 +119,16 @@ static void good_offers(void **state)
 static void no_offers(void **state)
 {
     static const char *const rows[] = {
-        "-Upgrade", "-Connection", "Upgrade: h2c", "Upgrade: websocket/13", "Upgrade: TLS/1.0, HTTP/2", "Connection: close",
-        "Connection: keep-alive, x-upgrade", "Upgrade: websockets", "-Upgrade\n-Connection\n-Sec-WebSocket-Key", "Upgrade: \"websocket\"",
+        "-Upgrade",
+        "-Connection",
+        "Upgrade: h2c",
+        "Upgrade: websocket/13",
+        "Upgrade: TLS/1.0, HTTP/2",
+        "Connection: close",
+        "Connection: keep-alive, x-upgrade",
+        "Upgrade: websockets",
+        "-Upgrade\n-Connection\n-Sec-WebSocket-Key",
+        "Upgrade: \"websocket\"",
     };
 
     (void)state;
@@ -181,7 +191,8 @@ static void before_the_rfc(void **state)
         "Upgrade: WebSocket\nConnection: Upgrade\nHost: a\nOrigin: http://a\nWebSocket-Protocol: sample\n",
         "Upgrade: WebSocket\nConnection: Upgrade\nHost: a\nOrigin: http://a\nSec-WebSocket-Protocol: sample\n"
         "Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\nSec-WebSocket-Key2: 12998 5 Y3 1  .P00\n",
-        "Upgrade: WebSocket\nConnection: Upgrade\nHost: a\nSec-WebSocket-Draft: 2\nSec-WebSocket-Key1: 4 @1\nSec-WebSocket-Key2: 1 2\n",
+        "Upgrade: WebSocket\nConnection: Upgrade\nHost: a\nSec-WebSocket-Draft: 2\nSec-WebSocket-Key1: 4 @1\nSec-WebSocket-Key2: "
+        "1 2\n",
         "Upgrade: WebSocket\nConnection: Upgrade\nHost: a\nSec-WebSocket-Key2: 12998 5 Y3 1  .P00\nSec-WebSocket-Version: 13\n"
         "Sec-WebSocket-Key: " GOOD_KEY "\n",
     };
@@ -306,7 +317,8 @@ static void run_answers(const struct answer_row *rows, size_t n)
     for (size_t i = 0; i < n; i++) {
         enum fault got = judge(rows[i].offer, rows[i].answer, false, &agreed);
         if (got != rows[i].fault)
-            fail_msg("offer {%s}, answer {%s}: %s, due %s", rows[i].offer, rows[i].answer, fault_word(got), fault_word(rows[i].fault));
+            fail_msg("offer {%s}, answer {%s}: %s, due %s", rows[i].offer, rows[i].answer, fault_word(got),
+                     fault_word(rows[i].fault));
     }
 }
 #define RUN_ANSWERS(rows) run_answers(rows, sizeof(rows) / sizeof((rows)[0]))
@@ -351,7 +363,8 @@ static void answers(void **state)
         { "", "Sec-WebSocket-Extensions:", FAULT_WS_EXTENSION },
         { "Sec-WebSocket-Extensions: foo", "Sec-WebSocket-Extensions: foo", FAULT_WS_EXTENSION },
         { "Sec-WebSocket-Extensions: foo, permessage-deflate", "Sec-WebSocket-Extensions: permessage-deflate", FAULT_NONE },
-        { "Sec-WebSocket-Extensions: foo, permessage-deflate", "Sec-WebSocket-Extensions: permessage-deflate, foo", FAULT_WS_EXTENSION },
+        { "Sec-WebSocket-Extensions: foo, permessage-deflate", "Sec-WebSocket-Extensions: permessage-deflate, foo",
+          FAULT_WS_EXTENSION },
         { "Sec-WebSocket-Extensions: foo; client_max_window_bits, permessage-deflate",
           "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=9", FAULT_WS_EXTENSION },
         { "Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Extensions: permessage-deflate, permessage-deflate",
@@ -360,15 +373,17 @@ static void answers(void **state)
           "Sec-WebSocket-Extensions: permessage-deflate\n+Sec-WebSocket-Extensions: permessage-deflate", FAULT_WS_EXTENSION },
         { "Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Extensions: Permessage-Deflate", FAULT_WS_EXTENSION },
         { "Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Extensions: permessage-deflate;", FAULT_WS_EXTENSION },
-        { "Sec-WebSocket-Extensions: x-webkit-deflate-frame", "Sec-WebSocket-Extensions: x-webkit-deflate-frame", FAULT_WS_EXTENSION },
+        { "Sec-WebSocket-Extensions: x-webkit-deflate-frame", "Sec-WebSocket-Extensions: x-webkit-deflate-frame",
+          FAULT_WS_EXTENSION },
     };
     struct ws_agreement agreed;
     struct head h;
 
     (void)state;
     RUN_ANSWERS(rows);
-    assert_int_equal(judge("Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Extensions: permessage-deflate", true, &agreed),
-                     FAULT_WS_EXTENSION);
+    assert_int_equal(
+        judge("Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Extensions: permessage-deflate", true, &agreed),
+        FAULT_WS_EXTENSION);
     assert_int_equal(judge("Sec-WebSocket-Extensions: permessage-deflate", "", true, &agreed), FAULT_NONE);
     make_answer(&h, "");
     h.head.version_minor = 0;
@@ -459,12 +474,14 @@ static void agreements(void **state)
     assert_int_equal(judge("Sec-WebSocket-Protocol: x", "Sec-WebSocket-Protocol: x", false, &a), FAULT_NONE);
     assert_true(a.protocol.n > 0);
     assert_int_equal(judge("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
-                           "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=9; server_no_context_takeover", false, &a),
+                           "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=9; server_no_context_takeover",
+                           false, &a),
                      FAULT_NONE);
     assert_true(a.deflate && a.server_no_context_takeover && !a.client_no_context_takeover);
     assert_true(a.client_max_window_bits == 9 && a.server_max_window_bits == 15);
     assert_int_equal(judge("Sec-WebSocket-Extensions: permessage-deflate",
-                           "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=8; client_no_context_takeover", false, &a),
+                           "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=8; client_no_context_takeover",
+                           false, &a),
                      FAULT_NONE);
     assert_true(a.client_no_context_takeover && a.server_max_window_bits == 8 && a.client_max_window_bits == 15);
 }
@@ -473,12 +490,18 @@ static void agreements(void **state)
 
 static void extension_grammar(void **state)
 {
-    static const struct { const char *text; bool lawful; } rows[] = {
-        { "a", true }, { "a;b", true }, { "a; b=c; d=\"e\"", true }, { "a ; b = c", true }, { "a;b=\"\\c\"", true }, { "a\t;\tb", true },
-        { "", false }, { ";", false }, { "a;", false }, { "a; ", false }, { ";b", false }, { "a;;b", false }, { "a b", false },
-        { "a;b c", false }, { "a;b=", false }, { "a;=c", false }, { "a;b=\"\"", false }, { "a;b=\"c d\"", false }, { "a;b=\"c", false },
-        { "a;b=\"c\\", false }, { "a;b=\"c\\\"", false }, { "a;b=\"c\"d", false }, { "a;b=c=d", false }, { "a=b", false },
-        { "\"a\"", false }, { "a;\"b\"", false }, { "a;b='c'", true }, { "a;b=(c)", false }, { "a\x80", false }, { "a;b=\"c;d\"", false },
+    static const struct { const char *text; bool lawful;
+    } rows[] = {
+        { "a", true },           { "a;b", true },         { "a; b=c; d=\"e\"", true },
+        { "a ; b = c", true },   { "a;b=\"\\c\"", true }, { "a\t;\tb", true },
+        { "", false },           { ";", false },          { "a;", false },
+        { "a; ", false },        { ";b", false },         { "a;;b", false },
+        { "a b", false },        { "a;b c", false },      { "a;b=", false },
+        { "a;=c", false },       { "a;b=\"\"", false },   { "a;b=\"c d\"", false },
+        { "a;b=\"c", false },    { "a;b=\"c\\", false },  { "a;b=\"c\\\"", false },
+        { "a;b=\"c\"d", false }, { "a;b=c=d", false },    { "a=b", false },
+        { "\"a\"", false },      { "a;\"b\"", false },    { "a;b='c'", true },
+        { "a;b=(c)", false },    { "a\x80", false },      { "a;b=\"c;d\"", false },
         { " a", false },
     };
     struct ws_extension e;

@@ -78,11 +78,14 @@ static void lawful_streams(void **state)
         { .name = "text", .frames = { FRAME(FIN | WS_TEXT, "hello") } },
         { .name = "empty text", .frames = { FRAME(FIN | WS_TEXT, "") } },
         { .name = "two", .frames = { FRAME(FIN | WS_BINARY, "\x00\xff"), FRAME(FIN | WS_TEXT, "x") } },
-        { .name = "fragments", .frames = { FRAME(WS_TEXT, "he"), FRAME(WS_CONTINUATION, "ll"), FRAME(FIN | WS_CONTINUATION, "o") } },
+        { .name = "fragments",
+          .frames = { FRAME(WS_TEXT, "he"), FRAME(WS_CONTINUATION, "ll"), FRAME(FIN | WS_CONTINUATION, "o") } },
         { .name = "empty fragments",
-          .frames = { FRAME(WS_BINARY, ""), FRAME(WS_CONTINUATION, ""), FRAME(FIN | WS_CONTINUATION, ""), FRAME(FIN | WS_TEXT, "a") } },
-        { .name = "126 bytes", .frames = { FRAME(FIN | WS_BINARY, "0123456789012345678901234567890123456789012345678901234567890123"
-                                                 "45678901234567890123456789012345678901234567890123456789012345") } },
+          .frames = { FRAME(WS_BINARY, ""), FRAME(WS_CONTINUATION, ""), FRAME(FIN | WS_CONTINUATION, ""),
+                      FRAME(FIN | WS_TEXT, "a") } },
+        { .name = "126 bytes",
+          .frames = { FRAME(FIN | WS_BINARY, "0123456789012345678901234567890123456789012345678901234567890123"
+                                             "45678901234567890123456789012345678901234567890123456789012345") } },
         { .name = "a frame that goes on", .frames = { PART(FIN | WS_BINARY, "abc", 70000) } },
         { .name = "the longest frame", .frames = { PART(FIN | WS_BINARY, "abc", INT64_MAX) } },
         { .name = "whole code points", .frames = { FRAME(FIN | WS_TEXT, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z") } },
@@ -123,8 +126,14 @@ static void control_lengths(void **state)
 {
     static const struct row rows[] = {
         { .name = "a long ping", .frames = { PART(FIN | WS_PING, "a", 126) }, .fault = FAULT_WS_CONTROL_LENGTH, .byte = HEAD(1) },
-        { .name = "a longer pong", .frames = { PART(FIN | WS_PONG, "a", 65536) }, .fault = FAULT_WS_CONTROL_LENGTH, .byte = HEAD(1) },
-        { .name = "a close of one byte", .frames = { FRAME(FIN | WS_CLOSE, "\x03") }, .fault = FAULT_WS_CLOSE_PAYLOAD, .byte = HEAD(1) },
+        { .name = "a longer pong",
+          .frames = { PART(FIN | WS_PONG, "a", 65536) },
+          .fault = FAULT_WS_CONTROL_LENGTH,
+          .byte = HEAD(1) },
+        { .name = "a close of one byte",
+          .frames = { FRAME(FIN | WS_CLOSE, "\x03") },
+          .fault = FAULT_WS_CLOSE_PAYLOAD,
+          .byte = HEAD(1) },
     };
 
     (void)state;
@@ -170,14 +179,17 @@ static void lengths(void **state)
 static void control_frames(void **state)
 {
     static const struct row rows[] = {
-        { .name = "between messages", .frames = { FRAME(FIN | WS_PING, "p"), FRAME(FIN | WS_TEXT, "a"), FRAME(FIN | WS_PONG, "") } },
-        { .name = "between fragments", .frames = { FRAME(WS_TEXT, "he"), FRAME(FIN | WS_PING, "123"), FRAME(FIN | WS_PONG, "x"),
-                                                   FRAME(FIN | WS_CONTINUATION, "llo") } },
-        { .name = "inside an open code point", .frames = { FRAME(WS_TEXT, "a\xe2"), FRAME(FIN | WS_PING, "1"),
-                                                           FRAME(WS_CONTINUATION, "\x82"), FRAME(FIN | WS_PING, "2"),
-                                                           FRAME(FIN | WS_CONTINUATION, "\xac") } },
-        { .name = "the longest", .frames = { FRAME(FIN | WS_PING, "0123456789012345678901234567890123456789012345678901234567890"
-                                                   "1234567890123456789012345678901234567890123456789012345678901234") } },
+        { .name = "between messages",
+          .frames = { FRAME(FIN | WS_PING, "p"), FRAME(FIN | WS_TEXT, "a"), FRAME(FIN | WS_PONG, "") } },
+        { .name = "between fragments",
+          .frames = { FRAME(WS_TEXT, "he"), FRAME(FIN | WS_PING, "123"), FRAME(FIN | WS_PONG, "x"),
+                      FRAME(FIN | WS_CONTINUATION, "llo") } },
+        { .name = "inside an open code point",
+          .frames = { FRAME(WS_TEXT, "a\xe2"), FRAME(FIN | WS_PING, "1"), FRAME(WS_CONTINUATION, "\x82"),
+                      FRAME(FIN | WS_PING, "2"), FRAME(FIN | WS_CONTINUATION, "\xac") } },
+        { .name = "the longest",
+          .frames = { FRAME(FIN | WS_PING, "0123456789012345678901234567890123456789012345678901234567890"
+                                           "1234567890123456789012345678901234567890123456789012345678901234") } },
     };
     static struct ws_stream st;
 
@@ -199,10 +211,18 @@ static void close_frames(void **state)
     static const struct row rows[] = {
         { .name = "empty", .frames = { FRAME(FIN | WS_CLOSE, "") }, .log = "close@0=0() none" },
         { .name = "1000", .frames = { FRAME(FIN | WS_CLOSE, "\x03\xe8") }, .log = "close@0=1000() none" },
-        { .name = "1012 bye", .frames = { FRAME(FIN | WS_CLOSE, "\x03\xf4" "bye") }, .log = "close@0=1012(bye) none" },
-        { .name = "4999 in Greek", .frames = { FRAME(FIN | WS_CLOSE, "\x13\x87\xce\xba") }, .log = "close@0=4999(\\ce\\ba) none" },
+        { .name = "1012 bye",
+          .frames = { FRAME(FIN | WS_CLOSE, "\x03\xf4"
+                                            "bye") },
+          .log = "close@0=1012(bye) none" },
+        { .name = "4999 in Greek",
+          .frames = { FRAME(FIN | WS_CLOSE, "\x13\x87\xce\xba") },
+          .log = "close@0=4999(\\ce\\ba) none" },
         { .name = "999", .frames = { FRAME(FIN | WS_CLOSE, "\x03\xe7") }, .fault = FAULT_WS_CLOSE_CODE, .byte = 1 },
-        { .name = "1005 because", .frames = { FRAME(FIN | WS_CLOSE, "\x03\xed because") }, .fault = FAULT_WS_CLOSE_CODE, .byte = 1 },
+        { .name = "1005 because",
+          .frames = { FRAME(FIN | WS_CLOSE, "\x03\xed because") },
+          .fault = FAULT_WS_CLOSE_CODE,
+          .byte = 1 },
         { .name = "65535", .frames = { FRAME(FIN | WS_CLOSE, "\xff\xff") }, .fault = FAULT_WS_CLOSE_CODE, .byte = 1 },
     };
 
@@ -216,9 +236,21 @@ static void close_reasons(void **state)
         { .name = "not UTF-8", .frames = { FRAME(FIN | WS_CLOSE, "\x03\xe8\xff") }, .log = "close@0=1000(\\ff) none" },
     };
     static const struct row rows[] = {
-        { .name = "not UTF-8", .frames = { FRAME(FIN | WS_CLOSE, "\x03\xe8" "ab\xff" "cd") }, .fault = FAULT_WS_CLOSE_TEXT, .byte = 4 },
-        { .name = "surrogate", .frames = { FRAME(FIN | WS_CLOSE, "\x03\xe8\xed\xa0\x80") }, .fault = FAULT_WS_CLOSE_TEXT, .byte = 3 },
-        { .name = "unfinished", .frames = { FRAME(FIN | WS_CLOSE, "\x03\xe8" "a\xe2\x82") }, .fault = FAULT_WS_CLOSE_TEXT, .byte = 4 },
+        { .name = "not UTF-8",
+          .frames = { FRAME(FIN | WS_CLOSE, "\x03\xe8"
+                                            "ab\xff"
+                                            "cd") },
+          .fault = FAULT_WS_CLOSE_TEXT,
+          .byte = 4 },
+        { .name = "surrogate",
+          .frames = { FRAME(FIN | WS_CLOSE, "\x03\xe8\xed\xa0\x80") },
+          .fault = FAULT_WS_CLOSE_TEXT,
+          .byte = 3 },
+        { .name = "unfinished",
+          .frames = { FRAME(FIN | WS_CLOSE, "\x03\xe8"
+                                            "a\xe2\x82") },
+          .fault = FAULT_WS_CLOSE_TEXT,
+          .byte = 4 },
     };
 
     (void)state;
@@ -230,10 +262,10 @@ static void close_codes(void **state)
 {
     (void)state;
     for (unsigned code = 0; code < 70000; code++)
-        assert_int_equal(ws_close_code_lawful(code),
-                         code == 1000 || code == 1001 || code == 1002 || code == 1003 || code == 1007 || code == 1008 || code == 1009
-                         || code == 1010 || code == 1011 || code == 1012 || code == 1013 || code == 1014
-                         || (code > 2999 && code < 5000));
+        assert_int_equal(ws_close_code_lawful(code), code == 1000 || code == 1001 || code == 1002 || code == 1003 ||
+                                                         code == 1007 || code == 1008 || code == 1009 || code == 1010 ||
+                                                         code == 1011 || code == 1012 || code == 1013 || code == 1014 ||
+                                                         (code > 2999 && code < 5000));
 }
 
 static void after_close(void **state)
@@ -253,30 +285,62 @@ static void bad_text(void **state)
 {
     static const struct row rows[] = {
         { .name = "at once", .frames = { FRAME(FIN | WS_TEXT, "\xff") }, .fault = FAULT_WS_TEXT, .byte = 0 },
-        { .name = "behind letters", .frames = { FRAME(FIN | WS_TEXT, "hello \xc0\xaf and more") }, .fault = FAULT_WS_TEXT, .byte = 6 },
+        { .name = "behind letters",
+          .frames = { FRAME(FIN | WS_TEXT, "hello \xc0\xaf and more") },
+          .fault = FAULT_WS_TEXT,
+          .byte = 6 },
         { .name = "not a continuation", .frames = { FRAME(FIN | WS_TEXT, "a\xe2\x28\xa1") }, .fault = FAULT_WS_TEXT, .byte = 2 },
         { .name = "surrogate", .frames = { FRAME(FIN | WS_TEXT, "\xed\xa0\x80") }, .fault = FAULT_WS_TEXT, .byte = 1 },
-        { .name = "past the last plane", .frames = { FRAME(FIN | WS_TEXT, "a\xf4\x90\x80\x80") }, .fault = FAULT_WS_TEXT, .byte = 2 },
+        { .name = "past the last plane",
+          .frames = { FRAME(FIN | WS_TEXT, "a\xf4\x90\x80\x80") },
+          .fault = FAULT_WS_TEXT,
+          .byte = 2 },
         { .name = "ends open", .frames = { FRAME(FIN | WS_TEXT, "a\xe2\x82") }, .fault = FAULT_WS_TEXT, .byte = 2 },
-        { .name = "far into a long frame", .frames = { PART(FIN | WS_TEXT, "0123456789012345678901234567890123456789\xe2\x82\x20", 70000) },
-          .fault = FAULT_WS_TEXT, .byte = 42 },
-        { .name = "in the second message", .frames = { FRAME(FIN | WS_TEXT, "\xc3\xa9"), FRAME(FIN | WS_TEXT, "\xc3") },
-          .fault = FAULT_WS_TEXT, .frame = 1, .byte = 0 },
-        { .name = "in the second fragment", .frames = { FRAME(WS_TEXT, "\xc3\xa9"), FRAME(FIN | WS_CONTINUATION, "b\x80") },
-          .fault = FAULT_WS_TEXT, .frame = 1, .byte = 1 },
-        { .name = "open over the border", .frames = { FRAME(WS_TEXT, "a\xe2\x82"), FRAME(FIN | WS_CONTINUATION, "\x28") },
-          .fault = FAULT_WS_TEXT, .frame = 1, .byte = 0 },
-        { .name = "open over two borders", .frames = { FRAME(WS_TEXT, "\xf0"), FRAME(WS_CONTINUATION, "\x9f"),
-                                                       FRAME(WS_CONTINUATION, "\x98"), FRAME(WS_CONTINUATION, "\xc0") },
-          .fault = FAULT_WS_TEXT, .frame = 3, .byte = 0 },
-        { .name = "the second byte over the border", .frames = { FRAME(WS_TEXT, "\xe0"), FRAME(WS_CONTINUATION, "\x9f\xbf") },
-          .fault = FAULT_WS_TEXT, .frame = 1, .byte = 0 },
-        { .name = "ends open in a fragment", .frames = { FRAME(WS_TEXT, "a"), FRAME(FIN | WS_CONTINUATION, "b\xe2") },
-          .fault = FAULT_WS_TEXT, .frame = 1, .byte = 1 },
-        { .name = "an empty end to an open one", .frames = { FRAME(WS_TEXT, "a\xe2"), FRAME(FIN | WS_CONTINUATION, "") },
-          .fault = FAULT_WS_TEXT, .frame = 1, .byte = HEAD(1) },
-        { .name = "a bad header behind an open one", .frames = { FRAME(WS_TEXT, "a\xe2"), FRAME(FIN | WS_TEXT, "") },
-          .fault = FAULT_WS_INTERLEAVED, .frame = 1, .byte = HEAD(0) },
+        { .name = "far into a long frame",
+          .frames = { PART(FIN | WS_TEXT, "0123456789012345678901234567890123456789\xe2\x82\x20", 70000) },
+          .fault = FAULT_WS_TEXT,
+          .byte = 42 },
+        { .name = "in the second message",
+          .frames = { FRAME(FIN | WS_TEXT, "\xc3\xa9"), FRAME(FIN | WS_TEXT, "\xc3") },
+          .fault = FAULT_WS_TEXT,
+          .frame = 1,
+          .byte = 0 },
+        { .name = "in the second fragment",
+          .frames = { FRAME(WS_TEXT, "\xc3\xa9"), FRAME(FIN | WS_CONTINUATION, "b\x80") },
+          .fault = FAULT_WS_TEXT,
+          .frame = 1,
+          .byte = 1 },
+        { .name = "open over the border",
+          .frames = { FRAME(WS_TEXT, "a\xe2\x82"), FRAME(FIN | WS_CONTINUATION, "\x28") },
+          .fault = FAULT_WS_TEXT,
+          .frame = 1,
+          .byte = 0 },
+        { .name = "open over two borders",
+          .frames = { FRAME(WS_TEXT, "\xf0"), FRAME(WS_CONTINUATION, "\x9f"), FRAME(WS_CONTINUATION, "\x98"),
+                      FRAME(WS_CONTINUATION, "\xc0") },
+          .fault = FAULT_WS_TEXT,
+          .frame = 3,
+          .byte = 0 },
+        { .name = "the second byte over the border",
+          .frames = { FRAME(WS_TEXT, "\xe0"), FRAME(WS_CONTINUATION, "\x9f\xbf") },
+          .fault = FAULT_WS_TEXT,
+          .frame = 1,
+          .byte = 0 },
+        { .name = "ends open in a fragment",
+          .frames = { FRAME(WS_TEXT, "a"), FRAME(FIN | WS_CONTINUATION, "b\xe2") },
+          .fault = FAULT_WS_TEXT,
+          .frame = 1,
+          .byte = 1 },
+        { .name = "an empty end to an open one",
+          .frames = { FRAME(WS_TEXT, "a\xe2"), FRAME(FIN | WS_CONTINUATION, "") },
+          .fault = FAULT_WS_TEXT,
+          .frame = 1,
+          .byte = HEAD(1) },
+        { .name = "a bad header behind an open one",
+          .frames = { FRAME(WS_TEXT, "a\xe2"), FRAME(FIN | WS_TEXT, "") },
+          .fault = FAULT_WS_INTERLEAVED,
+          .frame = 1,
+          .byte = HEAD(0) },
     };
 
     (void)state;
@@ -305,13 +369,15 @@ static void fail_fast(void **state)
 static void open_text(void **state)
 {
     static const struct row rows[] = {
-        { .name = "a byte each", .frames = { FRAME(WS_TEXT, "\xf0"), FRAME(WS_CONTINUATION, "\x9f"), FRAME(WS_CONTINUATION, "\x98"),
-                                             FRAME(FIN | WS_CONTINUATION, "\x80") } },
-        { .name = "an empty fragment inside", .frames = { FRAME(WS_TEXT, "\xf0\x9f"), FRAME(WS_CONTINUATION, ""),
-                                                          FRAME(WS_CONTINUATION, ""), FRAME(WS_CONTINUATION, "\x98"),
-                                                          FRAME(FIN | WS_CONTINUATION, "\x80z") } },
-        { .name = "one ends, one begins", .frames = { FRAME(WS_TEXT, "\xe2\x82"), FRAME(WS_CONTINUATION, "\xac\xe2"),
-                                                      FRAME(WS_CONTINUATION, "\x82"), FRAME(FIN | WS_CONTINUATION, "\xac") } },
+        { .name = "a byte each",
+          .frames = { FRAME(WS_TEXT, "\xf0"), FRAME(WS_CONTINUATION, "\x9f"), FRAME(WS_CONTINUATION, "\x98"),
+                      FRAME(FIN | WS_CONTINUATION, "\x80") } },
+        { .name = "an empty fragment inside",
+          .frames = { FRAME(WS_TEXT, "\xf0\x9f"), FRAME(WS_CONTINUATION, ""), FRAME(WS_CONTINUATION, ""),
+                      FRAME(WS_CONTINUATION, "\x98"), FRAME(FIN | WS_CONTINUATION, "\x80z") } },
+        { .name = "one ends, one begins",
+          .frames = { FRAME(WS_TEXT, "\xe2\x82"), FRAME(WS_CONTINUATION, "\xac\xe2"), FRAME(WS_CONTINUATION, "\x82"),
+                      FRAME(FIN | WS_CONTINUATION, "\xac") } },
         { .name = "open at the end", .frames = { FRAME(WS_TEXT, "ab\xe2\x82") } },
         { .name = "open over a border at the end", .frames = { FRAME(WS_TEXT, "ab\xf0"), FRAME(WS_CONTINUATION, "\x9f") } },
         { .name = "an open one, then a long fragment",
@@ -340,19 +406,43 @@ static void compressed(void **state)
 #define DEFLATE .rules = { .deflate = true }
     static const struct row rows[] = {
         { .name = "a message", .frames = { FRAME(FIN | RSV1 | WS_TEXT, "\xff\x01\xe2") }, DEFLATE },
-        { .name = "in fragments", .frames = { FRAME(RSV1 | WS_TEXT, "\xff"), FRAME(FIN | WS_PING, ""), FRAME(FIN | WS_CONTINUATION, "\xe2") },
-          DEFLATE, .log = "" },
-        { .name = "then a plain one", .frames = { FRAME(FIN | RSV1 | WS_BINARY, "\xff"), FRAME(FIN | WS_TEXT, "a\xc3\xa9") }, DEFLATE },
-        { .name = "rsv1 on a continuation", .frames = { FRAME(RSV1 | WS_TEXT, "\xff"), FRAME(FIN | RSV1 | WS_CONTINUATION, "") }, DEFLATE,
-          .fault = FAULT_WS_RSV, .frame = 1, .byte = HEAD(0) },
-        { .name = "rsv1 on a ping", .frames = { FRAME(FIN | RSV1 | WS_PING, "") }, DEFLATE, .fault = FAULT_WS_RSV, .byte = HEAD(0) },
-        { .name = "rsv1 on a close", .frames = { FRAME(FIN | RSV1 | WS_CLOSE, "") }, DEFLATE, .fault = FAULT_WS_RSV, .byte = HEAD(0) },
-        { .name = "rsv1 and rsv2", .frames = { FRAME(FIN | RSV1 | RSV2 | WS_TEXT, "") }, DEFLATE, .fault = FAULT_WS_RSV, .byte = HEAD(0) },
+        { .name = "in fragments",
+          .frames = { FRAME(RSV1 | WS_TEXT, "\xff"), FRAME(FIN | WS_PING, ""), FRAME(FIN | WS_CONTINUATION, "\xe2") },
+          DEFLATE,
+          .log = "" },
+        { .name = "then a plain one",
+          .frames = { FRAME(FIN | RSV1 | WS_BINARY, "\xff"), FRAME(FIN | WS_TEXT, "a\xc3\xa9") },
+          DEFLATE },
+        { .name = "rsv1 on a continuation",
+          .frames = { FRAME(RSV1 | WS_TEXT, "\xff"), FRAME(FIN | RSV1 | WS_CONTINUATION, "") },
+          DEFLATE,
+          .fault = FAULT_WS_RSV,
+          .frame = 1,
+          .byte = HEAD(0) },
+        { .name = "rsv1 on a ping",
+          .frames = { FRAME(FIN | RSV1 | WS_PING, "") },
+          DEFLATE,
+          .fault = FAULT_WS_RSV,
+          .byte = HEAD(0) },
+        { .name = "rsv1 on a close",
+          .frames = { FRAME(FIN | RSV1 | WS_CLOSE, "") },
+          DEFLATE,
+          .fault = FAULT_WS_RSV,
+          .byte = HEAD(0) },
+        { .name = "rsv1 and rsv2",
+          .frames = { FRAME(FIN | RSV1 | RSV2 | WS_TEXT, "") },
+          DEFLATE,
+          .fault = FAULT_WS_RSV,
+          .byte = HEAD(0) },
         { .name = "rsv3", .frames = { FRAME(FIN | RSV3 | WS_TEXT, "") }, DEFLATE, .fault = FAULT_WS_RSV, .byte = HEAD(0) },
     };
     static const struct row checked[] = {
-        { .name = "a bad plain one behind", .frames = { FRAME(FIN | RSV1 | WS_TEXT, "\xff"), FRAME(FIN | WS_TEXT, "\xff") }, DEFLATE,
-          .fault = FAULT_WS_TEXT, .frame = 1, .byte = 0 },
+        { .name = "a bad plain one behind",
+          .frames = { FRAME(FIN | RSV1 | WS_TEXT, "\xff"), FRAME(FIN | WS_TEXT, "\xff") },
+          DEFLATE,
+          .fault = FAULT_WS_TEXT,
+          .frame = 1,
+          .byte = 0 },
     };
     static struct ws_stream st;
 
@@ -372,28 +462,53 @@ static void limits(void **state)
 #define MESSAGE_LIMIT .rules = { .max_message = 5 }
 #define FRAGMENT_LIMIT .rules = { .max_fragments = 2 }
     static const struct row rows[] = {
-        { .name = "a frame at the limit", .frames = { FRAME(FIN | WS_BINARY, "12345"), FRAME(WS_BINARY, "12345"), FRAME(WS_CONTINUATION, "12345") },
+        { .name = "a frame at the limit",
+          .frames = { FRAME(FIN | WS_BINARY, "12345"), FRAME(WS_BINARY, "12345"), FRAME(WS_CONTINUATION, "12345") },
           FRAME_LIMIT },
-        { .name = "a frame past the limit", .frames = { FRAME(FIN | WS_TEXT, "123456") }, FRAME_LIMIT,
-          .fault = FAULT_WS_FRAME_TOO_LARGE, .byte = HEAD(1) },
-        { .name = "a frame of 300", .frames = { PART(FIN | WS_TEXT, "", 300) }, FRAME_LIMIT, .fault = FAULT_WS_FRAME_TOO_LARGE, .byte = HEAD(3) },
-        { .name = "a huge frame", .frames = { PART(FIN | WS_TEXT, "", INT64_MAX) }, FRAME_LIMIT,
-          .fault = FAULT_WS_FRAME_TOO_LARGE, .byte = HEAD(9) },
-        { .name = "a message at the limit", .frames = { FRAME(WS_BINARY, "12"), FRAME(FIN | WS_CONTINUATION, "345"), FRAME(FIN | WS_TEXT, "12345") },
+        { .name = "a frame past the limit",
+          .frames = { FRAME(FIN | WS_TEXT, "123456") },
+          FRAME_LIMIT,
+          .fault = FAULT_WS_FRAME_TOO_LARGE,
+          .byte = HEAD(1) },
+        { .name = "a frame of 300",
+          .frames = { PART(FIN | WS_TEXT, "", 300) },
+          FRAME_LIMIT,
+          .fault = FAULT_WS_FRAME_TOO_LARGE,
+          .byte = HEAD(3) },
+        { .name = "a huge frame",
+          .frames = { PART(FIN | WS_TEXT, "", INT64_MAX) },
+          FRAME_LIMIT,
+          .fault = FAULT_WS_FRAME_TOO_LARGE,
+          .byte = HEAD(9) },
+        { .name = "a message at the limit",
+          .frames = { FRAME(WS_BINARY, "12"), FRAME(FIN | WS_CONTINUATION, "345"), FRAME(FIN | WS_TEXT, "12345") },
           MESSAGE_LIMIT },
-        { .name = "a message past the limit", .frames = { FRAME(WS_BINARY, "12"), FRAME(FIN | WS_CONTINUATION, "3456") }, MESSAGE_LIMIT,
-          .fault = FAULT_WS_MESSAGE_TOO_LARGE, .frame = 1, .byte = HEAD(1) },
-        { .name = "lengths that overflow together", .frames = { FRAME(WS_BINARY, "12345"), PART(WS_CONTINUATION, "", INT64_MAX) }, MESSAGE_LIMIT,
-          .fault = FAULT_WS_MESSAGE_TOO_LARGE, .frame = 1, .byte = HEAD(9) },
-        { .name = "fragments at the limit", .frames = { FRAME(WS_BINARY, ""), FRAME(FIN | WS_CONTINUATION, "3"), FRAME(FIN | WS_TEXT, "1") },
+        { .name = "a message past the limit",
+          .frames = { FRAME(WS_BINARY, "12"), FRAME(FIN | WS_CONTINUATION, "3456") },
+          MESSAGE_LIMIT,
+          .fault = FAULT_WS_MESSAGE_TOO_LARGE,
+          .frame = 1,
+          .byte = HEAD(1) },
+        { .name = "lengths that overflow together",
+          .frames = { FRAME(WS_BINARY, "12345"), PART(WS_CONTINUATION, "", INT64_MAX) },
+          MESSAGE_LIMIT,
+          .fault = FAULT_WS_MESSAGE_TOO_LARGE,
+          .frame = 1,
+          .byte = HEAD(9) },
+        { .name = "fragments at the limit",
+          .frames = { FRAME(WS_BINARY, ""), FRAME(FIN | WS_CONTINUATION, "3"), FRAME(FIN | WS_TEXT, "1") },
           FRAGMENT_LIMIT },
-        { .name = "fragments past the limit", .frames = { FRAME(WS_BINARY, ""), FRAME(WS_CONTINUATION, ""), FRAME(FIN | WS_CONTINUATION, "") },
-          FRAGMENT_LIMIT, .fault = FAULT_WS_MESSAGE_TOO_LARGE, .frame = 2, .byte = HEAD(0) },
+        { .name = "fragments past the limit",
+          .frames = { FRAME(WS_BINARY, ""), FRAME(WS_CONTINUATION, ""), FRAME(FIN | WS_CONTINUATION, "") },
+          FRAGMENT_LIMIT,
+          .fault = FAULT_WS_MESSAGE_TOO_LARGE,
+          .frame = 2,
+          .byte = HEAD(0) },
     };
     static struct ws_stream st;
     const struct row pings = { .name = "pings are not counted",
-                               .frames = { FRAME(WS_BINARY, "123"), FRAME(FIN | WS_PING, "1234567"), FRAME(FIN | WS_PING, "1234567"),
-                                           FRAME(FIN | WS_CONTINUATION, "45") },
+                               .frames = { FRAME(WS_BINARY, "123"), FRAME(FIN | WS_PING, "1234567"),
+                                           FRAME(FIN | WS_PING, "1234567"), FRAME(FIN | WS_CONTINUATION, "45") },
                                .rules = { .max_frame = 5, .max_message = 5, .max_fragments = 2 } };
 
     (void)state;
@@ -470,7 +585,9 @@ static void blind(void **state)
 
 static size_t random_payload(struct chance *c, bool text, uint8_t *out, size_t limit)
 {
-    static const char *const points[] = { "a", "b", "\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf" };
+    static const char *const points[] = {
+        "a", "b", "\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"
+    };
     size_t n = 0, want = chance_below(c, limit - 3);
 
     if (chance_one_in(c, 3))

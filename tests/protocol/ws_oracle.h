@@ -64,8 +64,8 @@ static inline void oracle_note_control(struct oracle_seen *seen, struct ws_scan 
     ws_scan_control_done(s);
 }
 
-/* In pieces of 1 to `most` bytes; with pieces of one byte every message is seen alone and goes into the log. Answers how many bytes
- * were there when the fault showed. */
+/* In pieces of 1 to `most` bytes; with pieces of one byte every message is seen alone and goes into the log. Answers how many
+ * bytes were there when the fault showed. */
 static inline size_t oracle_scan(struct chance *c, struct span stream, const struct ws_scan_rules *rules, size_t most,
                                  struct oracle_seen *seen, struct ws_scan *s)
 {

@@ -1,4 +1,4 @@
-/* ws_stream: frames laid one behind the other, and for each offset of the stream what a scanner has to say that passes up to there.
+/* ws_stream: frames laid one behind the other, and for each offset of the stream what a scanner has to say that has come there.
  *
  * The model is the RFC read slowly: it assumes that what is laid is lawful; a test that lays something else says at which byte
  * the fault is, and nothing from that byte on is asked of the model. ws_stream_run feeds a stream as a pump would, in whatever

@@ -24,7 +24,7 @@ def garbage(dice):
 
 def test_10000_garbage_connections(t):
     """In batches; each ends by FIN, RST or simply staying until the gateway has enough of it."""
-    gateway = t.simple(t.app(), timeouts={"header": "500ms", "body": "500ms", "keepalive": "500ms"}, log={"level": "warn"})
+    gateway = t.simple(t.app(), timeouts={"header": "500ms", "body": "500ms", "keepalive": "500ms"})
     dice = random.Random(20100713)
     before = gateway.descriptors()
     for _ in range(10000 // BATCH):
@@ -130,7 +130,7 @@ def test_endless_chunk_extensions_and_trailers(t):
 def test_2000_tunnels_opened_used_idled_closed(t):
     """Ten rounds of 200; afterwards no descriptor is left, and at the exit no block and no handle."""
     backend = t.backend()
-    gateway = t.simple(backend, log={"level": "warn"})
+    gateway = t.simple(backend)
     before = gateway.descriptors()
     for round_number in range(10):
         pairs = []
