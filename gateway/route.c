@@ -42,14 +42,27 @@ static bool listener_matches(const struct conf_match *m, const struct conf_liste
     return m->listener == NULL || strcmp(m->listener, listener->name) == 0;
 }
 
-const struct conf_route *route_find(const struct conf *conf, const struct conf_listener *listener, struct span method,
-                                    const struct rules_request *request)
+static const struct conf_route *find(const struct conf *conf, const struct conf_listener *listener, struct span method,
+                                     struct span host, struct span path)
 {
     for (size_t i = 0; i < conf->routes_n; i++) {
         const struct conf_route *r = &conf->routes[i];
-        if (listener_matches(&r->match, listener) && host_matches(r->match.host, request->host.host) &&
-            path_matches(&r->match, request->target.route_path) && method_matches(&r->match, method))
+        if (listener_matches(&r->match, listener) && host_matches(r->match.host, host) && path_matches(&r->match, path) &&
+            method_matches(&r->match, method))
             return r;
     }
     return NULL;
+}
+
+const struct conf_route *route_find(const struct conf *conf, const struct conf_listener *listener, struct span method,
+                                    const struct rules_request *request)
+{
+    return find(conf, listener, method, request->host.host, request->target.route_path);
+}
+
+bool route_is_ambiguous(const struct conf *conf, const struct conf_listener *listener, struct span method,
+                        const struct rules_request *request)
+{
+    return request->target.route_path_kept.n > 0 &&
+           find(conf, listener, method, request->host.host, request->target.route_path_kept) != route_find(conf, listener, method, request);
 }

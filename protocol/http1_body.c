@@ -18,8 +18,10 @@ void http1_begin_body(struct http1_parse *h)
     m->allowed = empty ? 0 : h->limits.body_bytes > 0 ? h->limits.body_bytes : UINT64_MAX;
     m->over = empty ? FAULT_BODY_NOT_ALLOWED : FAULT_BODY_TOO_LARGE;
     m->left = m->head.body == HTTP1_BODY_LENGTH ? m->head.content_length : 0;
-    if (m->head.body == HTTP1_BODY_CHUNKED)
+    if (m->head.body == HTTP1_BODY_CHUNKED) {
+        m->chunk = http1_chunk_first();
         http1_reader_start_chunks(&m->reader, h->kind == HTTP1_RESPONSE);
+    }
     if (m->left > m->allowed)
         http1_fail(h, m->over);
     else if (m->head.body == HTTP1_BODY_LENGTH && m->left == 0)
@@ -62,7 +64,7 @@ static void begin_chunk(struct http1_parse *h, uint64_t size)
 
     m->left = size;
     m->shown = 0;
-    m->chunk = (struct http1_chunk){ .data_end_due = true };
+    m->chunk = http1_chunk_behind_data();
     if (size > m->allowed) {
         http1_fail(h, m->over);
         return;
@@ -71,19 +73,29 @@ static void begin_chunk(struct http1_parse *h, uint64_t size)
     http1_enter(h, size > 0 ? HTTP1_STATE_CHUNK_DATA : HTTP1_STATE_TRAILERS);
 }
 
+/* A whole chunk line: what llhttp makes of it. */
+static enum fault end_chunk_line(struct http1_parse *h)
+{
+    struct http1_message *m = h->message;
+    uint8_t plain[HTTP1_CHUNK_PLAIN_BYTES];
+
+    http1_reader_chunks(&m->reader, plain, http1_chunk_plain(&m->chunk, plain));
+    if (m->reader.refused || !m->reader.at_chunk)
+        return FAULT_CHUNK;
+    begin_chunk(h, http1_reader_chunk_size(&m->reader));
+    return FAULT_NONE;
+}
+
 size_t http1_read_chunk_line(struct http1_parse *h, const uint8_t *p, size_t n)
 {
     struct http1_message *m = h->message;
     enum fault fault;
     size_t used = http1_chunk_feed(&m->chunk, p, n, h->limits.chunk_extension_bytes, &fault);
 
-    http1_reader_chunks(&m->reader, p, used);
-    if (fault == FAULT_NONE && m->chunk.ended && (m->reader.refused || !m->reader.at_chunk))
-        fault = FAULT_CHUNK;
+    if (fault == FAULT_NONE && m->chunk.part == HTTP1_CHUNK_ENDED)
+        fault = end_chunk_line(h);
     if (fault != FAULT_NONE)
         http1_fail(h, fault);
-    else if (m->chunk.ended)
-        begin_chunk(h, http1_reader_chunk_size(&m->reader));
     return used;
 }
 

@@ -8,7 +8,7 @@
 #include "protocol/fault.h"
 #include "protocol/span.h"
 
-#define HTTP1_METHOD_BYTES 64            /* the longest method that is let through */
+#define HTTP1_METHOD_BYTES 256           /* the longest method that is let through */
 
 enum http1_line_state {
     HTTP1_LINE_METHOD, HTTP1_LINE_TARGET, HTTP1_LINE_VERSION,                            /* requests */

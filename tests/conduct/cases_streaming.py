@@ -93,7 +93,8 @@ case("chunked-empty-bodies", "B7", "9112 7.1", post_chunked(chunked()), [CHUNKED
 case("chunked-one-byte-chunks", "B7", "9112 7.1", post_chunked(chunked(*[b"%c" % c for c in b"abcdefghij"])),
      [CHUNKED_ANSWER + chunked(*[b"%c" % c for c in b"klmnopqrst"])], backend_body(b"abcdefghij"), body(b"klmnopqrst"))
 case("chunked-on-get", "B7", "9110 9.3.1", request("GET", "/", [("Transfer-Encoding", "chunked")], host=HOST) + chunked(b"abc"), [FINE], status(200), backend_body(b"abc"))
-case("chunked-response-extensions", "B7", "9112 7.1.1", get(), [CHUNKED_ANSWER + b'3;a=b\r\nabc\r\n3 ; c="d;e"\r\ndef\r\n0;x\r\n\r\n'], body(b"abcdef"))
+case("chunked-response-extensions", "B7", "9112 7.1.1", get(), [CHUNKED_ANSWER + b'3;a=b\r\nabc\r\n3;c="d;e"\r\ndef\r\n0;x\r\n\r\n'], body(b"abcdef"))
+case("chunked-response-extension-blanks", "B7", "9112 7.1.1", get(), [CHUNKED_ANSWER + b"3 ; a = b\r\nabc\r\n0\r\n\r\n"], body(b"abc"))
 case("chunked-response-to-http-1.0", "B7", "9112 6.1", b"GET / HTTP/1.0\r\nHost: conduct.example\r\n\r\n", [CHUNKED_ANSWER + chunked(b"abc", b"def")],
      no_header("Transfer-Encoding"), body(b"abcdef"), closed())
 case("chunked-response-to-http-1.0-keep-alive", "B7", "9112 6.1, 9.3", b"GET / HTTP/1.0\r\nHost: conduct.example\r\nConnection: keep-alive\r\n\r\n",
@@ -120,21 +121,21 @@ case("until-close-empty", "B7", "9112 6.3", get(), [[b"HTTP/1.1 200 OK\r\n\r\n",
 case("until-close-connection-close", "B7", "9112 6.3", get(), [[b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc", FIN]], status(200), body(b"abc"))
 
 # B8: neither hop waits for what has already arrived.
-case("streamed-request-length", "B8", "9110 7.6", [post(b"")[:-21] + b"Content-Length: 6\r\n\r\n" + b"abc", bytes_at_backend(b"abc"), b"def"], [FINE], status(200),
-     backend_body(b"abcdef"), policy=True)
-case("streamed-request-chunked", "B8", "9110 7.6", [post_chunked(b"3\r\nabc\r\n"), bytes_at_backend(b"abc"), b"3\r\ndef\r\n0\r\n\r\n"], [FINE], status(200),
-     backend_body(b"abcdef"), policy=True)
-case("streamed-request-half-a-chunk", "B8", "9110 7.6", [post_chunked(b"6\r\nabc"), bytes_at_backend(b"abc"), b"def\r\n0\r\n\r\n"], [FINE], status(200),
-     backend_body(b"abcdef"), policy=True)
-case("streamed-request-head-before-body", "B8", "9110 7.6", [post(b"")[:-21] + b"Content-Length: 3\r\n\r\n", at_backend(1), b"abc"], [FINE], status(200),
-     backend_body(b"abc"), policy=True)
-case("streamed-response-length", "B8", "9110 7.6", [get(), received(b"abc"), go()], [[b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc", wait(), b"def"]], body(b"abcdef"),
+case("streamed-request-length", "B8", "9110 7.6", [post(b"")[:-21] + b"Content-Length: 6\r\n\r\n" + b"ab~", bytes_at_backend(b"~"), b"de$"], [FINE], status(200),
+     backend_body(b"ab~de$"), policy=True)
+case("streamed-request-chunked", "B8", "9110 7.6", [post_chunked(b"3\r\nab~\r\n"), bytes_at_backend(b"~"), b"3\r\nde$\r\n0\r\n\r\n"], [FINE], status(200),
+     backend_body(b"ab~de$"), policy=True)
+case("streamed-request-half-a-chunk", "B8", "9110 7.6", [post_chunked(b"6\r\nab~"), bytes_at_backend(b"~"), b"de$\r\n0\r\n\r\n"], [FINE], status(200),
+     backend_body(b"ab~de$"), policy=True)
+case("streamed-request-head-before-body", "B8", "9110 7.6", [post(b"")[:-21] + b"Content-Length: 3\r\n\r\n", at_backend(1), b"ab~"], [FINE], status(200),
+     backend_body(b"ab~"), policy=True)
+case("streamed-response-length", "B8", "9110 7.6", [get(), received(b"~"), go()], [[b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab~", wait(), b"de$"]], body(b"ab~de$"),
      policy=True)
-case("streamed-response-chunked", "B8", "9110 7.6", [get(), received(b"abc"), go()], [[CHUNKED_ANSWER + b"3\r\nabc\r\n", wait(), b"3\r\ndef\r\n0\r\n\r\n"]], body(b"abcdef"),
+case("streamed-response-chunked", "B8", "9110 7.6", [get(), received(b"~"), go()], [[CHUNKED_ANSWER + b"3\r\nab~\r\n", wait(), b"3\r\nde$\r\n0\r\n\r\n"]], body(b"ab~de$"),
      policy=True)
-case("streamed-response-until-close", "B8", "9110 7.6", [get(), received(b"abc"), go()], [[b"HTTP/1.1 200 OK\r\n\r\nabc", wait(), b"def", FIN]], body(b"abcdef"), policy=True)
-case("streamed-response-head-before-body", "B8", "9110 7.6", [get(), received(b"\r\n\r\n"), go()], [[b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", wait(), b"abc"]],
-     body(b"abc"), policy=True)
+case("streamed-response-until-close", "B8", "9110 7.6", [get(), received(b"~"), go()], [[b"HTTP/1.1 200 OK\r\n\r\nab~", wait(), b"de$", FIN]], body(b"ab~de$"), policy=True)
+case("streamed-response-head-before-body", "B8", "9110 7.6", [get(), received(b"\r\n\r\n"), go()], [[b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", wait(), b"ab~"]],
+     body(b"ab~"), policy=True)
 case("early-response-while-uploading", "B8", "9112 9.3", [post(b"")[:-21] + b"Content-Length: 100000\r\n\r\n" + b"x" * 1000, received(b"enough")],
      [[AT_HEAD, response(413, b"enough", [("Connection", "close")]), FIN]], status(413), body(b"enough"))
 case("early-response-and-the-rest-is-no-request", "B8", "9112 9.3",
@@ -142,8 +143,8 @@ case("early-response-and-the-rest-is-no-request", "B8", "9112 9.3",
      [[AT_HEAD, response(400, b"enough")]], status(400),
      nothing_served("/smuggled"))
 case("both-directions-at-once", "B8", "9110 7.5",
-     [post_chunked(b"3\r\nabc\r\n"), bytes_at_backend(b"abc"), received(b"ABC"), b"3\r\ndef\r\n0\r\n\r\n", whole_at_backend(1), go()],
-     [[AT_HEAD, CHUNKED_ANSWER + b"3\r\nABC\r\n", BODY, wait(), b"3\r\nDEF\r\n0\r\n\r\n"]], backend_body(b"abcdef"), body(b"ABCDEF"), policy=True)
+     [post_chunked(b"3\r\nab~\r\n"), bytes_at_backend(b"~"), received(b"^"), b"3\r\nde$\r\n0\r\n\r\n", whole_at_backend(1), go()],
+     [[AT_HEAD, CHUNKED_ANSWER + b"3\r\nAB^\r\n", BODY, wait(), b"3\r\nDE$\r\n0\r\n\r\n"]], backend_body(b"ab~de$"), body(b"AB^DE$"), policy=True)
 
 # B9: generous limits. RFC 9110 sections 4.1 and 5.4, RFC 9112 section 3.
 case("target-of-8000", "B9", "9112 3", get("/" + "t" * 7999), [FINE], status(200), backend_line("GET /%s HTTP/1.1" % ("t" * 7999)))

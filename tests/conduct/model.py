@@ -119,6 +119,7 @@ class Seen:
         self.kept = None                 # whether a further request was served, where that was asked
         self.requests = []               # messages.Message, with .connection
         self.backend_raw = []            # all bytes, by connection
+        self.backend_before = []         # the same, before the client's connection was closed
         self.problems = []               # malformed messages, deadlines: words
 
     @property
@@ -347,7 +348,7 @@ def backend_tail(data, number=0):
         if len(seen.requests) <= number:
             return "no request at the backend"
         head = seen.requests[number].head.raw
-        raw = next(r for r in seen.backend_raw if head in r)
+        raw = next((r for r in seen.backend_before if head in r), head)
         got = raw[raw.index(head) + len(head):]
         return None if got == data else "behind the head at the backend: %r, due %r" % (got[:80], data[:80])
     return expectation(check)

@@ -172,12 +172,11 @@ class Slot:
         return stage.case.answers[number] if number < len(stage.case.answers) else [FINE]
 
     def _play(self, conn, stage, request, script):
-        switched = False
+        switched, alive = False, True
         for step in script:
             if isinstance(step, bytes):
                 switched = switched or b"HTTP/1.1 101" in step[:400]
-                if not send_pieces(conn, step, stage.bytewise):
-                    return False
+                alive = alive and send_pieces(conn, step, stage.bytewise)
             elif step.kind == "wait":
                 stage.wait_for(lambda name=step.value: name in stage.went, "for %s" % step.value)
             elif step.kind == "go":
@@ -195,6 +194,8 @@ class Slot:
                 return False
             elif step is not model.AT_HEAD:
                 raise ValueError(step)
+        if not alive:
+            return False
         if script[0] is model.AT_HEAD and not request.complete:
             messages.read_body(conn, request, 60)
         if switched:
@@ -222,6 +223,7 @@ class Slot:
 
     def _collect(self, stage, client, seen):
         """Ends the case. The exchange in between lets come what the proxy still had to say to the backend, and shows it HTTP/1.1."""
+        seen.backend_before = [bytes(conn.received) for conn in list(self.conns)]
         if client:
             client.close()
             seen.client_raw = bytes(client.received)

@@ -13,7 +13,7 @@ static void check_head(const struct http1_head *head)
     size_t lengths = headers_count(&head->fields, SPAN_LITERAL("content-length"));
     size_t codings = headers_count(&head->fields, SPAN_LITERAL("transfer-encoding"));
 
-    assert(token_is_token(head->method) && head->method.n <= 64 && head->target.n > 0 && head->version_minor <= 1);
+    assert(token_is_token(head->method) && head->method.n <= 256 && head->target.n > 0 && head->version_minor <= 1);
     for (size_t i = 0; i < head->target.n; i++)
         assert(head->target.p[i] > 0x20 && head->target.p[i] < 0x7f && head->target.p[i] != '#');
     for (size_t i = 0; i < head->fields.n; i++)

@@ -13,6 +13,7 @@ struct http1_row {
 };
 
 #define ROW(name, bytes, due) { name, bytes, sizeof(bytes) - 1, due }
+#define M64 "ABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCD"
 #define G "GET / HTTP/1.1\r\nHost: a\r\n"
 #define P "POST / HTTP/1.1\r\nHost: a\r\n"
 #define CHUNKED P "Transfer-Encoding: chunked\r\n\r\n"
@@ -61,9 +62,8 @@ static const struct http1_row request_rows[] = {
     ROW("method_any_token", "M-!#$%&'*+.^_`|~ / HTTP/1.1\r\n\r\n", "M-!#$%&'*+.^_`|~ / 1.1 none keep;."),
     ROW("method_connect", "CONNECT a:1 HTTP/1.1\r\n\r\n", "CONNECT a:1 1.1 none keep;."),
     ROW("method_no_token", "G(T / HTTP/1.1\r\n\r\n", "!method@1"),
-    ROW("method_longest", "ABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCD / HTTP/1.1\r\n\r\n",
-        "ABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCD / 1.1 none keep;."),
-    ROW("method_too_long", "ABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDE / HTTP/1.1\r\n\r\n", "!method@64"),
+    ROW("method_longest", M64 M64 M64 M64 " / HTTP/1.1\r\n\r\n", M64 M64 M64 M64 " / 1.1 none keep;."),
+    ROW("method_too_long", M64 M64 M64 M64 "A / HTTP/1.1\r\n\r\n", "!method@256"),
     ROW("method_tab_behind", "GET\t/ HTTP/1.1\r\n\r\n", "!method@3"),
     ROW("method_space_before", " GET / HTTP/1.1\r\n\r\n", "!start_line@0"),
     ROW("garbage_tls_hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "!method@0"),
@@ -218,6 +218,8 @@ static const struct http1_row request_rows[] = {
     ROW("extension_name", CHUNKED "3;a\r\nabc\r\n0;b\r\n\r\n", PC "'abc'."),
     ROW("extension_value", CHUNKED "3;a=b\r\nabc\r\n0\r\n\r\n", PC "'abc'."),
     ROW("extension_quoted", CHUNKED "3;a=\"b;c\"\r\nabc\r\n0\r\n\r\n", PC "'abc'."),
+    ROW("extension_blanks", CHUNKED "3 \t; a = b\r\nabc\r\n0\t;b\r\n\r\n", PC "'abc'."),
+    ROW("extension_blank_then_digit", CHUNKED "3 0\r\nabc\r\n0\r\n\r\n", PC "!chunk"),
     ROW("extension_longest", CHUNKED "3;a23456789abcdef\r\nabc\r\n0\r\n\r\n", PC "'abc'."),
     ROW("extension_too_long", CHUNKED "3;a23456789abcdefg\r\nabc\r\n0\r\n\r\n", PC "!chunk_extensions"),
     ROW("extension_bare_lf", CHUNKED "3;a\nabc\r\n0\r\n\r\n", PC "!chunk"),

@@ -220,7 +220,7 @@ static void no_memory(void **state)
 
                 arena_init(&a, cap);
                 fault = fcgi_script_find(&a, &rules, span_of_text(paths[i]), &script);
-                assert_true(fault == FAULT_NO_MEMORY || cap > 1);
+                assert_true(cap < 99 ? fault == FAULT_NO_MEMORY || cap > 1 : fault == FAULT_NONE || fault == FAULT_FCGI_SCRIPT);
                 arena_free(&a);
             }
         }
