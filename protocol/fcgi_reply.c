@@ -145,16 +145,20 @@ static void set_length(struct http1_head *head, uint64_t n)
     head->has_content_length = true;
 }
 
-/* Which body follows, and whether the head can be told before it is seen. RFC 9110 section 15.3.6: a 205 has no content. */
+/* Which body follows. RFC 9110 section 15.3.6: a 205 has no content, and says so; section 8.6: a 204 MUST NOT have Content-Length. */
 static void judge_body(struct fcgi_reply *r)
 {
     struct http1_head *head = &r->head;
 
-    r->body = FCGI_REPLY_DISCARD;
+    if (head->status == 204)
+        head->has_content_length = false;
+    if (head->status == 205)
+        set_length(head, 0);
     if (http1_framing_bodiless(head->status, r->head_request)) {
+        r->body = FCGI_REPLY_DISCARD;
         head->body = HTTP1_BODY_NONE;
     } else if (head->status == 205) {
-        set_length(head, 0);
+        r->body = FCGI_REPLY_DISCARD;
     } else if (head->has_content_length) {
         r->body = FCGI_REPLY_LENGTH;
         r->left = head->content_length;

@@ -1,15 +1,10 @@
 #include "interop/app/http_peer.h"
 
-#include "protocol/http1_write.h"
 #include "protocol/mem.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#define OUT_BYTES 65536                  /* one write at a time */
-#define CHUNK_ROOM (HTTP1_CHUNK_HEAD_BYTES + 2)
 #define ARENA_BYTES (256 * 1024)
 
 static const struct http1_limits limits = {
@@ -47,7 +42,7 @@ struct http_peer {
     uint8_t *out;                        /* the piece on its way; there while a reply is */
     uint64_t wait_ms;                    /* before the reply's next piece */
     bool bodiless;                       /* the reply ends with its head */
-    bool reply_ended, close_after;
+    bool close_after;
     unsigned handles_open;
 };
 
@@ -134,56 +129,11 @@ static void finish_reply(struct http_peer *p)
     resume(p);
 }
 
-/* A chunk's data is produced behind the room for its head, and the head is then put right before it. */
-static size_t frame_chunk(struct http_peer *p, size_t n, size_t *start_out)
-{
-    uint8_t head[HTTP1_CHUNK_HEAD_BYTES];
-    size_t head_n;
-
-    if (n == 0) {
-        memcpy(p->out, "0\r\n\r\n", 5);
-        *start_out = 0;
-        return 5;
-    }
-    head_n = http1_write_chunk_head(head, n);
-    *start_out = HTTP1_CHUNK_HEAD_BYTES - head_n;
-    memcpy(p->out + *start_out, head, head_n);
-    memcpy(p->out + HTTP1_CHUNK_HEAD_BYTES + n, "\r\n", 2);
-    return head_n + n + 2;
-}
-
-static size_t whole_body(struct http_reply *r, uint8_t *out, size_t room, uint64_t *wait_ms_out)
-{
-    struct span rest = span_first(span_from(r->body, (size_t)r->done), room);
-
-    (void)wait_ms_out;
-    if (rest.n > 0)
-        memcpy(out, rest.p, rest.n);
-    r->done += rest.n;
-    return rest.n;
-}
-
-/* The next bytes of the reply into p->out; 0 when everything was said. */
-static size_t produce(struct http_peer *p, size_t *start_out)
-{
-    size_t n;
-
-    *start_out = 0;
-    p->wait_ms = 0;
-    if (p->bodiless || p->reply_ended)
-        return 0;
-    if (p->reply.framing != HTTP1_BODY_CHUNKED)
-        return p->reply.next(&p->reply, p->out, OUT_BYTES, &p->wait_ms);
-    n = p->reply.next(&p->reply, p->out + HTTP1_CHUNK_HEAD_BYTES, OUT_BYTES - CHUNK_ROOM, &p->wait_ms);
-    p->reply_ended = n == 0;
-    return frame_chunk(p, n, start_out);
-}
-
 static void on_written(uv_write_t *request, int status);
 
-static void write_out(struct http_peer *p, const uint8_t *bytes, size_t n)
+static void write_out(struct http_peer *p, struct span bytes)
 {
-    uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)n);
+    uv_buf_t buf = uv_buf_init((char *)bytes.p, (unsigned)bytes.n);
 
     p->write.data = p;
     enter(p, PEER_WRITING);
@@ -193,12 +143,15 @@ static void write_out(struct http_peer *p, const uint8_t *bytes, size_t n)
 
 static void write_next(struct http_peer *p)
 {
-    size_t start, n = produce(p, &start);
+    struct span piece = SPAN_EMPTY;
 
-    if (n == 0)
+    p->wait_ms = 0;
+    if (!p->bodiless)
+        piece = http_reply_piece(&p->reply, p->out, &p->wait_ms);
+    if (piece.n == 0)
         finish_reply(p);
     else
-        write_out(p, p->out + start, n);
+        write_out(p, piece);
 }
 
 static void on_written(uv_write_t *request, int status)
@@ -223,82 +176,29 @@ static void on_timer(uv_timer_t *timer)
         drop(p);
 }
 
-/* --- the reply's head --- */
-
-static struct span text_of_now(struct arena *a)
+static const char *connection_field(const struct http_peer *p, unsigned version_minor)
 {
-    char text[40];
-    time_t now = time(NULL);
-    struct tm parts;
-
-    gmtime_r(&now, &parts);
-    strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-    return arena_copy(a, span_of_text(text));
-}
-
-static struct span text_of_number(struct arena *a, uint64_t value)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-    return arena_copy(a, span_of_text(text));
-}
-
-static void add_framing(struct http_peer *p, struct headers *fields)
-{
-    if (p->reply.framing == HTTP1_BODY_CHUNKED)
-        headers_add(fields, SPAN_LITERAL("Transfer-Encoding"), SPAN_LITERAL("chunked"));
-    else if (p->reply.framing == HTTP1_BODY_LENGTH)
-        headers_add(fields, SPAN_LITERAL("Content-Length"), text_of_number(&p->arena, p->reply.length));
     if (p->close_after)
-        headers_add(fields, SPAN_LITERAL("Connection"), SPAN_LITERAL("close"));
-    else if (p->request.head != NULL && p->request.head->version_minor == 0)
-        headers_add(fields, SPAN_LITERAL("Connection"), SPAN_LITERAL("keep-alive"));
-}
-
-static struct span reply_head(struct http_peer *p)
-{
-    struct headers fields;
-
-    headers_init(&fields, &p->arena, 0);
-    headers_add(&fields, SPAN_LITERAL("Date"), text_of_now(&p->arena));
-    headers_add(&fields, SPAN_LITERAL("Server"), SPAN_LITERAL("demo_http_app"));
-    headers_add(&fields, SPAN_LITERAL("Content-Type"), span_of_text(p->reply.type));
-    headers_add(&fields, SPAN_LITERAL("Cache-Control"), SPAN_LITERAL("no-store"));
-    if (p->reply.allow != NULL)
-        headers_add(&fields, SPAN_LITERAL("Allow"), span_of_text(p->reply.allow));
-    add_framing(p, &fields);
-    return http1_write_response_head(&p->arena, p->reply.status, SPAN_EMPTY, &fields);
-}
-
-static void settle_framing(struct http_peer *p, const struct http1_head *request)
-{
-    if (p->reply.next == NULL) {
-        p->reply.next = whole_body;
-        p->reply.framing = HTTP1_BODY_LENGTH;
-        p->reply.length = p->reply.body.n;
-    }
-    p->bodiless = request != NULL && span_equal(request->method, SPAN_LITERAL("HEAD"));
-    if (p->reply.framing == HTTP1_BODY_CHUNKED && request->version_minor == 0) {
-        p->reply.framing = HTTP1_BODY_CLOSE;         /* HTTP/1.0 knows no chunks */
-        p->close_after = true;
-    }
+        return "close";
+    return version_minor == 0 ? "keep-alive" : NULL;
 }
 
 /* Sends p->reply; nothing more is read meanwhile. */
 static void start_reply(struct http_peer *p)
 {
+    unsigned version_minor = p->request.head != NULL ? p->request.head->version_minor : 1;
     struct span head;
 
     uv_read_stop(&p->socket.stream);
-    p->reply_ended = false;
-    settle_framing(p, p->request.head);
-    p->out = mem_alloc(OUT_BYTES);
-    head = reply_head(p);
+    p->bodiless = p->request.head != NULL && span_equal(p->request.head->method, SPAN_LITERAL("HEAD"));
+    if (!http_reply_settle(&p->reply, version_minor))
+        p->close_after = true;
+    p->out = mem_alloc(HTTP_REPLY_ROOM_BYTES);
+    head = http_reply_head(&p->reply, connection_field(p, version_minor), &p->arena);
     if (p->out == NULL || head.n == 0)
         drop(p);
     else
-        write_out(p, head.p, head.n);
+        write_out(p, head);
 }
 
 /* --- the request --- */

@@ -9,8 +9,8 @@
 #define UPGATE_INTEROP_APP_HTTP_PEER_H
 
 #include "gateway/list.h"
+#include "interop/app/http_reply.h"
 #include "interop/app/server.h"
-#include "protocol/http1_parse.h"
 
 struct http_request {
     const struct http1_head *head;
@@ -19,18 +19,6 @@ struct http_request {
     uint64_t body_hash;                  /* FNV-1a, 64 bits */
     const struct headers *trailers;
     struct arena *arena;                 /* for the reply's own bytes: lives until the reply is sent */
-};
-
-struct http_reply {
-    unsigned status;
-    const char *type;                    /* Content-Type */
-    const char *allow;                   /* with a 405 */
-    struct span body;                    /* the whole body, where `next` is NULL; alive until the reply is sent */
-    /* The next piece into out: its size, 0 at the end. wait_ms_out: how long to wait before the piece after it. */
-    size_t (*next)(struct http_reply *r, uint8_t *out, size_t room, uint64_t *wait_ms_out);
-    enum http1_body framing;             /* with `next`: by length or chunked */
-    uint64_t length;
-    uint64_t done, pieces, every_ms;     /* next's own */
 };
 
 struct http_peers {

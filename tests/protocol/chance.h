@@ -42,6 +42,20 @@ static inline unsigned long long chance_setting(const char *name, unsigned long 
     return text != NULL && *text != '\0' ? strtoull(text, NULL, 0) : otherwise;
 }
 
+/* How often a random test goes round: UPGATE_DIFFERENTIAL, or the number given; less of it where each round takes ten times as
+ * long (the thread sanitizer, which has nothing to find in code without threads). */
+static inline unsigned long long chance_rounds(unsigned long long otherwise)
+{
+#if defined(__SANITIZE_THREAD__)
+    otherwise /= 10;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    otherwise /= 10;
+#endif
+#endif
+    return chance_setting("UPGATE_DIFFERENTIAL", otherwise);
+}
+
 static inline struct chance chance_seeded(const char *what)
 {
     struct chance c = { chance_setting("UPGATE_SEED", (unsigned long long)time(NULL)) };

@@ -220,7 +220,7 @@ static void streams(void **state)
 {
     static struct stream st;
     struct chance c = chance_seeded("ws_scan against wslay");
-    unsigned long long rounds = chance_setting("UPGATE_DIFFERENTIAL", 200000), faults[FAULT_COUNT] = { 0 };
+    unsigned long long rounds = chance_rounds(200000), faults[FAULT_COUNT] = { 0 };
     struct oracle_seen *ours = calloc(1, sizeof(*ours));
     struct ws_scan s;
 

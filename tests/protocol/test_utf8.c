@@ -171,8 +171,8 @@ static void every_short_sequence(void **state)
         p[0] = (uint8_t)(value >> 16);
         p[1] = (uint8_t)(value >> 8);
         p[2] = (uint8_t)value;
-        if (p[0] < 0x80 && p[1] < 0x80 && p[2] != 0)
-            continue;                    /* one third byte behind ASCII will do */
+        if ((p[0] < 0x80 || !can_begin(p, 1)) && p[2] != 0)
+            continue;                    /* one third byte will do */
         truth = truth_of(p, 3);
         if (utf8_feed(&u, p, 3) != (truth.good == 3) ||
             utf8_whole_portable(p, 3, (const uint8_t[UTF8_KEY_BYTES]){ 0 }) != truth.whole)
@@ -263,7 +263,7 @@ static void mutate(struct chance *c, uint8_t *text, size_t n)
 static void random_texts(void **state)
 {
     struct chance c = chance_seeded("utf8 random");
-    unsigned long long rounds = chance_setting("UPGATE_DIFFERENTIAL", 60000);
+    unsigned long long rounds = chance_rounds(60000);
 
     (void)state;
     for (unsigned long long i = 0; i < rounds; i++) {

@@ -650,7 +650,7 @@ static void random_lawful(void **state)
 {
     static struct ws_stream st;
     struct chance c = chance_seeded("ws_scan lawful");
-    unsigned long long rounds = chance_setting("UPGATE_DIFFERENTIAL", 20000);
+    unsigned long long rounds = chance_rounds(20000);
 
     (void)state;
     for (unsigned long long i = 0; i < rounds; i++) {

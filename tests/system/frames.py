@@ -100,3 +100,11 @@ def read_frame(conn, deadline=None):
     if second & 128:
         payload = apply_mask(payload, head[-4:])
     return Frame(first, bool(second & 128), payload)
+
+
+def read_close(conn, code=None, deadline=None):
+    """The next frame has to be a Close, with this code unless None; returns it."""
+    got = read_frame(conn, deadline)
+    if got is None or got.opcode != CLOSE or (code is not None and got.code != code):
+        raise AssertionError("a Close with %s was due, there came %r" % (code or "any code", got))
+    return got

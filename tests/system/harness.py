@@ -145,10 +145,11 @@ class Gateway:
                 if value:
                     return value
                 if self.process.poll() is not None and not any(reader.is_alive() for reader in self.readers):
-                    raise Wrong("the gateway ended (%s) while a test waited for %s" % (self.process.returncode, what))
+                    raise Wrong("the gateway ended (%s) while a test waited for %s" % (
+                        self.process.returncode, what() if callable(what) else what))
                 left = limit - time.monotonic()
                 if left <= 0:
-                    raise Late("waited in vain for %s" % what)
+                    raise Late("waited in vain for %s" % (what() if callable(what) else what))
                 self.changed.wait(min(left, 0.2))
 
     def wait_listening(self, count=1):
@@ -172,7 +173,7 @@ class Gateway:
         """The first access record whose keys have these values."""
         def find():
             return next((r for r in self.records if all(r.get(k) == v for k, v in due.items())), None)
-        return self.wait(find, deadline, "an access record with %r; there are %r" % (due, self.records[-5:]))
+        return self.wait(find, deadline, lambda: "an access record with %r; there are %r" % (due, self.records[-5:]))
 
     def rss_bytes(self):
         with open("/proc/%d/status" % self.process.pid) as status:

@@ -2,7 +2,7 @@
 import random
 
 import wire
-from frames import BINARY, CLOSE, TEXT, close_payload, frame, handshake, read_frame, switch
+from frames import BINARY, CLOSE, TEXT, close_payload, frame, handshake, read_close, read_frame, switch
 from harness import Log, check, same
 from messages import read_head, read_response, request
 from wire import wait_until
@@ -166,14 +166,14 @@ def end_tunnel(client, server, way):
         client.close()
     elif way == 3:
         server.send(frame(CLOSE, close_payload(1000), mask=False))
-        same(read_frame(client).code, 1000, "close code")
+        read_close(client, 1000)
         client.send(frame(CLOSE, close_payload(1000)))
-        same(read_frame(server).code, 1000, "close code")
+        read_close(server, 1000)
     else:
         client.send(frame(CLOSE, close_payload(1000)))
-        same(read_frame(server).code, 1000, "close code")
+        read_close(server, 1000)
         server.send(frame(CLOSE, close_payload(1000), mask=False))
-        same(read_frame(client).code, 1000, "close code")
+        read_close(client, 1000)
     for conn in (client, server):
         if not conn.closed:
             if way < 3:

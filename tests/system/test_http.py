@@ -46,7 +46,7 @@ def test_response_chunked(t):
 
 def test_chunk_extensions_are_not_passed_on_as_data(t):
     sent = (request("POST", fields=[("Transfer-Encoding", "chunked")])
-            + b"3;name=value\r\nabc\r\n2 ;q=\"x\"\r\nde\r\n0;last\r\n\r\n")
+            + b"3;name=value\r\nabc\r\n2;q=\"x\"\r\nde\r\n0;last\r\n\r\n")
     _, seen, _, _ = one(t, sent, response())
     same(seen.body, b"abcde", "body")
 

@@ -1,0 +1,92 @@
+"""The Autobahn|Testsuite: how its `wstest` is run here, and what it says.
+
+A command is one that the user gives, `wstest` from PATH, or the suite's public container image under podman or docker.
+What can go wrong: none of them is there; it ends without a report (connection refused ends a run); it never ends: Failed.
+"""
+import json
+import os
+import shlex
+import shutil
+
+from programs import HERE, Failed, Program, free_port
+
+IMAGE = "crossbario/autobahn-testsuite"
+SITE = os.path.join(HERE, "suite_site")
+UPDATE_SECONDS = 60     # for the fuzzing server to write its report, after the last case
+FIELDS = {"behavior": "behavior", "behaviorClose": "close", "remoteCloseCode": "code", "duration": "ms"}
+
+
+def _container_command(engine, folder):
+    return [engine, "run", "--rm", "--network", "host", "-v", "%s:%s" % (folder, folder), "-v", "%s:%s:ro" % (SITE, SITE),
+            "-e", "PYTHONPATH=" + SITE, "-w", folder, IMAGE, "wstest"]
+
+
+def find_command(given, folder):
+    """`wstest` as a list of words; `folder` is where specifications and reports lie."""
+    if given:
+        return shlex.split(given)
+    if shutil.which("wstest"):
+        return ["wstest"]
+    for engine in ("podman", "docker"):
+        if shutil.which(engine):
+            return _container_command(engine, folder)
+    raise Failed("no wstest: name a command with WSTEST='…' or --wstest, or install wstest, podman or docker")
+
+
+class Suite:
+    def __init__(self, command, nice):
+        self.command = (["nice", "-n", str(nice)] if nice else []) + command
+        path = [SITE] + list(filter(None, [os.environ.get("PYTHONPATH")]))
+        self.environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), PYTHONUNBUFFERED="1")
+
+    def start(self, name, arguments, log):
+        return Program(name, self.command + arguments + ["-u", "0"], log, self.environment)
+
+    def write_specification(self, kind, folder, changes):
+        """Our fuzzingclient.json or fuzzingserver.json, for this run."""
+        with open(os.path.join(HERE, kind + ".json")) as f:
+            specification = json.load(f)
+        specification.update(changes, outdir=os.path.join(folder, "report"))
+        name = os.path.join(folder, "specification.json")
+        with open(name, "w") as f:
+            json.dump(specification, f, indent=4)
+        return name
+
+    def fuzz_server(self, url, cases, folder, limit_seconds):
+        """The fuzzing client at `url`; {case: result}."""
+        name = self.write_specification("fuzzingclient", folder, {"servers": [{"agent": "it", "url": url}], "cases": cases})
+        program = self.start("the fuzzing client", ["-m", "fuzzingclient", "-s", name], os.path.join(folder, "wstest.log"))
+        if not program.wait_end(limit_seconds):
+            program.end()
+            raise Failed("the fuzzing client was not done in %d s: %s" % (limit_seconds, folder))
+        return read_report(folder)
+
+    def start_fuzzing_server(self, cases, folder):
+        """(program, address); its report comes into `folder` when a client has gone through all cases."""
+        port = free_port()
+        name = self.write_specification("fuzzingserver", folder, {"url": "ws://127.0.0.1:%d" % port, "cases": cases})
+        program = self.start("the fuzzing server", ["-m", "fuzzingserver", "-s", name], os.path.join(folder, "wstest.log"))
+        return program, program.wait_port(port)
+
+    def be_client(self, url, folder, limit_seconds):
+        """The suite's own client, through all cases of the fuzzing server at `url`; {case: result}."""
+        program = self.start("the suite's client", ["-m", "testeeclient", "-w", url, "-i", "it"],
+                             os.path.join(folder, "client.log"))
+        if not program.wait_end(limit_seconds):
+            program.end()
+            raise Failed("the suite's client was not done in %d s: %s" % (limit_seconds, folder))
+        return read_report(folder)
+
+
+def read_report(folder):
+    """What the report says of each case; the wire logs stay beside it."""
+    name = os.path.join(folder, "report", "index.json")
+    try:
+        with open(name) as f:
+            agents = json.load(f)
+    except (OSError, ValueError) as error:
+        raise Failed("the suite wrote no report: %s" % error) from None
+    cases = agents.get("it") or {}
+    if not cases:
+        raise Failed("no case has run: %s" % name)
+    return {case: {ours: seen.get(theirs) for theirs, ours in FIELDS.items()} for case, seen in cases.items()}

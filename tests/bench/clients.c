@@ -1,0 +1,319 @@
+/* clients: what one run does to a proxy, connection by connection. A few connect at a time, so that no listen queue overflows. */
+#include "tests/bench/load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define OPENING_MAX 64
+#define STREAM_MIN_BYTES 65536           /* one way: as many whole messages as make this are sent in one call */
+#define HEAD_MAX_BYTES 2048
+
+enum client_state { CONNECTING, HEAD, REPLY, STREAMING, SILENT, ENDING };
+
+struct client {
+    struct peer peer;
+    struct client *next, *prev;
+    enum client_state state;
+    const uint8_t *out;
+    size_t out_n;
+    size_t at;                           /* one way: in `stream` */
+    size_t got;
+    uint8_t head[HEAD_MAX_BYTES];
+};
+
+struct run_counts run_counts;
+size_t run_frame_bytes;
+
+static struct run run;
+static size_t opening, to_open;
+static struct client *all;
+static uint8_t *stream, *reply;          /* messages as they are sent; one as it comes back */
+static size_t stream_bytes, reply_bytes;
+
+static const uint8_t mask[4] = { 0x3a, 0xc5, 0x91, 0x5e };
+static const char request[] = "GET /hello HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+static const char words[] = "The quick brown fox jumps over the lazy dog, na\xc3\xafve caf\xc3\xa9, 5 \xe2\x82\xac; and on we go. ";
+static uint8_t close_frame[] = { 0x88, 0x82, 0x3a, 0xc5, 0x91, 0x5e, 0x03 ^ 0x3a, 0xe8 ^ 0xc5 };      /* 1000 */
+static const uint8_t close_reply[] = { 0x88, 0x02, 0x03, 0xe8 };
+
+#define OFFER(path) "GET " path " HTTP/1.1\r\nHost: bench.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
+                    "Sec-WebSocket-Key: " LOAD_KEY "\r\nSec-WebSocket-Version: 13\r\nUser-Agent: bench\r\n\r\n"
+static const char offer_echo[] = OFFER("/echo");
+static const char offer_sink[] = OFFER("/sink");
+
+/* ---- messages ---- */
+
+static size_t put_head(uint8_t *out, size_t length, bool masked)
+{
+    size_t form = length < 126 ? 0 : length < 65536 ? 2 : 8, n = 2;
+
+    out[0] = 0x81;
+    out[1] = (uint8_t)((masked ? 128u : 0u) | (form == 0 ? length : form == 2 ? 126u : 127u));
+    for (size_t i = 0; i < form; i++)
+        out[n++] = (uint8_t)(length >> (8 * (form - 1 - i)));
+    if (masked) {
+        memcpy(out + n, mask, sizeof(mask));
+        n += sizeof(mask);
+    }
+    return n;
+}
+
+static void put_words(uint8_t *out, size_t n)
+{
+    const size_t step = sizeof(words) - 1;
+    size_t at = 0;
+
+    for (; at + step <= n; at += step)
+        memcpy(out + at, words, step);
+    memset(out + at, 'x', n - at);
+}
+
+static void make_messages(void)
+{
+    size_t head, copies = 1;
+
+    free(stream);
+    free(reply);
+    reply = net_alloc(run.message_bytes + 14);
+    head = put_head(reply, run.message_bytes, false);
+    put_words(reply + head, run.message_bytes);
+    reply_bytes = head + run.message_bytes;
+    run_frame_bytes = reply_bytes + sizeof(mask);
+    if (run.kind == LOAD_ONEWAY)
+        copies += STREAM_MIN_BYTES / run_frame_bytes;
+    stream_bytes = copies * run_frame_bytes;
+    stream = net_alloc(stream_bytes);
+    for (size_t i = 0; i < stream_bytes; i += run_frame_bytes) {
+        uint8_t *payload = stream + i + put_head(stream + i, run.message_bytes, true);
+        for (size_t k = 0; k < run.message_bytes; k++)
+            payload[k] = reply[head + k] ^ mask[k % 4];
+    }
+}
+
+/* ---- beginning and end of one ---- */
+
+static void on_event(struct peer *p, uint32_t events);
+
+static void open_one(void)
+{
+    struct client *c = net_alloc(sizeof(*c));
+
+    c->state = CONNECTING;
+    c->next = all;
+    if (all != NULL)
+        all->prev = c;
+    all = c;
+    opening++;
+    net_watch_fd(&c->peer, net_connect(run.port), EPOLLOUT, on_event);
+}
+
+static void open_more(void)
+{
+    while (to_open > 0 && opening < OPENING_MAX) {
+        to_open--;
+        open_one();
+    }
+}
+
+static void forget(struct client *c)
+{
+    if (c->next != NULL)
+        c->next->prev = c->prev;
+    if (c->prev != NULL)
+        c->prev->next = c->next;
+    else
+        all = c->next;
+    if (c->state <= HEAD && run.kind != LOAD_REQUESTS)
+        opening--;
+    else
+        run_counts.open--;
+    net_close(&c->peer);
+}
+
+static void fail(struct client *c)
+{
+    run_counts.failed++;
+    forget(c);
+}
+
+/* ---- doing ---- */
+
+static void push(struct client *c)
+{
+    ssize_t sent = net_send(c->peer.fd, c->out, c->out_n);
+
+    if (sent < 0) {
+        fail(c);
+        return;
+    }
+    c->out += sent;
+    c->out_n -= (size_t)sent;
+    net_watch(&c->peer, c->out_n > 0 ? EPOLLOUT | EPOLLIN : EPOLLIN);
+}
+
+static void say(struct client *c, const void *bytes, size_t n, enum client_state then)
+{
+    c->out = bytes;
+    c->out_n = n;
+    c->got = 0;
+    c->state = then;
+    push(c);
+}
+
+static void push_stream(struct client *c)
+{
+    ssize_t sent = net_send(c->peer.fd, stream + c->at, stream_bytes - c->at);
+
+    if (sent < 0)
+        fail(c);
+    else
+        c->at = (c->at + (size_t)sent) % stream_bytes;
+}
+
+static void opened(struct client *c)
+{
+    opening--;
+    run_counts.open++;
+    if (run.kind == LOAD_CYCLE) {
+        say(c, close_frame, sizeof(close_frame), ENDING);
+    } else if (run.kind == LOAD_ONEWAY) {
+        c->state = STREAMING;
+        net_watch(&c->peer, EPOLLOUT);
+    } else {
+        say(c, stream, run_frame_bytes, REPLY);
+    }
+    open_more();
+}
+
+static void connected(struct client *c)
+{
+    if (run.kind == LOAD_REQUESTS) {
+        opening--;
+        run_counts.open++;
+        say(c, request, sizeof(request) - 1, HEAD);
+        open_more();
+    } else if (run.kind == LOAD_ONEWAY) {
+        say(c, offer_sink, sizeof(offer_sink) - 1, HEAD);
+    } else {
+        say(c, offer_echo, sizeof(offer_echo) - 1, HEAD);
+    }
+}
+
+/* ---- what comes ---- */
+
+static bool response_is_whole(const struct client *c)
+{
+    const size_t body = sizeof(LOAD_BODY) - 1;
+
+    return c->got > body + 12 && memcmp(c->head, "HTTP/1.1 200", 12) == 0 && memcmp(c->head + c->got - body, LOAD_BODY, body) == 0;
+}
+
+static void read_head(struct client *c)
+{
+    ssize_t n = net_read(c->peer.fd, c->head + c->got, HEAD_MAX_BYTES - c->got);
+
+    if (n == 0) {
+        fail(c);
+        return;
+    }
+    c->got += n > 0 ? (size_t)n : 0;
+    if (run.kind == LOAD_REQUESTS && response_is_whole(c)) {
+        run_counts.done++;
+        say(c, request, sizeof(request) - 1, HEAD);
+    } else if (run.kind != LOAD_REQUESTS && c->got > 16 && memcmp(c->head + c->got - 4, "\r\n\r\n", 4) == 0) {
+        if (memcmp(c->head, "HTTP/1.1 101", 12) == 0)
+            opened(c);
+        else
+            fail(c);
+    }
+}
+
+static void read_reply(struct client *c)
+{
+    ssize_t n = net_read(c->peer.fd, net_scratch, NET_SCRATCH_BYTES);
+
+    if (n < 0)
+        return;
+    if (n == 0 || c->got + (size_t)n > reply_bytes || memcmp(net_scratch, reply + c->got, (size_t)n) != 0) {
+        fail(c);
+        return;
+    }
+    c->got += (size_t)n;
+    if (c->got < reply_bytes)
+        return;
+    run_counts.done++;
+    if (run.kind == LOAD_ECHO)
+        say(c, stream, run_frame_bytes, REPLY);
+    else
+        c->state = SILENT;
+}
+
+static void read_end(struct client *c)
+{
+    ssize_t n = net_read(c->peer.fd, c->head + c->got, HEAD_MAX_BYTES - c->got);
+
+    if (n < 0)
+        return;
+    if (n > 0) {
+        c->got += (size_t)n;
+        return;
+    }
+    if (c->got != sizeof(close_reply) || memcmp(c->head, close_reply, sizeof(close_reply)) != 0) {
+        fail(c);
+        return;
+    }
+    run_counts.done++;
+    forget(c);
+    to_open++;
+    open_more();
+}
+
+static void on_event(struct peer *p, uint32_t events)
+{
+    struct client *c = (struct client *)(void *)p;
+
+    if (c->state == CONNECTING) {
+        if ((events & EPOLLERR) != 0)
+            fail(c);
+        else
+            connected(c);
+        return;
+    }
+    if (c->state == STREAMING) {
+        push_stream(c);
+        return;
+    }
+    if (c->out_n > 0 && (events & EPOLLOUT) != 0)
+        push(c);
+    if (p->fd < 0 || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0)
+        return;
+    if (c->state == HEAD)
+        read_head(c);
+    else if (c->state == REPLY)
+        read_reply(c);
+    else if (c->state == ENDING)
+        read_end(c);
+    else
+        fail(c);                         /* silent: nothing should come, and it should not end */
+}
+
+/* ---- a run ---- */
+
+void clients_start(const struct run *r)
+{
+    run = *r;
+    make_messages();
+    to_open = r->connections;
+    open_more();
+}
+
+void clients_stop(void)
+{
+    to_open = 0;
+    while (all != NULL)
+        forget(all);
+    run_counts = (struct run_counts){ 0 };
+    opening = 0;
+}

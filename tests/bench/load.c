@@ -1,0 +1,179 @@
+/* load: clients and origin in one process, so that what has arrived is known where it was sent. Takes one command per line:
+ *
+ *   measure KIND PID PORT CONNECTIONS BYTES WARM_MS MS      KIND: echo oneway cycle requests
+ *       ok COUNT SECONDS CPU_SECONDS FAILED                 CPU: of PID, all its threads, by its own clock; meanwhile COUNT happened
+ *   hold PORT CONNECTIONS                                   that many idle tunnels more, each used once
+ *       ok CONNECTIONS
+ *   drop                                                    all of them end
+ *       ok 0
+ *
+ * The first line of output is "origin PORT". An answer "failed WHY" means that the proxy did not do its part in time. */
+#include "tests/bench/load.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define OPEN_DEADLINE_NS ((uint64_t)30 * 1000000000)
+#define DRAIN_DEADLINE_NS ((uint64_t)10 * 1000000000)
+
+static const char *const kind_names[LOAD_KINDS] = {
+    [LOAD_ECHO] = "echo", [LOAD_ONEWAY] = "oneway", [LOAD_IDLE] = "idle", [LOAD_CYCLE] = "cycle", [LOAD_REQUESTS] = "requests"
+};
+
+struct reading {
+    uint64_t count, at_ns;
+    double cpu;
+};
+
+static double cpu_seconds(clockid_t clock)
+{
+    struct timespec t;
+
+    if (clock_gettime(clock, &t) != 0)
+        net_fail("the proxy's CPU clock");
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static struct reading read_now(enum load_kind kind, clockid_t clock)
+{
+    return (struct reading){ .count = kind == LOAD_ONEWAY ? origin_counts.sunk_bytes : run_counts.done,
+                             .at_ns = net_now_ns(), .cpu = cpu_seconds(clock) };
+}
+
+static void turn_for(uint64_t ms)
+{
+    uint64_t stop = net_now_ns() + ms * 1000000;
+
+    while (net_now_ns() < stop)
+        net_turn(1);
+}
+
+static bool wait_open(const struct run *run, uint64_t wanted)
+{
+    uint64_t stop = net_now_ns() + OPEN_DEADLINE_NS;
+
+    while (net_now_ns() < stop && run_counts.failed == 0) {
+        if (run->kind == LOAD_IDLE ? run_counts.done >= wanted : run->kind == LOAD_CYCLE || run_counts.open >= wanted)
+            return true;
+        net_turn(10);
+    }
+    return false;
+}
+
+/* The proxy has let go of everything; what it keeps for requests to come is its own affair. */
+static bool wait_gone(enum load_kind kind)
+{
+    uint64_t stop = net_now_ns() + DRAIN_DEADLINE_NS;
+
+    while (kind != LOAD_REQUESTS && origin_counts.open > 0 && net_now_ns() < stop)
+        net_turn(10);
+    return kind == LOAD_REQUESTS || origin_counts.open == 0;
+}
+
+static const char *measure(const struct run *run, pid_t pid, uint64_t warm_ms, uint64_t ms)
+{
+    struct reading before, after;
+    uint64_t failed, count;
+    clockid_t clock;
+
+    if (clock_getcpuclockid(pid, &clock) != 0)
+        return "no such process";
+    clients_start(run);
+    if (!wait_open(run, run->connections))
+        return "not all connections opened";
+    turn_for(warm_ms);
+    before = read_now(run->kind, clock);
+    turn_for(ms);
+    after = read_now(run->kind, clock);
+    failed = run_counts.failed;
+    count = after.count - before.count;
+    if (run->kind == LOAD_ONEWAY)
+        count /= run_frame_bytes;
+    if (run->kind == LOAD_ECHO)
+        count *= 2;                      /* each passed the proxy twice */
+    clients_stop();
+    if (!wait_gone(run->kind))
+        return "the proxy holds connections whose clients are gone";
+    printf("ok %" PRIu64 " %.6f %.6f %" PRIu64 "\n", count, (double)(after.at_ns - before.at_ns) / 1e9, after.cpu - before.cpu, failed);
+    return NULL;
+}
+
+static const char *do_measure(const char *line)
+{
+    struct run run = { .kind = LOAD_KINDS };
+    unsigned long long warm_ms, ms;
+    char name[16];
+    int pid;
+
+    if (sscanf(line, "measure %15s %d %u %zu %zu %llu %llu", name, &pid, &run.port, &run.connections, &run.message_bytes, &warm_ms, &ms) != 7)
+        return "measure KIND PID PORT CONNECTIONS BYTES WARM_MS MS";
+    for (int i = 0; i < LOAD_KINDS; i++)
+        if (strcmp(name, kind_names[i]) == 0)
+            run.kind = (enum load_kind)i;
+    if (run.kind == LOAD_KINDS || run.message_bytes > LOAD_FRAME_MAX_BYTES)
+        return "no such kind, or too many bytes";
+    return measure(&run, pid, warm_ms, ms);
+}
+
+static const char *do_hold(const char *line)
+{
+    struct run run = { .kind = LOAD_IDLE, .message_bytes = 125 };
+
+    if (sscanf(line, "hold %u %zu", &run.port, &run.connections) != 2)
+        return "hold PORT CONNECTIONS";
+    clients_start(&run);
+    if (!wait_open(&run, run_counts.done + run.connections))
+        return "not all tunnels opened";
+    turn_for(100);
+    printf("ok %zu\n", run_counts.open);
+    return NULL;
+}
+
+static const char *do_drop(void)
+{
+    clients_stop();
+    if (!wait_gone(LOAD_IDLE))
+        return "the proxy holds tunnels whose clients are gone";
+    puts("ok 0");
+    return NULL;
+}
+
+static const char *obey(const char *line)
+{
+    if (strncmp(line, "measure ", 8) == 0)
+        return do_measure(line);
+    if (strncmp(line, "hold ", 5) == 0)
+        return do_hold(line);
+    return strcmp(line, "drop\n") == 0 ? do_drop() : "no such command";
+}
+
+static void all_descriptors(void)
+{
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int main(void)
+{
+    char line[256];
+
+    all_descriptors();
+    net_init();
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    printf("origin %u\n", origin_start());
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        const char *why = obey(line);
+        if (why != NULL)
+            printf("failed %s (%" PRIu64 " failed, %zu open)\n", why, run_counts.failed, run_counts.open);
+        if (why != NULL)
+            clients_stop();
+    }
+    return 0;
+}

@@ -1,0 +1,47 @@
+/* load: the clients and the origin of the benchmarks, in one process that plays both ends of the proxy and counts in between. */
+#ifndef UPGATE_TESTS_BENCH_LOAD_H
+#define UPGATE_TESTS_BENCH_LOAD_H
+
+#include "tests/bench/net.h"
+
+/* The example of RFC 6455 section 1.3: every handshake here uses it. */
+#define LOAD_KEY "dGhlIHNhbXBsZSBub25jZQ=="
+#define LOAD_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+#define LOAD_BODY "Hello from the origin behind the proxy, some fifty bytes.\n"
+#define LOAD_FRAME_MAX_BYTES (1 << 20)
+
+enum load_kind {
+    LOAD_ECHO,                           /* a message, its echo, the next message */
+    LOAD_ONEWAY,                         /* message upon message, as fast as they are taken */
+    LOAD_IDLE,                           /* one message and its echo, then silence */
+    LOAD_CYCLE,                          /* connect, upgrade, Close both ways, end, again */
+    LOAD_REQUESTS,                       /* GET upon GET on a kept connection */
+    LOAD_KINDS
+};
+
+/* ---- origin.c ---- */
+struct origin_counts {
+    uint64_t sunk_bytes;                 /* payload and headers, on /sink */
+    size_t open;                         /* connections */
+};
+extern struct origin_counts origin_counts;
+unsigned origin_start(void);             /* the port */
+
+/* ---- clients.c ---- */
+struct run {
+    enum load_kind kind;
+    unsigned port;
+    size_t connections;
+    size_t message_bytes;                /* payload */
+};
+struct run_counts {
+    uint64_t done;                       /* round trips, cycles, responses */
+    uint64_t failed;
+    size_t open;                         /* past their handshake (or connect) */
+};
+extern struct run_counts run_counts;
+extern size_t run_frame_bytes;           /* one message on the wire, masked */
+void clients_start(const struct run *run);       /* adds connections; those that are there stay */
+void clients_stop(void);                 /* all of them */
+
+#endif

@@ -1,0 +1,180 @@
+#include "tests/bench/net.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS_PER_TURN 256
+#define BACKLOG 4096
+
+uint8_t net_scratch[NET_SCRATCH_BYTES];
+static int epoll_fd = -1;
+static struct peer *closed;
+
+void net_fail(const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+void net_init(void)
+{
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0)
+        net_fail("epoll");
+}
+
+void *net_alloc(size_t n)
+{
+    void *p = calloc(1, n);
+
+    if (p == NULL)
+        net_fail("memory");
+    return p;
+}
+
+uint64_t net_now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void free_closed(void)
+{
+    while (closed != NULL) {
+        struct peer *p = closed;
+        closed = p->next_closed;
+        free(p);
+    }
+}
+
+void net_turn(int timeout_ms)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    int n = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, timeout_ms);
+
+    if (n < 0 && errno != EINTR)
+        net_fail("epoll_wait");
+    for (int i = 0; i < n; i++) {
+        struct peer *p = events[i].data.ptr;
+        if (p->fd >= 0)
+            p->event(p, events[i].events);
+    }
+    free_closed();
+}
+
+void net_watch_fd(struct peer *p, int fd, uint32_t events, void (*event)(struct peer *p, uint32_t events))
+{
+    struct epoll_event e = { .events = events, .data.ptr = p };
+
+    p->fd = fd;
+    p->watched = events;
+    p->event = event;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &e) != 0)
+        net_fail("epoll_ctl");
+}
+
+void net_watch(struct peer *p, uint32_t events)
+{
+    struct epoll_event e = { .events = events, .data.ptr = p };
+
+    if (events == p->watched)
+        return;
+    p->watched = events;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, p->fd, &e) != 0)
+        net_fail("epoll_ctl");
+}
+
+void net_close(struct peer *p)
+{
+    if (p->fd < 0)
+        return;
+    close(p->fd);
+    p->fd = -1;
+    p->next_closed = closed;
+    closed = p;
+}
+
+static struct sockaddr_in loopback(unsigned port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)
+    };
+}
+
+static int new_socket(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        net_fail("socket");
+    return fd;
+}
+
+static void no_delay(int fd)
+{
+    int one = 1;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+int net_listen(unsigned *port_out)
+{
+    struct sockaddr_in a = loopback(0);
+    socklen_t n = sizeof(a);
+    int fd = new_socket();
+
+    if (bind(fd, (struct sockaddr *)&a, n) != 0 || listen(fd, BACKLOG) != 0 || getsockname(fd, (struct sockaddr *)&a, &n) != 0)
+        net_fail("listen");
+    *port_out = ntohs(a.sin_port);
+    return fd;
+}
+
+int net_accept(int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd >= 0)
+        no_delay(fd);
+    else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+        net_fail("accept");
+    return fd;
+}
+
+int net_connect(unsigned port)
+{
+    struct sockaddr_in a = loopback(port);
+    int fd = new_socket();
+
+    no_delay(fd);
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0 && errno != EINPROGRESS)
+        net_fail("connect");
+    return fd;
+}
+
+ssize_t net_read(int fd, void *to, size_t room)
+{
+    ssize_t n = read(fd, to, room);
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? -1 : 0;
+    return n;
+}
+
+ssize_t net_send(int fd, const void *from, size_t n)
+{
+    ssize_t sent = send(fd, from, n, MSG_NOSIGNAL);
+
+    if (sent < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    return sent;
+}
