@@ -135,8 +135,11 @@ static size_t sink_write(struct access_sink *s, const char *text, size_t n)
 
 static void flush(struct access_log *l)
 {
-    size_t done = l->n > 0 ? sink_write(l->sink, l->text, l->n) : 0;
+    size_t done;
 
+    if (l->n == 0)
+        return;
+    done = sink_write(l->sink, l->text, l->n);
     memmove(l->text, l->text + done, l->n - done);
     l->n -= done;
     if (l->n > 0)

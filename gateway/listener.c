@@ -59,20 +59,21 @@ static void remove_dead_path(const union any_address *a)
         close(fd);
 }
 
-static int socket_options(int fd, int family)
+static int socket_options(int fd, int family, bool shared)
 {
     int one = 1;
 
     if (family == AF_UNIX)
         return 0;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
+        (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0))
         return -errno;
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0)
         return -errno;
     return 0;
 }
 
-static int bound_socket(const struct conf_address *conf, unsigned port)
+static int bound_socket(const struct conf_address *conf, unsigned port, bool shared)
 {
     union any_address a;
     socklen_t n = address_of(conf, port, &a);
@@ -83,7 +84,7 @@ static int bound_socket(const struct conf_address *conf, unsigned port)
         return -errno;
     if (a.any.sa_family == AF_UNIX)
         remove_dead_path(&a);
-    error = socket_options(fd, a.any.sa_family);
+    error = socket_options(fd, a.any.sa_family, shared);
     if (error == 0 && (bind(fd, &a.any, n) != 0 || listen(fd, BACKLOG) != 0))
         error = -errno;
     if (error == 0)
@@ -104,6 +105,17 @@ static unsigned real_port(int fd)
     return a.any.sa_family == AF_INET6 ? ntohs(a.v6.sin6_port) : 0;
 }
 
+/* With SO_REUSEPORT the kernel lets a second gateway of the same user have the port, too, and takes turns between them. That is never
+ * what the operator means: the port is tried alone first. */
+static int port_is_free(const struct conf_address *conf)
+{
+    int fd = conf->kind == CONF_ADDRESS_UNIX || conf->port == 0 ? -1 : bound_socket(conf, conf->port, false);
+
+    if (fd >= 0)
+        close(fd);
+    return conf->kind == CONF_ADDRESS_UNIX || conf->port == 0 || fd >= 0 ? 0 : fd;
+}
+
 static int bind_one(const struct conf_listener *conf, struct listener_sockets *out, unsigned i)
 {
     int fd;
@@ -111,7 +123,7 @@ static int bind_one(const struct conf_listener *conf, struct listener_sockets *o
     if (conf->address.kind == CONF_ADDRESS_UNIX && i > 0)
         fd = fcntl(out->fds[0], F_DUPFD_CLOEXEC, 3);
     else
-        fd = bound_socket(&conf->address, i == 0 ? conf->address.port : out->port);
+        fd = bound_socket(&conf->address, i == 0 ? conf->address.port : out->port, true);
     if (fd == -1)
         fd = -errno;
     if (fd < 0)
@@ -131,7 +143,9 @@ int listener_bind(const struct conf_listener *conf, unsigned workers, struct lis
     for (unsigned i = 0; i < workers; i++)
         out->fds[i] = -1;
     for (unsigned i = 0; i < workers; i++) {
-        int error = bind_one(conf, out, i);
+        int error = i == 0 ? port_is_free(&conf->address) : 0;
+        if (error == 0)
+            error = bind_one(conf, out, i);
         if (error != 0) {
             log_error("cannot listen on %s: %s", conf->address.text, uv_strerror(error));
             listener_unbind(conf, workers, out);

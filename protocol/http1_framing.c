@@ -118,15 +118,14 @@ bool http1_framing_bodiless(unsigned status, bool head_request)
 }
 
 /* RFC 9110 section 8.6 and RFC 9112 section 6.1: a server MUST NOT send framing fields with 1xx and 204. A Content-Length of 0 is
- * common all the same, says what is so, and is dropped on the way. RFC 9110 section 15.3.6: nor may a 205 have content.
- * test_http1_parse.c: bodiless_* */
+ * common all the same, says what is so, and is dropped on the way. test_http1_parse.c: bodiless_* */
 static enum fault judge_bodiless(const struct http1_head *head)
 {
     bool never = head->status < 200 || head->status == 204;
 
     if (never && head->body == HTTP1_BODY_CHUNKED)
         return FAULT_BODY_NOT_ALLOWED;
-    if ((never || head->status == 205) && head->content_length > 0)
+    if (never && head->content_length > 0)
         return FAULT_BODY_NOT_ALLOWED;
     return FAULT_NONE;
 }

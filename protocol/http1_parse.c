@@ -169,9 +169,6 @@ void http1_parse_eof(struct http1_parse *h, struct http1_result *out)
     case HTTP1_STATE_START:
     case HTTP1_STATE_START_LF:
     case HTTP1_STATE_START_AGAIN:
-        /* RFC 9112 section 8: an answer that was announced by a 1xx and never came is incomplete */
-        if (h->interims > 0)
-            http1_fail(h, FAULT_TRUNCATED);
         break;
     case HTTP1_STATE_CLOSE:
         http1_enter(h, HTTP1_STATE_DONE);
@@ -183,7 +180,8 @@ void http1_parse_eof(struct http1_parse *h, struct http1_result *out)
     case HTTP1_STATE_FAULT:
         break;
     default:
-        /* RFC 9112 section 8: a message whose framing promised more than came is incomplete. test_http1_parse.c: eof_* */
+        /* RFC 9112 section 8: a message whose framing promised more than came is incomplete, and so is an answer of which only a
+         * 1xx came. test_http1_parse.c: eof_* */
         http1_fail(h, FAULT_TRUNCATED);
         break;
     }

@@ -4,14 +4,16 @@
  * event, repeat. Whatever is not consumed stays with the caller: the next message, or the bytes behind an upgrade.
  * One parser reads one side of a connection, message after message.
  *
- *   HEAD   a whole, checked head: result.head. For a response a 1xx head is an event of its own and the parser then
- *          waits for the next head; after a 101 there is no more to parse and the rest belongs to the caller.
+ *   HEAD   a whole, checked head: result.head. For a response a 1xx head is an event of its own, stands until the next call
+ *          with bytes, and the parser then waits for the next head, without a reset; more than 32 of them are a fault. After a
+ *          101 comes END: there is no more to parse and the rest belongs to the caller.
  *   BODY   result.data is body; it starts exactly at p + consumed. After sending the first k <= data.n bytes of it, call
  *          http1_parse_took(k) and consume those k as well; what was not taken comes again with the next call.
  *   END    the message is over; result.trailers (may be empty) are valid until http1_parse_reset. The next call with
  *          more bytes starts the next message, after http1_parse_reset has been called.
  *   MORE   needs more bytes than there are; everything useful was consumed.
- *   FAULT  result.fault; sticky.
+ *   FAULT  result.fault; sticky until the reset. result.head, if not NULL, says as much as was read: method, target and status
+ *          for a log, fields only once all of them had come.
  *
  * Framing verdicts (what body a message has) are made here, in one place, for both directions; see http1_framing.
  * The event sequence does not depend on how the bytes are split. tests/protocol/test_http1_parse.c */
@@ -23,7 +25,7 @@
 struct http1_limits {
     size_t head_bytes;                   /* start line and fields; also the trailer section's bound */
     size_t fields;
-    size_t chunk_extension_bytes;        /* of one chunk */
+    size_t chunk_extension_bytes;        /* of one chunk, its semicolons and blanks counted */
     uint64_t body_bytes;                 /* 0 = no limit; FAULT_BODY_TOO_LARGE at the head when announced, else when reached */
 };
 
@@ -73,11 +75,13 @@ void http1_parse_expect(struct http1_parse *h, bool head_request);
 /* Gives the memory of a finished or unstarted message back while the connection idles; implies reset. */
 void http1_parse_idle(struct http1_parse *h);
 
+/* Returns how many of the n bytes were read. p may be NULL when n is 0. */
 size_t http1_parse_next(struct http1_parse *h, const uint8_t *p, size_t n, struct http1_result *out);
 void http1_parse_took(struct http1_parse *h, size_t n);
-/* The connection ended: END for a close-delimited body, MORE when nothing of a message had come, FAULT_TRUNCATED otherwise. */
+/* The connection ended: END for a close-delimited body and after the end of any, MORE when nothing of a message had come,
+ * FAULT_TRUNCATED otherwise, also when only a 1xx had come. */
 void http1_parse_eof(struct http1_parse *h, struct http1_result *out);
-/* Whether any byte of the current message was seen. */
+/* Whether any byte of the current message was seen; a blank line in front of a request is none. */
 bool http1_parse_started(const struct http1_parse *h);
 
 #endif

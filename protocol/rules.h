@@ -13,7 +13,7 @@ struct rules_request {
     struct target target;
     struct host_port host;               /* of the absolute-form target, else of Host; host empty for HTTP/1.0 without Host */
     struct span authority;               /* the same as text, what is forwarded as Host; may be empty with HTTP/1.0 */
-    bool expect_continue;                /* Expect: 100-continue from an HTTP/1.1 client */
+    bool expect_continue;                /* Expect: 100-continue from an HTTP/1.1 client, and a body that is not empty */
     bool idempotent;                     /* RFC 9110 section 9.2.2, the methods known to be */
     bool is_head;
     bool accepts_trailers;               /* TE: trailers was there */
@@ -39,7 +39,7 @@ struct rules_facts {
     bool client_https;
     bool client_trusted;                 /* its forwarded fields are kept and appended to; else they are removed */
     unsigned forwarded;                  /* enum rules_forwarded bits: which ones are written */
-    const struct span *strip_also;       /* the operator's additions to the table of look-alikes */
+    const struct span *strip_also;       /* the operator's additions to the table of look-alikes; "x-auth-*" for all that begin so */
     size_t strip_also_n;
     bool websocket;                      /* an accepted WebSocket offer: Connection: upgrade and Upgrade: websocket are written */
     bool websocket_strip_extensions;     /* compression: strip */

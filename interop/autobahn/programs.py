@@ -19,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 
 # What programs print when they listen: our echo servers, and the gateway.
 LISTENS = re.compile(r'"event": ?"ready", ?"address": ?"([^"]+)"|^ready (\S+)|listening on (\S+)', re.M)
+VERSION = re.compile(r'"version": ?"([^"]+)"')
 
 
 class Failed(Exception):
@@ -36,7 +37,7 @@ class Program:
 
     def __init__(self, name, command, log, environment=None):
         self.name, self.log = name, log
-        self.address = None
+        self.address = self.version = None
         self.told = threading.Event()
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -50,12 +51,17 @@ class Program:
         with open(self.log, "wb") as log:
             for line in self.process.stdout:
                 log.write(line)
-                found = None if self.address else LISTENS.search(line.decode("utf-8", "replace"))
-                if found:
+                if self.address is None:
+                    self._listen(line.decode("utf-8", "replace"))
                     log.flush()
-                    self.address = next(filter(None, found.groups()))
-                    self.told.set()
         self.told.set()
+
+    def _listen(self, line):
+        found, version = LISTENS.search(line), VERSION.search(line)
+        if found:
+            self.version = version[1] if version else None
+            self.address = next(filter(None, found.groups()))
+            self.told.set()
 
     def wait_listening(self):
         """Its own word for it."""

@@ -125,7 +125,7 @@ static void forget(struct client *c)
         c->prev->next = c->next;
     else
         all = c->next;
-    if (c->state <= HEAD && run.kind != LOAD_REQUESTS)
+    if (c->state == CONNECTING || (c->state == HEAD && run.kind != LOAD_REQUESTS))
         opening--;
     else
         run_counts.open--;

@@ -109,6 +109,7 @@ class Gateway:
         self.records = []
         self.bad_records = []
         self.addresses = []
+        self.ending = False
         self.changed = threading.Condition()
         self.process = subprocess.Popen([binary] + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=sanitizer_environment())
@@ -183,6 +184,7 @@ class Gateway:
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
 
     def signal(self, number):
+        self.ending = number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
         self.process.send_signal(number)
 
     def wait_exit(self, deadline=None):
@@ -196,7 +198,7 @@ class Gateway:
 
     def end(self):
         """TERM, and what has to hold of every run."""
-        if self.process.poll() is None:
+        if self.process.poll() is None and not self.ending:
             self.signal(signal.SIGTERM)
         code = self.wait_exit()
         self.check_clean()

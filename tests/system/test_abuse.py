@@ -177,7 +177,7 @@ def end_tunnel(client, server, way):
     for conn in (client, server):
         if not conn.closed:
             if way < 3:
-                conn.wait_end()
+                read_close(conn)
             conn.close()
 
 

@@ -249,7 +249,7 @@ def test_max_frame(t):
     client.send(frame(BINARY, b"x" * 1024, fin=False) + frame(CONTINUATION, b"x" * 1024, fin=False))
     server.read_exact(2 * 1032)
     client.send(frame(CONTINUATION, b"x" * 1025))
-    read_close(client, 30, 1009)
+    read_close(client, 1009)
 
 
 def test_closing_handshake_from_the_client(t):

@@ -1,0 +1,198 @@
+/* Which server is next: exact shares over a cycle, smoothly; the least busy for its weight; never one that was tried while another is left. */
+#include "gateway/balance.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SERVERS_MAX 100
+
+struct fleet {
+    struct upstream upstream;
+    struct conf_upstream conf;
+    struct conf_server conf_servers[SERVERS_MAX];
+    struct server servers[SERVERS_MAX];
+};
+
+static void begin(struct fleet *f, enum conf_balance balance, size_t n, const unsigned *weights)
+{
+    memset(f, 0, sizeof(*f));
+    f->conf.balance = balance;
+    f->upstream = (struct upstream){ .conf = &f->conf, .servers = f->servers, .servers_n = n };
+    for (size_t i = 0; i < n; i++) {
+        f->conf_servers[i].weight = weights != NULL ? weights[i] : 1;
+        f->servers[i].conf = &f->conf_servers[i];
+    }
+}
+
+static size_t choose(struct fleet *f, uint64_t tried)
+{
+    struct server *s = balance_choose(&f->upstream, tried);
+
+    assert_non_null(s);
+    return (size_t)(s - f->servers);
+}
+
+static void weights_are_exact_over_every_cycle(void **state)
+{
+    static const unsigned weights[][4] = { { 1, 1, 1, 1 }, { 5, 1, 1, 1 }, { 7, 3, 2, 1 }, { 1000, 1, 500, 499 }, { 2, 2, 2, 1 } };
+    struct fleet f;
+
+    (void)state;
+    for (size_t w = 0; w < sizeof(weights) / sizeof(weights[0]); w++) {
+        unsigned sum = 0;
+        begin(&f, CONF_BALANCE_ROUND_ROBIN, 4, weights[w]);
+        for (size_t i = 0; i < 4; i++)
+            sum += weights[w][i];
+        for (int cycle = 0; cycle < 3; cycle++) {
+            unsigned served[4] = { 0 };
+            for (unsigned turn = 0; turn < sum; turn++)
+                served[choose(&f, 0)]++;
+            for (size_t i = 0; i < 4; i++)
+                assert_int_equal(served[i], weights[w][i]);
+        }
+    }
+}
+
+static void heavy_ones_are_spread_over_the_cycle(void **state)
+{
+    struct fleet f;
+    size_t in_a_row = 0, most = 0;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_ROUND_ROBIN, 3, (unsigned[]){ 4, 2, 2 });
+    for (unsigned turn = 0; turn < 80; turn++) {
+        in_a_row = choose(&f, 0) == 0 ? in_a_row + 1 : 0;
+        most = in_a_row > most ? in_a_row : most;
+    }
+    assert_true(most <= 2);
+}
+
+static void one_that_was_tried_is_passed_over(void **state)
+{
+    struct fleet f;
+
+    (void)state;
+    for (int balance = 0; balance < 2; balance++) {
+        begin(&f, balance == 0 ? CONF_BALANCE_ROUND_ROBIN : CONF_BALANCE_LEAST_BUSY, 3, (unsigned[]){ 1, 1000, 1 });
+        for (uint64_t tried = 1; tried < 7; tried++)
+            for (int i = 0; i < 20; i++)
+                assert_int_equal(tried >> choose(&f, tried) & 1, 0);
+        for (int i = 0; i < 5; i++)
+            assert_true(choose(&f, 7) < 3);                      /* all were tried: any of them */
+    }
+}
+
+static void trying_others_does_not_spoil_the_shares(void **state)
+{
+    struct fleet f;
+    unsigned served[2] = { 0 };
+    long sum = 0;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_ROUND_ROBIN, 3, (unsigned[]){ 3, 1, 1 });
+    for (int i = 0; i < 50; i++) {
+        choose(&f, 0);
+        choose(&f, 1);
+        for (size_t s = 0; s < 3; s++)
+            sum += f.servers[s].turn;
+        assert_int_equal(sum, 0);
+    }
+    for (int i = 0; i < 40; i++)
+        served[choose(&f, 1) - 1]++;
+    assert_true(served[0] >= 19 && served[0] <= 21);
+}
+
+static void the_least_busy_for_its_weight(void **state)
+{
+    struct fleet f;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_LEAST_BUSY, 3, (unsigned[]){ 1, 2, 1 });
+    f.servers[0].busy = 3;
+    f.servers[1].busy = 5;
+    f.servers[2].busy = 4;
+    assert_int_equal(choose(&f, 0), 1);          /* 5/2 is less than 3/1 */
+    f.servers[1].busy = 7;
+    assert_int_equal(choose(&f, 0), 0);
+    assert_int_equal(choose(&f, 1), 1);          /* 7/2 is less than 4/1 */
+    assert_int_equal(choose(&f, 3), 2);
+}
+
+static void equally_busy_ones_take_turns(void **state)
+{
+    struct fleet f;
+    unsigned served[4] = { 0 };
+
+    (void)state;
+    begin(&f, CONF_BALANCE_LEAST_BUSY, 4, (unsigned[]){ 1, 1, 2, 1 });
+    f.servers[3].busy = 9;
+    for (int i = 0; i < 40; i++)
+        served[choose(&f, 0)]++;
+    assert_int_equal(served[0], 10);
+    assert_int_equal(served[1], 10);
+    assert_int_equal(served[2], 20);
+    assert_int_equal(served[3], 0);
+}
+
+static void least_busy_fills_up_by_weight(void **state)
+{
+    struct fleet f;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_LEAST_BUSY, 3, (unsigned[]){ 1, 3, 2 });
+    for (int i = 0; i < 600; i++)
+        f.servers[choose(&f, 0)].busy++;
+    assert_int_equal(f.servers[0].busy, 100);
+    assert_int_equal(f.servers[1].busy, 300);
+    assert_int_equal(f.servers[2].busy, 200);
+}
+
+static void one_server_is_always_the_one(void **state)
+{
+    struct fleet f;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_ROUND_ROBIN, 1, NULL);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(choose(&f, i % 2 == 0 ? 0 : 1), 0);
+}
+
+static void more_servers_than_can_be_counted_as_tried(void **state)
+{
+    struct fleet f;
+    unsigned served[SERVERS_MAX] = { 0 };
+
+    (void)state;
+    begin(&f, CONF_BALANCE_ROUND_ROBIN, SERVERS_MAX, NULL);
+    for (int i = 0; i < SERVERS_MAX; i++)
+        served[choose(&f, 0)]++;
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        assert_int_equal(served[i], 1);
+    for (int i = 0; i < SERVERS_MAX; i++)
+        assert_true(choose(&f, UINT64_MAX) >= UPSTREAM_TRIED_MAX);
+    begin(&f, CONF_BALANCE_LEAST_BUSY, SERVERS_MAX, NULL);
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        f.servers[i].busy = 1;
+    f.servers[70].busy = 0;
+    assert_int_equal(choose(&f, 0), 70);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_are_exact_over_every_cycle),
+        cmocka_unit_test(heavy_ones_are_spread_over_the_cycle),
+        cmocka_unit_test(one_that_was_tried_is_passed_over),
+        cmocka_unit_test(trying_others_does_not_spoil_the_shares),
+        cmocka_unit_test(the_least_busy_for_its_weight),
+        cmocka_unit_test(equally_busy_ones_take_turns),
+        cmocka_unit_test(least_busy_fills_up_by_weight),
+        cmocka_unit_test(one_server_is_always_the_one),
+        cmocka_unit_test(more_servers_than_can_be_counted_as_tried),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,479 @@
+/* world: everything that a worker gives its clients and tunnels, without a loop and without a clock.
+ *
+ * Time stands still until the test moves it. Clients are accepted by the test; the servers are peers that a scripted dialer hands out, or
+ * refuses. The log and the access log are caught. world_run() turns the ready queue until it is quiet, and then looks whether everybody
+ * who lives has a deadline; world_end() ends the world and looks whether anything is left: streams, timers, memory. Include it first. */
+#ifndef UPGATE_TESTS_GATEWAY_WORLD_H
+#define UPGATE_TESTS_GATEWAY_WORLD_H
+
+#include "tests/gateway/scripted.h"
+
+#include "conf/conf.h"
+#include "gateway/access_log.h"
+#include "gateway/client.h"
+#include "gateway/log.h"
+#include "gateway/services.h"
+#include "gateway/tunnel.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define WORLD_PEERS_MAX 64
+#define WORLD_ROUNDS_MAX 200000          /* of the ready queue, until it has to be quiet */
+#define WORLD_BEGINS_MS 1000000
+
+enum dial_plan { DIAL_GIVES, DIAL_REFUSED, DIAL_UNRESOLVED, DIAL_HANGS };
+
+struct world {
+    struct services services;
+    uint64_t now_ms;
+    struct timers timers;
+    struct ready_queue ready;
+    struct metrics metrics;
+    struct span strip[8];
+    struct dialer dialer;
+    enum dial_plan plan[WORLD_PEERS_MAX];        /* of the nth dial */
+    size_t dials;
+    const struct conf_address *dialed[WORLD_PEERS_MAX];
+    size_t dialing;                      /* dials that are not answered yet */
+    struct peer *peers[WORLD_PEERS_MAX]; /* all of them */
+    size_t peers_n;
+    struct peer *servers[WORLD_PEERS_MAX];       /* one per dial that gave one */
+    size_t servers_n;
+    void (*on_server)(struct world *w, struct peer *server);
+    void *ctx;
+    /* how the peers that are made are limited */
+    size_t piece, grain;
+    size_t accepted, ended;              /* connections */
+    struct access_sink *sink;
+    int access_fd;
+    struct bytes access;                 /* what world_access() read */
+    struct bytes log;
+    size_t blocks_before;
+};
+
+/* ---- the parts ---- */
+
+static inline uint64_t world_clock(void *ctx)
+{
+    return ((struct world *)ctx)->now_ms;
+}
+
+static inline void world_log_line(void *ctx, const char *line, size_t n)
+{
+    bytes_add(&((struct world *)ctx)->log, line, n);
+}
+
+static inline void world_connection_ended(void *ctx)
+{
+    ((struct world *)ctx)->ended++;
+}
+
+static inline struct peer *world_peer(struct world *w)
+{
+    struct peer *p = malloc(sizeof(*p));
+
+    assert_non_null(p);
+    assert_true(w->peers_n < WORLD_PEERS_MAX);
+    peer_init(p);
+    p->piece = w->piece;
+    p->grain = w->grain;
+    p->ctx = w;
+    w->peers[w->peers_n++] = p;
+    return p;
+}
+
+/* ---- the dialer ---- */
+
+struct dial {
+    struct world *world;
+    enum dial_plan plan;
+    struct ready ready;
+    struct timer timer;
+    dial_answered *answered;
+    void *ctx;
+};
+
+static inline void world_dial_over(struct dial *d)
+{
+    timer_clear(&d->world->timers, &d->timer);
+    ready_cancel(&d->ready);
+    d->world->dialing--;
+    mem_free(d);
+}
+
+static inline void world_dial_answer(struct dial *d, struct dial_answer a)
+{
+    dial_answered *answered = d->answered;
+    void *ctx = d->ctx;
+
+    world_dial_over(d);
+    answered(ctx, &a);
+}
+
+static inline struct dial_answer world_dial_stream(struct world *w)
+{
+    struct peer *p = world_peer(w);
+    struct dial_answer a = { .stream = scripted_new(&w->ready, p), .why = END_NONE };
+
+    if (a.stream == NULL) {
+        a.why = END_NO_MEMORY;
+        p->closed = true;
+        return a;
+    }
+    w->servers[w->servers_n++] = p;
+    if (w->on_server != NULL)
+        w->on_server(w, p);
+    return a;
+}
+
+static inline void world_dial_ready(struct ready *r)
+{
+    struct dial *d = LIST_OWNER(r, struct dial, ready);
+
+    switch (d->plan) {
+    case DIAL_GIVES:
+        world_dial_answer(d, world_dial_stream(d->world));
+        break;
+    case DIAL_REFUSED:
+        world_dial_answer(d, (struct dial_answer){ .why = END_CONNECT_FAILED, .detail = "connection refused" });
+        break;
+    case DIAL_UNRESOLVED:
+        world_dial_answer(d, (struct dial_answer){ .why = END_RESOLVE_FAILED, .detail = "no such name" });
+        break;
+    case DIAL_HANGS:
+        break;
+    }
+}
+
+static inline void world_dial_late(struct timer *t, uint64_t now_ms)
+{
+    (void)now_ms;
+    world_dial_answer(LIST_OWNER(t, struct dial, timer), (struct dial_answer){ .why = END_CONNECT_TIMEOUT });
+}
+
+static inline struct dial *world_dial(struct dialer *dialer, const struct conf_address *to, uint64_t timeout_ms,
+                                      dial_answered *answered, void *ctx)
+{
+    struct world *w = LIST_OWNER(dialer, struct world, dialer);
+    struct dial *d = mem_zalloc(sizeof(*d));
+
+    if (d == NULL)
+        return NULL;
+    assert_true(w->dials < WORLD_PEERS_MAX);
+    d->world = w;
+    d->plan = w->plan[w->dials];
+    w->dialed[w->dials++] = to;
+    w->dialing++;
+    d->answered = answered;
+    d->ctx = ctx;
+    ready_init(&d->ready, world_dial_ready);
+    timer_init(&d->timer, world_dial_late);
+    timer_start(&w->timers, &d->timer, timeout_ms);
+    ready_add(&w->ready, &d->ready);
+    return d;
+}
+
+static inline void world_dial_cancel(struct dialer *dialer, struct dial *d)
+{
+    (void)dialer;
+    world_dial_over(d);
+}
+
+/* ---- the beginning ---- */
+
+
+/* A conf for many worlds; the test frees it. */
+static inline struct conf *world_conf(const char *text)
+{
+    struct conf *c = conf_load_text("test.yaml", span_of_text(text), stderr);
+
+    if (c == NULL)
+        fail_msg("the configuration does not load:\n%s", text);
+    return c;
+}
+
+static inline void world_open_access_log(struct world *w)
+{
+    char path[64];
+    int error;
+
+    w->access_fd = memfd_create("access", MFD_CLOEXEC);
+    assert_true(w->access_fd >= 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", w->access_fd);
+    w->sink = access_sink_open(path, &error);
+    assert_non_null(w->sink);
+    w->services.access_log = access_log_new(w->sink, w->services.conf->log.access.format, &w->ready, &w->timers, &w->metrics);
+    assert_non_null(w->services.access_log);
+}
+
+static inline void world_make_services(struct world *w, const struct conf *conf)
+{
+    struct http1_limits limits = {
+        .head_bytes = (size_t)conf->limits.header_bytes,
+        .fields = (size_t)conf->limits.header_fields,
+        .chunk_extension_bytes = 1024,
+    };
+    struct services *s = &w->services;
+
+    s->conf = conf;
+    s->timers = &w->timers;
+    s->ready = &w->ready;
+    s->metrics = &w->metrics;
+    s->dialer = &w->dialer;
+    s->response_limits = limits;
+    limits.body_bytes = conf->limits.body_bytes;
+    s->request_limits = limits;
+    s->upstreams = mem_zalloc(conf->upstreams_n * sizeof(*s->upstreams));
+    assert_non_null(s->upstreams);
+    for (size_t i = 0; i < conf->upstreams_n; i++)
+        assert_int_equal(upstream_init(&s->upstreams[i], &conf->upstreams[i], &w->timers, &w->metrics), 0);
+    assert_true(conf->forwarded.strip_n <= COUNT_OF(w->strip));
+    for (size_t i = 0; i < conf->forwarded.strip_n; i++)
+        w->strip[i] = span_of_text(conf->forwarded.strip[i]);
+    s->strip_also = w->strip;
+    list_init(&s->clients);
+    list_init(&s->tunnels);
+    s->connection_ended = world_connection_ended;
+    s->connection_ended_ctx = w;
+}
+
+static inline void world_begin(struct world *w, const struct conf *conf)
+{
+    *w = (struct world){ .now_ms = WORLD_BEGINS_MS, .piece = SIZE_MAX, .grain = SIZE_MAX, .blocks_before = mem_live_blocks() };
+    w->dialer = (struct dialer){ .start = world_dial, .cancel = world_dial_cancel };
+    timers_init(&w->timers, world_clock, w);
+    ready_queue_init(&w->ready);
+    log_set_sink(world_log_line, w);
+    log_set_level(CONF_LOG_DEBUG);
+    world_make_services(w, conf);
+    world_open_access_log(w);
+}
+
+/* ---- turning ---- */
+
+static inline size_t world_count(const struct list *l)
+{
+    size_t n = 0;
+
+    for (const struct list *at = l->next; at != l; at = at->next)
+        n++;
+    return n;
+}
+
+static inline size_t world_pooled(const struct world *w)
+{
+    size_t n = 0;
+
+    for (size_t u = 0; u < w->services.conf->upstreams_n; u++)
+        for (size_t i = 0; i < w->services.upstreams[u].servers_n; i++)
+            n += w->services.upstreams[u].servers[i].pool.n;
+    return n;
+}
+
+static inline size_t world_living(const struct world *w)
+{
+    return world_count(&w->services.clients) + world_count(&w->services.tunnels) + world_pooled(w) + w->dialing;
+}
+
+/* Lets the peers act that have something to act upon. */
+static inline void world_react(struct world *w)
+{
+    for (size_t i = 0; i < w->peers_n; i++) {
+        struct peer *p = w->peers[i];
+        size_t news = 1 + 4 * p->got.n + 2 * (size_t)p->fin + (size_t)p->closed;
+        if (p->react == NULL || p->noticed == news)
+            continue;
+        p->noticed = news;
+        p->react(p);
+    }
+}
+
+/* Until nothing is left to do at this moment. Then nobody waits without a deadline (house rule 7: no silent stall). */
+static inline void world_run(struct world *w)
+{
+    int rounds = 0;
+
+    world_react(w);
+    while (!ready_queue_empty(&w->ready)) {
+        ready_queue_run(&w->ready);
+        world_react(w);
+        if (++rounds == WORLD_ROUNDS_MAX)
+            fail_msg("the ready queue never gets quiet");
+    }
+    assert_true(w->timers.n >= world_living(w));
+}
+
+static inline void world_sleep(struct world *w, uint64_t ms)
+{
+    uint64_t until = w->now_ms + ms;
+
+    world_run(w);
+    while (w->now_ms < until) {
+        uint64_t step = timers_next_ms(&w->timers, w->now_ms);
+        if (step > until - w->now_ms)
+            step = until - w->now_ms;
+        w->now_ms += step > 0 ? step : 1;
+        timers_run(&w->timers, w->now_ms);
+        world_run(w);
+    }
+}
+
+/* ---- clients, servers ---- */
+
+static inline struct peer *world_client_at(struct world *w, size_t listener, const char *address)
+{
+    struct peer *p = world_peer(w);
+    struct stream *s = scripted_new(&w->ready, p);
+    struct sockaddr_in from = { .sin_family = AF_INET, .sin_port = htons(40000) };
+
+    inet_pton(AF_INET, address, &from.sin_addr);
+    if (s == NULL) {                     /* as the listener does when there is no memory for a stream */
+        p->closed = true;
+        return p;
+    }
+    w->accepted++;
+    client_new(&w->services, &w->services.conf->listeners[listener], s, (const struct sockaddr *)(const void *)&from);
+    return p;
+}
+
+static inline struct peer *world_client(struct world *w)
+{
+    return world_client_at(w, 0, "192.0.2.7");
+}
+
+/* The nth server that was given to the gateway. */
+static inline struct peer *world_server(struct world *w, size_t n)
+{
+    if (n >= w->servers_n)
+        fail_msg("there is no server %zu", n);
+    return w->servers[n];
+}
+
+static inline void world_drain(struct world *w)      /* as worker.c does it */
+{
+    w->services.draining = true;
+    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
+        upstream_close_idle(&w->services.upstreams[i]);
+    client_drain_all(&w->services);
+    tunnel_drain_all(&w->services, w->services.conf->timeouts.drain_spread_ms);
+}
+
+static inline void world_kill(struct world *w)
+{
+    client_kill_all(&w->services);
+    tunnel_kill_all(&w->services);
+}
+
+/* ---- the access log ---- */
+
+/* All lines so far. */
+static inline const char *world_access(struct world *w)
+{
+    char part[4096];
+    ssize_t n;
+
+    world_run(w);
+    w->access.n = 0;
+    bytes_add(&w->access, "", 0);
+    lseek(w->access_fd, 0, SEEK_SET);
+    while ((n = read(w->access_fd, part, sizeof(part))) > 0)
+        bytes_add(&w->access, part, (size_t)n);
+    return bytes_text(&w->access);
+}
+
+static inline size_t count_text(const char *text, const char *what)
+{
+    size_t n = 0;
+
+    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what))
+        n++;
+    return n;
+}
+
+static inline size_t world_lines(struct world *w, const char *kind)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "\"kind\":\"%s\"", kind);
+    return count_text(world_access(w), text);
+}
+
+/* The value of a name in the nth line of a kind, as it is written; static memory, several at a time. */
+static inline const char *world_said(struct world *w, const char *kind, size_t nth, const char *name)
+{
+    static char values[8][256];
+    static size_t next;
+    char *value = values[next++ % COUNT_OF(values)];
+    char text[64];
+    const char *at = world_access(w), *end;
+
+    snprintf(text, sizeof(text), "\"kind\":\"%s\"", kind);
+    for (at = strstr(at, text); at != NULL && nth > 0; nth--)
+        at = strstr(at + 1, text);
+    if (at == NULL)
+        fail_msg("no such line of kind %s in:\n%s", kind, bytes_text(&w->access));
+    snprintf(text, sizeof(text), "\"%s\":", name);
+    end = strchr(at, '\n');
+    at = strstr(at, text);
+    if (at == NULL || at > end)
+        return "";
+    at += strlen(text);
+    if (*at == '"')
+        snprintf(value, sizeof(values[0]), "%.*s", (int)strcspn(at + 1, "\""), at + 1);
+    else
+        snprintf(value, sizeof(values[0]), "%.*s", (int)strcspn(at, ",}\n"), at);
+    return value;
+}
+
+/* ---- the end ---- */
+
+static inline void world_let_go(struct world *w)
+{
+    access_log_free(w->services.access_log);
+    access_sink_close(w->sink);
+    close(w->access_fd);
+    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
+        upstream_free(&w->services.upstreams[i]);
+    mem_free(w->services.upstreams);
+    for (size_t i = 0; i < w->peers_n; i++) {
+        peer_free(w->peers[i]);
+        free(w->peers[i]);
+    }
+    bytes_free(&w->access);
+    bytes_free(&w->log);
+    log_set_sink(NULL, NULL);
+}
+
+/* Everybody is gone by now, or is an idle connection to a server. What is left anywhere is a fault. */
+static inline void world_end(struct world *w)
+{
+    world_run(w);
+    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
+        upstream_close_idle(&w->services.upstreams[i]);
+    world_run(w);
+    assert_int_equal(world_living(w), 0);
+    assert_int_equal(w->accepted, w->ended);
+    assert_int_equal(w->metrics.connections_open, 0);
+    assert_int_equal(w->metrics.exchanges_open, 0);
+    assert_int_equal(w->metrics.tunnels_open, 0);
+    for (size_t i = 0; i < w->peers_n; i++)
+        assert_true(w->peers[i]->closed);
+    for (size_t u = 0; u < w->services.conf->upstreams_n; u++)
+        for (size_t i = 0; i < w->services.upstreams[u].servers_n; i++)
+            assert_int_equal(w->services.upstreams[u].servers[i].busy, 0);
+    assert_int_equal(w->timers.n, 0);
+    world_let_go(w);
+    assert_int_equal(mem_live_blocks(), w->blocks_before);
+}
+
+/* Whoever is still there, goes at once. */
+static inline void world_kill_and_end(struct world *w)
+{
+    world_kill(w);
+    world_end(w);
+}
+
+#endif
