@@ -165,7 +165,8 @@ static void add_script(struct pairs *w)
     add_document_uri(w, s);
 }
 
-/* RFC 3875 section 4.1.7: QUERY_STRING is there in any case, as the client encoded it; section 4.1.2: CONTENT_LENGTH only with a body. */
+/* RFC 3875 section 4.1.7: QUERY_STRING is there in any case, as the client encoded it; section 4.1.2: CONTENT_LENGTH is only
+ * there with a body. */
 static void add_request(struct pairs *w)
 {
     const struct fcgi_request *r = w->request;
@@ -311,9 +312,10 @@ static void add_content_type(struct pairs *w)
 
 enum fault fcgi_params_write(struct arena *a, const struct fcgi_request *request, size_t limit_bytes, struct fcgi_params *out)
 {
-    struct pairs w = { .request = request, .arena = a, .limit = limit_bytes, .nominates = rules_nominates(&request->head->fields) };
+    struct pairs w = { .request = request, .arena = a, .limit = limit_bytes };
 
     assert(limit_bytes <= INT32_MAX);
+    w.nominates = rules_nominates(&request->head->fields);
     put_own(&w);
     add_server(&w);
     add_client(&w);

@@ -1,7 +1,7 @@
 /* fcgi_params: a request as the variables of CGI (RFC 3875 section 4.1), encoded as FastCGI name-value pairs.
  *
- * Facts and what the client said travel apart (mission C2): whatever comes from a field of the client has a name that begins with HTTP_,
- * but for CONTENT_TYPE. Each name is written once. Of the client's fields these are not passed on:
+ * Facts and what the client said travel apart (mission C2): whatever comes from a field of the client has a name that begins
+ * with HTTP_, but for CONTENT_TYPE. Each name is written once. Of the client's fields these are not passed on:
  *
  *   names with any byte but letters, digits and "-"     they fold onto another name: X_Real-IP, X.Real-IP (counted as dropped)
  *   Proxy                                               HTTP_PROXY is configuration to many programs
@@ -19,7 +19,7 @@
 struct fcgi_request {
     const struct http1_head *head;
     const struct rules_request *rules;
-    const struct rules_facts *facts;     /* the client's address, port, scheme and trust; the operator's additions to the look-alikes */
+    const struct rules_facts *facts;     /* client_address, _port, _https, _trusted; strip_also */
     const struct fcgi_script *script;
     struct span document_root;           /* may be empty: not written */
     struct span server_address;          /* where the client's connection arrived: numeric; may be empty */

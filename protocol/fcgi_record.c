@@ -177,8 +177,8 @@ enum { OPEN = 1, STDOUT_OVER = 2, STDERR_OVER = 4, DISCARDED = 8 };
 
 enum ids { IDS_NONE, IDS_OPEN, IDS_NULL };
 
-/* Which records a server may send: for which ids, with how much content, and how that is read. Types without a row, those a server
- * receives and those nobody knows, have IDS_NONE. Sections 3.3, 4 and 5; test_fcgi_record.c: type_*, id_*, length_* */
+/* Which records a server may send: for which ids, with how much content, and how that is read. Types without a row, those a
+ * server receives and those nobody knows, have IDS_NONE. Sections 3.3, 4 and 5; test_fcgi_record.c: type_*, id_*, length_* */
 static const struct row {
     enum ids ids;                        /* those of open requests; or 0, when the question was asked */
     uint16_t least, most;

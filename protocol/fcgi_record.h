@@ -1,11 +1,11 @@
 /* fcgi_record: FastCGI records both ways (FastCGI specification 1.0, sections 3 to 5), from the web server's side.
  *
- * Out: one function writes record headers, and it asserts that no content is longer than 65535 bytes, whatever buffer it came from:
- * a length that was cut to 16 bits while all bytes were written would let a client forge records. Data is borrowed, never copied:
- * fcgi_out turns a stream into pieces (a header, the caller's own bytes, padding) that are sent as far as they are taken.
+ * Out: one function writes record headers, and it asserts that no content is longer than 65535 bytes, whatever buffer it came
+ * from: a length that was cut to 16 bits while all bytes were written would let a client forge records. Data is borrowed,
+ * never copied: fcgi_out turns a stream into pieces (a header, the caller's bytes, padding) that are sent as far as taken.
  *
- * In: bytes to events, pulled. Call fcgi_reader_next with what the connection shows, consume what it says, act on the event, repeat.
- * An incomplete header (at most 7 bytes) stays with the caller.
+ * In: bytes to events, pulled. Call fcgi_reader_next with what the connection shows, consume what it says, act on the event,
+ * repeat. An incomplete header (at most 7 bytes) stays with the caller.
  *
  *   STDOUT STDERR   result.data belongs to the request result.id and starts exactly at p + consumed. After passing the first
  *                   k <= data.n bytes on, call fcgi_reader_took(k) and consume those k as well; the rest comes again
@@ -14,7 +14,8 @@
  *   MORE            needs more bytes than there are
  *   FAULT           result.fault; sticky: the connection and every request on it are lost
  *
- * The event sequence does not depend on how the bytes are split. No allocation in the reader. tests/protocol/test_fcgi_record.c */
+ * The event sequence does not depend on how the bytes are split. No allocation in the reader.
+ * tests/protocol/test_fcgi_record.c */
 #ifndef UPGATE_PROTOCOL_FCGI_RECORD_H
 #define UPGATE_PROTOCOL_FCGI_RECORD_H
 
@@ -40,8 +41,8 @@ enum {
 
 /* ---- out ---- */
 
-/* The only writer of record headers. content_n <= FCGI_CONTENT_MAX is asserted. Returns how many bytes of padding (0 to 7) have to
- * follow the content: fcgi_padding. */
+/* The only writer of record headers. content_n <= FCGI_CONTENT_MAX is asserted. Returns how many bytes of padding (0 to 7)
+ * have to follow the content: fcgi_padding. */
 size_t fcgi_write_header(uint8_t out[FCGI_HEADER_BYTES], enum fcgi_type type, unsigned id, size_t content_n);
 struct span fcgi_padding(size_t n);
 
@@ -60,8 +61,9 @@ struct fcgi_out {
     size_t header_left, content_left, padding_left;      /* of the record that was begun */
 };
 void fcgi_out_init(struct fcgi_out *o, enum fcgi_type type, unsigned id);
-/* The bytes to send next, where `data` is what there is of the stream behind what was sent of it; empty when there is nothing to do.
- * The first piece of a record announces as much of the data as fits: those bytes have to follow, whatever happens to their source. */
+/* The bytes to send next, where `data` is what there is of the stream behind what was sent of it; empty when there is nothing
+ * to do. The first piece of a record announces as much of the data as fits: those bytes have to follow, whatever happens to
+ * their source. */
 struct span fcgi_out_piece(struct fcgi_out *o, struct span data);
 /* The first n bytes of that piece are sent. Returns how many of them were data, to be consumed from it. */
 size_t fcgi_out_sent(struct fcgi_out *o, size_t n);

@@ -145,7 +145,8 @@ static void set_length(struct http1_head *head, uint64_t n)
     head->has_content_length = true;
 }
 
-/* Which body follows. RFC 9110 section 15.3.6: a 205 has no content, and says so; section 8.6: a 204 MUST NOT have Content-Length. */
+/* Which body follows. RFC 9110 section 15.3.6: a 205 has no content, and says so; section 8.6: a 204 MUST NOT have
+ * Content-Length. */
 static void judge_body(struct fcgi_reply *r)
 {
     struct http1_head *head = &r->head;

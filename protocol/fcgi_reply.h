@@ -1,9 +1,9 @@
 /* fcgi_reply: the reply of a CGI application (RFC 3875 section 6) told in the words of http1_parse.
  *
- * Bytes of one request's STDOUT in, events out. Call fcgi_reply_next with what there is, consume what it says, act on the event,
- * repeat; when END_REQUEST has come, call fcgi_reply_finish and go on with no bytes until END or FAULT.
+ * Bytes of one request's STDOUT in, events out. Call fcgi_reply_next with what there is, consume what it says, act on the
+ * event, repeat; when END_REQUEST has come, call fcgi_reply_finish and go on with no bytes until END or FAULT.
  *
- *   HEAD   a whole, checked head: status, reason, fields (without Status and without what is about framing or the connection), body
+ *   HEAD   a whole, checked head: status, reason, body, fields (without Status and what is about framing or the connection)
  *   BODY   result.data is body and starts exactly at p + consumed. After sending the first k <= data.n bytes of it, call
  *          fcgi_reply_took(k) and consume those k as well; what was not taken comes again with the next call
  *   END    the reply is over
@@ -11,16 +11,17 @@
  *   FAULT  result.fault, sticky; fcgi_reply_line is the line to show to whoever wrote the application
  *
  * What is decided here, and why:
- *   - Lines end in LF or CR LF (section 6.2 leaves NL to the system; both are common). No continuation lines, no space before the colon
- *     (6.3). A field without a value is as good as not sent (6.3).
- *   - At least one of Content-Type, Location and Status, and none of them twice (6.3). Status is three digits, 200 to 599, and a reason or
- *     none; a 1xx would leave the client waiting. Without Status, Location means 302 (6.2.3), anything else 200 (6.3.3).
- *   - A body needs a Content-Type (6.3.1). Where it is missing and a body could follow, the head is told when it is known that none does.
+ *   - Lines end in LF or CR LF: CGI leaves it to the system, and both are common. No continuation lines, no space before the
+ *     colon (6.3). A field without a value is as good as not sent (6.3).
+ *   - At least one of Content-Type, Location and Status, and none of them twice (6.3). Status is three digits, 200 to 599, and a
+ *     reason or none; a 1xx would leave the client waiting. Without Status, Location means 302 (6.2.3), all else 200 (6.3.3).
+ *   - A body needs a Content-Type (6.3.1). Where there is none and a body could follow, the head is told when it is known that
+ *     none does.
  *   - Location alone, a path, is a local redirect (6.2.2): head->status is 302 with that Location, which serves a client, and
  *     fcgi_reply_local is the path for whoever processes the request again instead.
  *   - No HTTP status line: FastCGI has no non-parsed headers (FastCGI section 6.1).
- *   - Content-Length is a promise: fewer bytes are FAULT_TRUNCATED, more are FAULT_EXCESS. Transfer-Encoding, Connection and their kin
- *     are not the application's business and are dropped (6.3.4).
+ *   - Content-Length is a promise: fewer bytes are FAULT_TRUNCATED, more are FAULT_EXCESS. Transfer-Encoding, Connection and
+ *     their kin are not the application's business and are dropped (6.3.4).
  *   - The body of an answer that has none (to HEAD, 204, 205, 304) is read and thrown away (4.3.3).
  * tests/protocol/test_fcgi_reply.c */
 #ifndef UPGATE_PROTOCOL_FCGI_REPLY_H

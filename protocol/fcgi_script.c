@@ -90,8 +90,8 @@ static struct span without_slashes(struct span s)
     return s;
 }
 
-/* `script`: the path only says what is behind the script, if it goes through it. A path that is refused above may be meant for the
- * application all the same: it sees the target as it was sent, in REQUEST_URI. */
+/* `script`: the path only says what is behind the script, if it goes through it. A path that is refused above may be meant for
+ * the application all the same: it sees the target as it was sent, in REQUEST_URI. */
 static enum fault find_fixed(struct arena *a, const struct fcgi_script_rules *rules, struct span path, struct fcgi_script *out)
 {
     struct span decoded = SPAN_EMPTY;

@@ -29,8 +29,8 @@ static enum fault exactly(struct http1_chunk *c, uint8_t byte, uint8_t due, enum
     return byte == due ? enter(c, next) : FAULT_CHUNK;
 }
 
-/* RFC 9112 section 7.1.1: a recipient ignores extensions it does not know and ought to bound them. A bare LF in one has been read as
- * its end by some and not by others. test_http1_parse.c: extension_* */
+/* RFC 9112 section 7.1.1: a recipient ignores extensions it does not know and ought to bound them. A bare LF in one has been
+ * read as its end by some and not by others. test_http1_parse.c: extension_* */
 static enum fault extension_byte(struct http1_chunk *c, uint8_t byte, size_t limit)
 {
     if (byte == '\r' && c->part == HTTP1_CHUNK_EXTENSION)

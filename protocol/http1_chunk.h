@@ -1,7 +1,7 @@
 /* http1_chunk: the line that announces a chunk (RFC 9112 section 7.1), in whatever pieces it comes.
  *
- * Its digits are gathered for llhttp, which decodes them; its extensions are bounded and dropped: none is known here, and what goes
- * onward is chunked anew. Nothing but CR LF ends it. */
+ * Its digits are gathered for llhttp, which decodes them; its extensions are bounded and dropped: none is known here, and what
+ * goes onward is chunked anew. Nothing but CR LF ends it. */
 #ifndef UPGATE_PROTOCOL_HTTP1_CHUNK_H
 #define UPGATE_PROTOCOL_HTTP1_CHUNK_H
 

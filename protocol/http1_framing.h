@@ -1,7 +1,7 @@
 /* http1_framing: the one place that says what body a message has (RFC 9112 section 6), for requests and for responses.
  *
- * The verdict is made from the whole head, when it has ended, and from nothing else. Whatever could be read in two ways is refused:
- * a request is answered and its connection closed, a response becomes a 502. tests/protocol/test_http1_parse.c */
+ * The verdict is made from the whole head, when it has ended, and from nothing else. Whatever could be read in two ways is
+ * refused: a request is answered and its connection closed, a response becomes a 502. tests/protocol/test_http1_parse.c */
 #ifndef UPGATE_PROTOCOL_HTTP1_FRAMING_H
 #define UPGATE_PROTOCOL_HTTP1_FRAMING_H
 

@@ -18,8 +18,8 @@ static void start_message(struct http1_parse *h)
     http1_enter(h, HTTP1_STATE_LINE);
 }
 
-/* RFC 9112 section 2.2: at least one empty line (CR LF) in front of a request ought to be ignored: here one is, and no more; none in
- * front of a response. test_http1_parse.c: blank_* */
+/* RFC 9112 section 2.2: at least one empty line (CR LF) in front of a request ought to be ignored: here one is, and no more;
+ * none in front of a response. test_http1_parse.c: blank_* */
 size_t http1_read_start(struct http1_parse *h, const uint8_t *p, size_t n)
 {
     if (n == 0)

@@ -33,8 +33,9 @@ static enum fault method_byte(struct http1_line *l, uint8_t c)
     return FAULT_NONE;
 }
 
-/* RFC 9112 section 3.2: no whitespace in the target, and one space on either side (section 3); a line that ends here is HTTP/0.9's.
- * RFC 3986 section 2 has no byte outside VCHAR, and a fragment is never sent (RFC 9110 section 7.1). test_http1_parse.c: target_* */
+/* RFC 9112 section 3.2: no whitespace in the target, and one space on either side (section 3); a line that ends here is
+ * HTTP/0.9's. RFC 3986 section 2 has no byte outside VCHAR, and a fragment is never sent (RFC 9110 section 7.1).
+ * test_http1_parse.c: target_* */
 static enum fault target_byte(struct http1_line *l, uint8_t c)
 {
     if (c == ' ' && l->target_n > 0) {

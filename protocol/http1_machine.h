@@ -55,7 +55,8 @@ struct http1_parse {
 
 void http1_enter(struct http1_parse *h, enum http1_state next);
 void http1_fail(struct http1_parse *h, enum fault fault);
-/* Keeps bytes of a head or of trailers that were read, and takes the verdict on them: a fault, or that they are too many by now. */
+/* Keeps bytes of a head or of trailers that were read, and takes the verdict on them: a fault, or that they are too many by
+ * now. */
 void http1_keep(struct http1_parse *h, const uint8_t *p, size_t n, enum fault fault);
 /* How many of n bytes may still belong to the head or to the trailers. */
 size_t http1_room(const struct http1_parse *h, size_t n);

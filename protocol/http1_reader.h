@@ -1,8 +1,8 @@
 /* http1_reader: llhttp in strict mode: the reader of chunked framing, and the second reader of every section.
  *
  * It is asked for no data, and its verdicts on framing are not taken: they differ between its versions, and their place is
- * http1_framing. It gets start lines of ours, since what it knows of methods, versions and statuses must not matter; a chunked body
- * is read behind a head of ours. Its pauses after an upgrade are not verdicts either. tests/protocol/test_http1_parse.c */
+ * http1_framing. It gets start lines of ours, since what it knows of methods, versions and statuses must not matter; a chunked
+ * body is read behind a head of ours. Its pauses after an upgrade are not verdicts either. tests/protocol/test_http1_parse.c */
 #ifndef UPGATE_PROTOCOL_HTTP1_READER_H
 #define UPGATE_PROTOCOL_HTTP1_READER_H
 

@@ -46,8 +46,8 @@ static enum fault check_expect(const struct http1_head *in, struct rules_request
     return FAULT_NONE;
 }
 
-/* RFC 9110 section 7.6.2: counted down for TRACE and OPTIONS; at 0 the gateway itself answers. For other methods it may be ignored.
- * test_rules.c: max_forwards_* */
+/* RFC 9110 section 7.6.2: counted down for TRACE and OPTIONS; at 0 the gateway itself answers. For other methods it may be
+ * ignored. test_rules.c: max_forwards_* */
 static enum fault check_max_forwards(const struct http1_head *in, struct rules_request *out)
 {
     size_t count = headers_count(&in->fields, MAX_FORWARDS);
@@ -106,7 +106,8 @@ static bool is_idempotent(struct span method)
     return false;
 }
 
-enum fault rules_check_request(struct arena *a, const struct http1_head *in, const struct rules_policy *policy, struct rules_request *out)
+enum fault rules_check_request(struct arena *a, const struct http1_head *in, const struct rules_policy *policy,
+                               struct rules_request *out)
 {
     enum fault fault;
 

@@ -27,7 +27,8 @@ struct rules_policy {
     struct span pseudonym;
 };
 /* Checks Host, target, method, Expect. On a fault the request is answered with fault_status and the connection closed. */
-enum fault rules_check_request(struct arena *a, const struct http1_head *in, const struct rules_policy *policy, struct rules_request *out);
+enum fault rules_check_request(struct arena *a, const struct http1_head *in, const struct rules_policy *policy,
+                               struct rules_request *out);
 
 enum rules_forwarded { RULES_FORWARDED_OFF, RULES_FORWARDED_X = 1, RULES_FORWARDED_RFC7239 = 2 };   /* bits */
 
@@ -39,7 +40,7 @@ struct rules_facts {
     bool client_https;
     bool client_trusted;                 /* its forwarded fields are kept and appended to; else they are removed */
     unsigned forwarded;                  /* enum rules_forwarded bits: which ones are written */
-    const struct span *strip_also;       /* the operator's additions to the table of look-alikes; "x-auth-*" for all that begin so */
+    const struct span *strip_also;       /* more look-alikes, from the operator; "x-auth-*" for all that begin so */
     size_t strip_also_n;
     bool websocket;                      /* an accepted WebSocket offer: Connection: upgrade and Upgrade: websocket are written */
     bool websocket_strip_extensions;     /* compression: strip */
@@ -62,10 +63,12 @@ struct rules_reply_facts {
     struct span date;                    /* an IMF-fixdate; written only where the origin sent none and the status is not 1xx */
     bool head_request;
 };
-/* How the body goes to the client, which may differ from how it came (close-delimited → chunked; chunked → close for HTTP/1.0). */
+/* How the body goes to the client, which may differ from how it came (close-delimited → chunked; chunked → close for
+ * HTTP/1.0). */
 enum http1_body rules_reply_body(const struct http1_head *in, const struct rules_reply_facts *facts);
 /* The fields of the response that goes to the client, framing included. `out` is initialised here. */
-enum fault rules_response_to_client(struct arena *a, const struct http1_head *in, const struct rules_reply_facts *facts, struct headers *out);
+enum fault rules_response_to_client(struct arena *a, const struct http1_head *in, const struct rules_reply_facts *facts,
+                                    struct headers *out);
 
 /* Trailers that may pass (RFC 9110 section 6.5.1): not framing, routing, authentication, content or hop-by-hop fields.
  * `nominated` are the fields of the head (its Connection list counts). `out` is initialised here. */

@@ -4,8 +4,8 @@
 #define R(text) { (const uint8_t *)(text), sizeof(text) - 1 }
 
 /* RFC 9110 section 7.6.1 names most of them. Proxy-Authorization and the like are for the next proxy (sections 11.7.1 and
- * 11.7.2), which this gateway is, and it asks for none. HTTP2-Settings belongs to an upgrade that is not made (RFC 9113 section 3.1).
- * `Proxy` is nobody's field, but many programs take HTTP_PROXY for their configuration. */
+ * 11.7.2), which this gateway is, and it asks for none. HTTP2-Settings belongs to an upgrade that is not made (RFC 9113 section
+ * 3.1). `Proxy` is nobody's field, but many programs take HTTP_PROXY for their configuration. */
 static const struct span hop_by_hop[] = {
     R("connection"), R("http2-settings"), R("keep-alive"), R("proxy"), R("proxy-authenticate"), R("proxy-authentication-info"),
     R("proxy-authorization"), R("proxy-connection"), R("te"), R("transfer-encoding"), R("upgrade"),

@@ -289,7 +289,8 @@ enum http1_body rules_reply_body(const struct http1_head *in, const struct rules
     return facts->client_version_minor == 0 ? HTTP1_BODY_CLOSE : HTTP1_BODY_CHUNKED;
 }
 
-/* RFC 9110 section 15.5.22: a 426 MUST say in Upgrade what is spoken; of what the origin speaks only this can pass through here. */
+/* RFC 9110 section 15.5.22: a 426 MUST say in Upgrade what is spoken; of what the origin speaks only this can pass through
+ * here. */
 static bool offers_websocket(const struct http1_head *in)
 {
     return in->status == 426 && headers_list_has(&in->fields, SPAN_LITERAL("upgrade"), SPAN_LITERAL("websocket"));
@@ -323,7 +324,8 @@ static void add_reply_framing(struct outgoing *o, const struct http1_head *in, e
     add_framing(o, in, tells ? HTTP1_BODY_LENGTH : body);
 }
 
-enum fault rules_response_to_client(struct arena *a, const struct http1_head *in, const struct rules_reply_facts *facts, struct headers *out)
+enum fault rules_response_to_client(struct arena *a, const struct http1_head *in, const struct rules_reply_facts *facts,
+                                    struct headers *out)
 {
     struct outgoing o = outgoing(a, out, &in->fields);
     enum http1_body body = rules_reply_body(in, facts);

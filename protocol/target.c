@@ -3,22 +3,23 @@
  * On the wire the target stays as the client wrote it. Path rules are matched against `route_path`, which is what the *most
  * eager* backend would make of the path, so that no rule can be walked around behind the gateway's back:
  *
- *   in the path                       route_path                      because
- *   %41, %c3%a9, %20                  decoded (upper, lower case kept) RFC 3986 section 6.2.2.2, and every backend decodes once
- *   %25                               kept as %25                     decoding is done once, here as there
- *   %2f                               / ; besides, route_path_kept     some backends decode it, some do not: a router must find the
- *                                     has it as %2F                   same route for both spellings, or refuse
- *   .  ..  %2e  .%2e                  resolved                        RFC 3986 section 5.2.4
- *   //                                one slash                       most backends merge them
- *   ;params (of any segment)          removed with the semicolon      servlet containers do so before they match
+ *   in the path                 route_path                       because
+ *   %41, %c3%a9, %20            decoded; case is kept            RFC 3986 section 6.2.2.2, and every backend decodes once
+ *   %25                         kept as %25                      decoding is done once, here as there
+ *   %2f                         a slash; besides,                some backends decode it, some do not: a router has to find the
+ *                               route_path_kept has it as %2F    same route for both spellings, or refuse
+ *   .  ..  %2e  .%2e            resolved                         RFC 3986 section 5.2.4
+ *   //                          one slash                        most backends merge them
+ *   ;params (of any segment)    removed with the semicolon       servlet containers do so before they match
  *
  * Refused (FAULT_TARGET), since two recipients read it in two ways and no honest client sends it:
  *   bad escapes; %00 to %1f, %7f; a backslash, plain or %5c; `"`, `<`, `>` anywhere; `..` above the root; `..` behind an empty
  *   segment (merge first or climb first?); dot segments with parameters (`..;x`); an encoded slash beside nothing, `.` or `..`
  *   (`/a%2f..%2fb`, `/%2fa`, `/a%2f`) or in parameters; overlong UTF-8 (%c0%af).
- * Allowed though RFC 3986 does not: `^ ` { | } [ ]` anywhere, and a backslash or a lone % in the query, where browsers send them and
- * nothing is matched. The case of a path is kept. tests/protocol/test_target.c */
+ * Allowed though RFC 3986 does not: `^ ` { | } [ ]` anywhere, and a backslash or a lone % in the query, where browsers send
+ * them and nothing is matched. tests/protocol/test_target.c */
 #include "protocol/target.h"
+
 #include <string.h>
 
 static int hex_value(uint8_t c)

@@ -2,9 +2,10 @@
  *
  * Nothing here rewrites what goes on the wire: `path_and_query` is the target's own bytes. `route_path` is the text that
  * path rules are matched against: percent-decoded where that is unambiguous, dot segments and doubled slashes removed, so that
- * no rule can be walked around. An encoded slash (%2f) is a slash in `route_path`, since some backends decode it; the other spelling is
- * in `route_path_kept`, and a router has to find the same route for both, or refuse (FAULT_TARGET). What else could be read in two
- * ways (%5c, %00, a backslash, bad escapes, `..` above the root …) is refused: the whole table is at the top of target.c. */
+ * no rule can be walked around. An encoded slash (%2f) is a slash in `route_path`, since some backends decode it; the other
+ * spelling is in `route_path_kept`, and a router has to find the same route for both, or refuse (FAULT_TARGET). What else could
+ * be read in two ways (%5c, %00, a backslash, bad escapes, `..` above the root …) is refused: the whole table is at the top of
+ * target.c. */
 #ifndef UPGATE_PROTOCOL_TARGET_H
 #define UPGATE_PROTOCOL_TARGET_H
 
@@ -17,7 +18,7 @@ struct target {
     enum target_form form;
     struct span scheme;                  /* absolute: "http" or "https", lower case; else empty */
     struct span authority;               /* absolute: host[:port] as written, without userinfo (which is refused) */
-    struct span path_and_query;          /* what follows the authority; "/" where it was empty ("*" for OPTIONS on an empty path) */
+    struct span path_and_query;          /* what follows the authority; "/" where it was empty ("*" for OPTIONS) */
     struct span path;                    /* its path, as received */
     struct span query;                   /* without the ?; empty when absent */
     bool has_query;
@@ -34,6 +35,7 @@ struct host_port {
     unsigned port;                       /* 0 when absent */
     bool has_port;
 };
-enum fault host_parse(struct arena *a, struct span text, struct host_port *out);      /* FAULT_NONE, FAULT_HOST, FAULT_NO_MEMORY */
+/* FAULT_NONE, FAULT_HOST, FAULT_NO_MEMORY */
+enum fault host_parse(struct arena *a, struct span text, struct host_port *out);
 
 #endif

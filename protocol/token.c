@@ -3,7 +3,8 @@
 /* One byte of classes for each of the 256 bytes. */
 enum { TCHAR = 1, VALUE = 2, OWS = 4 };
 
-/* RFC 9110 section 5.6.2: tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~" / DIGIT / ALPHA.
+/* RFC 9110 section 5.6.2: tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~"
+ *                               / DIGIT / ALPHA
  * RFC 9110 section 5.5: field values are made of HTAB, SP, VCHAR and obs-text (%x80-FF). */
 #define T (TCHAR | VALUE)
 #define V VALUE

@@ -68,7 +68,7 @@ static int key_word(const uint8_t *key, size_t offset)
 #define TARGET __attribute__((target("sse2")))
 #define FUNCTION(name) name##_sse2
 #define VECTOR __m128i
-#define BLOCK 16
+#define BLOCK ((size_t)16)
 #define LOAD(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
 #define ALL(byte) _mm_set1_epi8((char)(byte))
 #define KEY_AT(key, offset) _mm_set1_epi32(key_word(key, offset))
@@ -103,7 +103,7 @@ static int key_word(const uint8_t *key, size_t offset)
 #define TARGET __attribute__((target("avx2")))
 #define FUNCTION(name) name##_avx2
 #define VECTOR __m256i
-#define BLOCK 32
+#define BLOCK ((size_t)32)
 #define LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define ALL(byte) _mm256_set1_epi8((char)(byte))
 #define KEY_AT(key, offset) _mm256_set1_epi32(key_word(key, offset))

@@ -6,7 +6,7 @@
 #include "protocol/token.h"
 #include "protocol/ws_extensions.h"
 
-#define KEY_BYTES 16
+#define KEY_BYTES ((size_t)16)
 #define NO_WINDOW_LIMIT 15
 
 static bool has(const struct headers *h, struct span name)

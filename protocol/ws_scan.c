@@ -243,7 +243,7 @@ static void settle_before(const struct ws_scan *s, struct walk *w, const struct 
 
 static enum step walk_head(struct ws_scan *s, struct walk *w, struct ws_control *control_out)
 {
-    struct ws_head h;
+    struct ws_head h = { .size = 0 };
     int size = judge_head(s, w->p + w->at, w->n - w->at, &h);
 
     if (size < 0)

@@ -63,7 +63,8 @@ for name, rfc, fields in [("coding-xchunked", "9112 6.3", b"Transfer-Encoding: x
     case("response-" + name, PROMISE, rfc, POST, [[answer(fields, b"6\r\npoison\r\n0\r\n\r\n"), FIN]], bad_gateway(), no_poison())
 
 # May be repaired by replacing the lines with one: RFC 9110 section 8.6. Refused here.
-for name, fields in [("length-twice-same", b"Content-Length: 2\r\nContent-Length: 2\r\n"), ("length-list-same", b"Content-Length: 2, 2\r\n")]:
+for name, fields in [("length-twice-same", b"Content-Length: 2\r\nContent-Length: 2\r\n"),
+                     ("length-list-same", b"Content-Length: 2, 2\r\n")]:
     case("response-" + name, PROMISE, "9110 8.6", POST, [answer(fields, b"ok")],
          either(bad_gateway(), (header("Content-Length", "2"), body(b"ok"))), strictly(bad_gateway()))
 case("response-obs-fold", PROMISE, "9112 5.2", POST, [[answer(b"X: a\r\n b\r\nContent-Length: 2\r\n", b"ok"), FIN]],
@@ -72,17 +73,24 @@ case("response-bare-cr", PROMISE, "9112 2.2", POST, [[answer(b"X: a\rb\r\nConten
      either(bad_gateway(), (status(200), client_never(b"a\rb"))), strictly(bad_gateway()))
 case("response-space-before-colon", PROMISE, "9112 5.1", POST, [[answer(b"X : y\r\nContent-Length: 2\r\n", b"ok"), FIN]],
      either(bad_gateway(), (status(200), client_never(b"X :"))))
-case("response-length-and-coding", PROMISE, "9112 6.3", POST, [answer(b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", chunked(b"ok"))],
+case("response-length-and-coding", PROMISE, "9112 6.3", POST,
+     [answer(b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", chunked(b"ok"))],
      either(bad_gateway(), (no_header("Content-Length"), body(b"ok"))), strictly(bad_gateway()))
-case("response-coding-and-length", PROMISE, "9112 6.3", POST, [answer(b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", chunked(b"ok"))],
+case("response-coding-and-length", PROMISE, "9112 6.3", POST,
+     [answer(b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", chunked(b"ok"))],
      either(bad_gateway(), (no_header("Content-Length"), body(b"ok"))), strictly(bad_gateway()))
-case("response-reason-empty", PROMISE, "9112 4", GET, [answer(b"Content-Length: 2\r\n", b"ok", b"HTTP/1.1 200 ")], status(200), body(b"ok"))
+case("response-reason-empty", PROMISE, "9112 4", GET, [answer(b"Content-Length: 2\r\n", b"ok", b"HTTP/1.1 200 ")], status(200),
+     body(b"ok"))
 case("response-reason-missing", PROMISE, "9112 4", GET, [answer(b"Content-Length: 2\r\n", b"ok", b"HTTP/1.1 200")],
      either((status(200), body(b"ok")), bad_gateway()))
-case("response-reason-high-bytes", PROMISE, "9112 4", GET, [answer(b"Content-Length: 2\r\n", b"ok", b"HTTP/1.1 200 Tr\xe8s")], status(200), body(b"ok"))
-case("response-length-leading-zeros", PROMISE, "9110 8.6", GET, [answer(b"Content-Length: 0002\r\n", b"ok")], status(200), body(b"ok"))
-case("response-unknown-status-in-range", PROMISE, "9110 15", GET, [answer(b"Content-Length: 2\r\n", b"ok", b"HTTP/1.1 299 Odd")], status(299), body(b"ok"))
-case("response-status-599", PROMISE, "9110 15", GET, [answer(b"Content-Length: 2\r\n", b"ok", b"HTTP/1.1 599 Odd")], status(599), body(b"ok"))
+case("response-reason-high-bytes", PROMISE, "9112 4", GET, [answer(b"Content-Length: 2\r\n", b"ok", b"HTTP/1.1 200 Tr\xe8s")],
+     status(200), body(b"ok"))
+case("response-length-leading-zeros", PROMISE, "9110 8.6", GET, [answer(b"Content-Length: 0002\r\n", b"ok")], status(200),
+     body(b"ok"))
+case("response-unknown-status-in-range", PROMISE, "9110 15", GET, [answer(b"Content-Length: 2\r\n", b"ok", b"HTTP/1.1 299 Odd")],
+     status(299), body(b"ok"))
+case("response-status-599", PROMISE, "9110 15", GET, [answer(b"Content-Length: 2\r\n", b"ok", b"HTTP/1.1 599 Odd")], status(599),
+     body(b"ok"))
 case("response-nothing-and-close", PROMISE, "9110 15.6.3", POST, [[FIN]], bad_gateway())
 case("response-reset", PROMISE, "9110 15.6.3", POST, [[RST]], bad_gateway())
 case("response-half-a-head", PROMISE, "9112 8", POST, [[b"HTTP/1.1 200 OK\r\nX: poi", FIN]], bad_gateway())
@@ -114,7 +122,8 @@ case("response-cut-chunks-bad-trailer", PROMISE, "9112 7.1.2", GET,
 case("response-cut-close-delimited-by-reset", PROMISE, "9112 8", [GET, received_soon(b"part"), go()],
      [[answer(content=b"part"), wait(), RST]], truncated(), closed())
 case("response-cut-http-1.0-client-chunked", PROMISE, "9112 8",
-     b"GET / HTTP/1.0\r\nHost: conduct.example\r\n\r\n", [[answer(b"Content-Length: 100\r\n", b"x" * 50), FIN]], truncated(), closed())
+     b"GET / HTTP/1.0\r\nHost: conduct.example\r\n\r\n", [[answer(b"Content-Length: 100\r\n", b"x" * 50), FIN]], truncated(),
+     closed())
 
 # Bytes behind a response, and responses nobody asked for: never another exchange's answer. RFC 9112 section 6.3, end; section 9.2.
 for name, data in [
@@ -130,35 +139,44 @@ for name, data in [
          expectation(lambda seen, strict: None if len(seen.responses) == 2 and seen.responses[1].body == b"clean" else
                      "the second exchange got %r" % (seen.responses[1:],)), responses=2)
 case("response-excess-body-of-head", PROMISE, "9112 6.3", [request("HEAD", "/", host="conduct.example"), RESPONSE, TWO[2]],
-     [response(200, response(200, POISON)), response(200, b"clean")], no_poison(), statuses(200, 200), responses=2, methods=["HEAD", "GET"])
+     [response(200, response(200, POISON)), response(200, b"clean")], no_poison(), statuses(200, 200), responses=2,
+     methods=["HEAD", "GET"])
 case("response-unasked-on-idle-connection", PROMISE, "9112 9.2", [GET, RESPONSE, go(), wait("sent"), TWO[2]],
      [[OK, wait(), response(200, POISON), go("sent")], response(200, b"clean")], no_poison(), statuses(200, 200), responses=2)
 
 # Bodies that a response cannot have: RFC 9112 section 6.3, RFC 9110 sections 8.6 and 15.3.5.
-case("response-204", PROMISE, "9112 6.3", TWO, [answer(line=b"HTTP/1.1 204 None"), response(200, b"two")], statuses(204, 200), body(b"two", 1),
+case("response-204", PROMISE, "9112 6.3", TWO, [answer(line=b"HTTP/1.1 204 None"), response(200, b"two")], statuses(204, 200),
+     body(b"two", 1),
      no_header("Content-Length", "Transfer-Encoding"), responses=2)
-case("response-204-with-length", PROMISE, "9110 8.6", GET, [[answer(b"Content-Length: 6\r\n", POISON, b"HTTP/1.1 204 None"), FIN]],
+case("response-204-with-length", PROMISE, "9110 8.6", GET,
+     [[answer(b"Content-Length: 6\r\n", POISON, b"HTTP/1.1 204 None"), FIN]],
      status(204, 502), no_header("Transfer-Encoding"), no_poison(),
      expectation(lambda seen, strict: "Content-Length in a 204" if seen.response and seen.response.status == 204
                  and seen.response.has("Content-Length") else None))
-case("response-204-with-coding", PROMISE, "9112 6.1", GET, [[answer(b"Transfer-Encoding: chunked\r\n", chunked(POISON), b"HTTP/1.1 204 None"), FIN]],
+case("response-204-with-coding", PROMISE, "9112 6.1", GET,
+     [[answer(b"Transfer-Encoding: chunked\r\n", chunked(POISON), b"HTTP/1.1 204 None"), FIN]],
      status(204, 502), no_header("Transfer-Encoding"), no_poison())
-case("response-304-keeps-its-length", PROMISE, "9110 8.6", TWO, [answer(b'ETag: "x"\r\nContent-Length: 77\r\n', line=b"HTTP/1.1 304 Same"),
+case("response-304-keeps-its-length", PROMISE, "9110 8.6", TWO,
+     [answer(b'ETag: "x"\r\nContent-Length: 77\r\n', line=b"HTTP/1.1 304 Same"),
                                                               response(200, b"two")],
      statuses(304, 200), body(b"two", 1), header("Content-Length", "77"), responses=2)
-case("response-304-without-length", PROMISE, "9110 15.4.5", TWO, [answer(b'ETag: "x"\r\n', line=b"HTTP/1.1 304 Same"), response(200, b"two")],
+case("response-304-without-length", PROMISE, "9110 15.4.5", TWO, [answer(b'ETag: "x"\r\n', line=b"HTTP/1.1 304 Same"),
+                                                                  response(200, b"two")],
      statuses(304, 200), body(b"two", 1), no_header("Transfer-Encoding"), responses=2)
 case("response-to-head-with-length", PROMISE, "9110 9.3.2", [request("HEAD", "/", host="conduct.example"), RESPONSE, TWO[2]],
-     [answer(b"Content-Length: 1000\r\n"), response(200, b"two")], statuses(200, 200), header("Content-Length", "1000"), body(b"two", 1),
+     [answer(b"Content-Length: 1000\r\n"), response(200, b"two")], statuses(200, 200), header("Content-Length", "1000"),
+     body(b"two", 1),
      responses=2, methods=["HEAD", "GET"])
 case("response-to-head-chunked", PROMISE, "9110 9.3.2", [request("HEAD", "/", host="conduct.example"), RESPONSE, TWO[2]],
-     [answer(b"Transfer-Encoding: chunked\r\n"), response(200, b"two")], statuses(200, 200), body(b"two", 1), responses=2, methods=["HEAD", "GET"])
+     [answer(b"Transfer-Encoding: chunked\r\n"), response(200, b"two")], statuses(200, 200), body(b"two", 1), responses=2,
+     methods=["HEAD", "GET"])
 case("response-to-head-without-framing", PROMISE, "9110 9.3.2", [request("HEAD", "/", host="conduct.example"), RESPONSE, TWO[2]],
      [answer(b"X: y\r\n"), response(200, b"two")], statuses(200, 200), body(b"two", 1), no_header("Content-Length"), responses=2,
      methods=["HEAD", "GET"])
 
 # 1xx: RFC 9110 section 15.2.
-case("response-1xx-flood", PROMISE, "9110 15.2", GET, [b"HTTP/1.1 102 Processing\r\n\r\n" * 500 + OK], bad_gateway(), policy=True, whole_only=True)
+case("response-1xx-flood", PROMISE, "9110 15.2", GET, [b"HTTP/1.1 102 Processing\r\n\r\n" * 500 + OK], bad_gateway(), policy=True,
+     whole_only=True)
 case("response-1xx-then-close", PROMISE, "9110 15.2", POST, [[b"HTTP/1.1 102 Processing\r\n\r\n", FIN]], bad_gateway())
 case("response-1xx-with-length", PROMISE, "9110 8.6", GET, [b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n" + OK],
      either((status(200), body(b"ok")), bad_gateway()))

@@ -276,7 +276,8 @@ def client_tail(data):
 def backend_count(*due):
     """How many requests the backend saw."""
     def check(seen, strict):
-        return None if len(seen.requests) in due else "%d request(s) at the backend, due %s" % (len(seen.requests), " or ".join(map(str, due)))
+        return None if len(seen.requests) in due else "%d request(s) at the backend, due %s" % (len(seen.requests),
+        " or ".join(map(str, due)))
     return expectation(check)
 
 

@@ -308,7 +308,8 @@ class Client:
         elif kind == "whole at backend":
             stage.wait_for(lambda: sum(r.complete for r in stage.requests) >= value, "for a whole request at the backend")
         elif kind == "bytes at backend":
-            wire.wait_until(lambda: any(value in c.received for c in list(self.slot.conns)), DEADLINE, "%r at the backend" % value)
+            wire.wait_until(lambda: any(value in c.received for c in list(self.slot.conns)), DEADLINE,
+                            "%r at the backend" % value)
         elif kind == "barrier":
             self.slot.exchange(BARRIER_TARGET)
         elif kind == "go":

@@ -65,7 +65,8 @@ def summary_rows(cases, columns):
     for promise in model.promises_in_order():
         names = [c.name for c in cases if c.promise == promise]
         if names:
-            rows.append([promise, PROMISES.get(promise, ""), str(len(names))] + [counts(names, results) for _, results in columns])
+            rows.append([promise, PROMISES.get(promise, ""), str(len(names))] + [counts(names, results) for _,
+            results in columns])
     rows.append(["", "all", str(len(cases))] + [counts([c.name for c in cases], results) for _, results in columns])
     return rows
 
@@ -89,12 +90,14 @@ def write(path, cases, played):
            table(["promise", "", "cases"] + names, summary_rows(cases, columns)), "## By case\n"]
     rows = []
     for case in cases:
-        rows.append([case.name, case.promise, case.rfc] + [cell(results.get(case.name, ("n/a", ""))[0]) for _, results in columns])
+        rows.append([case.name, case.promise, case.rfc] + [cell(results.get(case.name, ("n/a", ""))[0]) for _,
+                                                           results in columns])
     out.append(table(["case", "promise", "RFC"] + names, rows))
     out.append("## What was seen where a case did not pass\n")
     for name, results in columns:
         wrong = [(c.name, results[c.name]) for c in cases if results.get(c.name, ("pass",))[0] != "pass"]
         out.append("### %s\n" % name)
-        out.append(table(["case", "", "seen"], [[n, MARKS[v], escape(w)] for n, (v, w) in wrong]) if wrong else "Every case passed.\n")
+        out.append(table(["case", "", "seen"],
+                         [[n, MARKS[v], escape(w)] for n, (v, w) in wrong]) if wrong else "Every case passed.\n")
     with open(path, "w", encoding="utf-8") as page:
         page.write("\n".join(out))

@@ -1,9 +1,9 @@
 /* Fuzz: FastCGI records from a server, and a stream to one.
  *
- * Input: how many requests are open, a byte of choices, a byte that says how the rest is cut; the rest is what the server sends. Cut in any
- * way and taken in sips it gives the same events and the same fault at the same byte. A second reader of records, which knows neither
- * types nor states, says where each record's content lies: every byte told is one of them, in order, and of the right request.
- * Then the same bytes go out as a stream, in windows and sips, and are read back. */
+ * Input: how many requests are open, a byte of choices, a byte that says how the rest is cut; the rest is what the server
+ * sends. Cut in any way and taken in sips it gives the same events and the same fault at the same byte. A second reader of
+ * records, which knows neither types nor states, says where each record's content lies: every byte told is one of them, in
+ * order, and of the right request. Then the same bytes go out as a stream, in windows and sips, and are read back. */
 #include "protocol/fcgi_record.h"
 #include "tests/protocol/chance.h"
 #include "tests/protocol/fcgi_peer.h"

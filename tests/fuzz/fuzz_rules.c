@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { RESPONSE = 1, HEAD_REQUEST = 2, TRUSTED = 4, WEBSOCKET = 8, STRIP = 16, KEEP_ALIVE = 32, OLD_CLIENT = 64, HTTPS = 128 };
-enum { X_FORWARDED = 1, RFC7239 = 2, UNIX_CLIENT = 4 };
+enum { X_FORWARDED = RULES_FORWARDED_X, RFC7239 = RULES_FORWARDED_RFC7239, UNIX_CLIENT = 4 };
 
 #define MOST_BYTES 60000
 
@@ -95,8 +95,8 @@ static bool relay_body(struct case_ *c, struct http1_parse *h, enum http1_body a
 static bool is_ours(struct second_text name)
 {
     static const char *const ours[] = {
-        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te", "upgrade", "trailer", "via",
-        "expect", "max-forwards", "forwarded", "date", "http2-settings", "proxy", "proxy-authenticate", "proxy-authorization",
+        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te", "upgrade",
+        "trailer", "via", "expect", "max-forwards", "forwarded", "date", "http2-settings", "proxy", "proxy-authenticate", "proxy-authorization",
         "proxy-authentication-info", "sec-websocket-extensions",
     };
 
@@ -155,10 +155,12 @@ static size_t count_of(const struct case_ *c, const char *name)
 static void check_removed(const struct case_ *c, bool request)
 {
     static const char *const never[] = {
-        "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate", "http2-settings", "proxy", "transfer_encoding",
-        "content_length", "x_forwarded_for",
+        "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate", "http2-settings", "proxy",
+        "transfer_encoding", "content_length", "x_forwarded_for",
     };
-    static const char *const facts[] = { "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-original-url", "x-client-ip", "client-ip" };
+    static const char *const facts[] = {
+        "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-original-url", "x-client-ip", "client-ip",
+    };
 
     for (size_t i = 0; request && i < sizeof(never) / sizeof(never[0]); i++)
         assert(count_of(c, never[i]) == 0);
@@ -191,7 +193,7 @@ static void request(struct case_ *c, struct http1_parse *h, struct span rest)
         .client_address = c->forwarded & UNIX_CLIENT ? SPAN_LITERAL("unix") : SPAN_LITERAL("2001:db8::1"),
         .client_https = (c->choices & HTTPS) != 0,
         .client_trusted = (c->choices & TRUSTED) != 0,
-        .forwarded = (c->forwarded & X_FORWARDED ? RULES_FORWARDED_X : 0u) | (c->forwarded & RFC7239 ? RULES_FORWARDED_RFC7239 : 0u),
+        .forwarded = c->forwarded & (RULES_FORWARDED_X | RULES_FORWARDED_RFC7239),
         .websocket = (c->choices & WEBSOCKET) != 0,
         .websocket_strip_extensions = (c->choices & STRIP) != 0,
         .upstream_keep_alive = (c->choices & KEEP_ALIVE) != 0,

@@ -1,7 +1,8 @@
 /* second_parser: one HTTP/1.1 message, read once more by somebody else.
  *
- * Written from RFC 9112 alone and sharing no code with the project, so that a mistake there is not made again here. It takes whole
- * messages only, is as strict as the grammar, has no other purpose than to be compared with, and answers false rather than guess. */
+ * Written from RFC 9112 alone and sharing no code with the project, so that a mistake there is not made again here. It takes
+ * whole messages only, is as strict as the grammar, has no other purpose than to be compared with, and answers false rather
+ * than guess. */
 #ifndef UPGATE_TESTS_FUZZ_SECOND_PARSER_H
 #define UPGATE_TESTS_FUZZ_SECOND_PARSER_H
 

@@ -1,5 +1,5 @@
-/* fcgi_case: a client's request, as bytes, through everything that comes before its FastCGI parameters: the parser, the rules, the
- * script. Used by tests and by fuzz targets. */
+/* fcgi_case: a client's request, as bytes, through everything that comes before its FastCGI parameters: the parser, the rules,
+ * the script. Used by tests and by fuzz targets. */
 #ifndef UPGATE_TESTS_PROTOCOL_FCGI_CASE_H
 #define UPGATE_TESTS_PROTOCOL_FCGI_CASE_H
 
@@ -36,7 +36,7 @@ static inline void fcgi_case_free(struct fcgi_case *c)
 static inline enum fault fcgi_case_prepare(struct fcgi_case *c, struct span bytes)
 {
     static const struct http1_limits limits = { .head_bytes = 65536, .fields = 200, .chunk_extension_bytes = 1000 };
-    static const struct rules_policy policy = { .allow_trace = true, .max_via = 8, .pseudonym = { (const uint8_t *)"upgate", 6 } };
+    const struct rules_policy policy = { .allow_trace = true, .max_via = 8, .pseudonym = SPAN_LITERAL("upgate") };
     struct http1_result r;
     enum fault fault;
 

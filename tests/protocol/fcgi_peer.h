@@ -1,5 +1,5 @@
-/* fcgi_peer: FastCGI as the other side sees it, for tests: a reader of records and pairs that shares nothing with protocol/, and a
- * builder of the records that an application would send, lawful or not. */
+/* fcgi_peer: FastCGI as the other side sees it, for tests: a reader of records and pairs that shares nothing with protocol/,
+ * and a builder of the records that an application would send, lawful or not. */
 #ifndef UPGATE_TESTS_PROTOCOL_FCGI_PEER_H
 #define UPGATE_TESTS_PROTOCOL_FCGI_PEER_H
 
@@ -113,7 +113,8 @@ static inline void fcgi_peer_send(struct fcgi_peer_bytes *b, unsigned type, unsi
     fcgi_peer_put(b, padding, padding_n);
 }
 
-static inline void fcgi_peer_end(struct fcgi_peer_bytes *b, unsigned id, uint32_t app_status, unsigned protocol_status, size_t padding_n)
+static inline void fcgi_peer_end(struct fcgi_peer_bytes *b, unsigned id, uint32_t app_status, unsigned protocol_status,
+                                 size_t padding_n)
 {
     const uint8_t body[8] = { (uint8_t)(app_status >> 24), (uint8_t)(app_status >> 16), (uint8_t)(app_status >> 8),
                               (uint8_t)app_status, (uint8_t)protocol_status, 9, 9, 9 };

@@ -6,7 +6,7 @@
  *   'abc'                        body bytes, however they were cut
  *   .                            the end; .{A: b} with trailers
  *   !word@12                     a fault, and how many bytes were consumed up to it
- *   ~ ~end ~truncated            what the end of the stream meant; not after a fault                                             */
+ *   ~ ~end ~truncated            what the end of the stream meant; not after a fault */
 #ifndef UPGATE_TESTS_PROTOCOL_HTTP1_LOG_H
 #define UPGATE_TESTS_PROTOCOL_HTTP1_LOG_H
 

@@ -1,5 +1,5 @@
-/* Rows for test_http1_parse.c: name, bytes, and what comes out as http1_log.h writes it; a position behind a fault is compared only
- * where it is given. A name that begins with "fields_" has the fields shown, one with "head_" answers a HEAD. */
+/* Rows for test_http1_parse.c: name, bytes, and what comes out as http1_log.h writes it; a position behind a fault is compared
+ * only where it is given. A name that begins with "fields_" has the fields shown, one with "head_" answers a HEAD. */
 #ifndef UPGATE_TESTS_PROTOCOL_HTTP1_ROWS_H
 #define UPGATE_TESTS_PROTOCOL_HTTP1_ROWS_H
 
@@ -26,7 +26,8 @@ static const struct http1_row request_rows[] = {
     ROW("plain_10", "GET / HTTP/1.0\r\n\r\n", "GET / 1.0 none close;."),
     ROW("fields_plain", "GET /a?b HTTP/1.1\r\nHost: a\r\nX-Y:z\r\nEmpty:\r\nWide: \t a b\t \r\n\r\n",
         "GET /a?b 1.1 none keep;[Host: a|X-Y: z|Empty: |Wide: a b]."),
-    ROW("fields_all_token_bytes", "GET / HTTP/1.1\r\n!#$%&'*+-.^_`|~09azAZ: v\r\n\r\n", "GET / 1.1 none keep;[!#$%&'*+-.^_`|~09azAZ: v]."),
+    ROW("fields_all_token_bytes", "GET / HTTP/1.1\r\n!#$%&'*+-.^_`|~09azAZ: v\r\n\r\n",
+        "GET / 1.1 none keep;[!#$%&'*+-.^_`|~09azAZ: v]."),
     ROW("fields_obs_text", G "X: \x80\xff\r\n\r\n", G_DUE "[Host: a|X: \\x80\\xff]."),
     ROW("fields_underscore", G "X_Y: 1\r\n\r\n", G_DUE "[Host: a|X_Y: 1]."),
     ROW("length", P "Content-Length: 3\r\n\r\nabc", "POST / 1.1 length=3 keep;'abc'."),
@@ -43,7 +44,8 @@ static const struct http1_row request_rows[] = {
     ROW("upgrade_ends_at_the_head", G "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00", G_DUE ".!method@68"),
     ROW("upgrade_with_length", P "Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx" G "\r\n",
         "POST / 1.1 length=1 keep;'x'." G_DUE "."),
-    ROW("upgrade_with_chunks", P "Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n" G "\r\n",
+    ROW("upgrade_with_chunks", P "Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+        G "\r\n",
         PC "'x'." G_DUE "."),
     ROW("upgrade_without_connection", G "Upgrade: websocket\r\n\r\n" G "\r\n", G_DUE "." G_DUE "."),
 
@@ -151,7 +153,8 @@ static const struct http1_row request_rows[] = {
     ROW("cl_two_to_64", P "Content-Length: 18446744073709551616\r\n\r\n", "!content_length"),
     ROW("cl_two_to_64_less_1", P "Content-Length: 18446744073709551615\r\n\r\n", "!content_length"),
     ROW("cl_two_to_63", P "Content-Length: 9223372036854775808\r\n\r\n", "!content_length"),
-    ROW("cl_two_to_63_less_1", P "Content-Length: 9223372036854775807\r\n\r\n", "POST / 1.1 length=9223372036854775807 keep;~truncated"),
+    ROW("cl_two_to_63_less_1", P "Content-Length: 9223372036854775807\r\n\r\n",
+        "POST / 1.1 length=9223372036854775807 keep;~truncated"),
     ROW("cl_space_behind", P "Content-Length: 3 \r\n\r\nabc", "POST / 1.1 length=3 keep;'abc'."),
     ROW("cl_leading_zeros", P "Content-Length: 00003\r\n\r\nabc", "POST / 1.1 length=3 keep;'abc'."),
     ROW("cl_fault_then_bad_field", P "Content-Length: x\r\nA b\r\n\r\n", "!field"),
@@ -187,7 +190,8 @@ static const struct http1_row request_rows[] = {
     ROW("te_empty_line_besides", P "Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n\r\n", "!transfer_encoding"),
     ROW("te_empty_line_behind", P "Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n\r\n", "!transfer_encoding"),
     ROW("te_gzip_chunked", P "Transfer-Encoding: gzip, chunked\r\n\r\n", "!coding_unknown"),
-    ROW("te_identity_line_then_chunked", P "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n", "!coding_unknown"),
+    ROW("te_identity_line_then_chunked", P "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "!coding_unknown"),
     ROW("te_parameters_then_chunked", P "Transfer-Encoding: gzip;q=\"1\", chunked\r\n\r\n", "!coding_unknown"),
     ROW("te_obs_text", P "Transfer-Encoding: chunked\xa0\r\n\r\n", "!transfer_encoding"),
     ROW("fields_te_underscore_is_another_field", P "Transfer_Encoding: chunked\r\nContent-Length: 1\r\n\r\nx",
@@ -279,7 +283,8 @@ static const struct http1_row response_rows[] = {
     ROW("length_10", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx", "200 OK 1.0 length=1 keep;'x'."),
     ROW("fields_set_cookie", A "Set-Cookie: a\r\nset-cookie: b\r\nContent-Length: 0\r\n\r\n",
         "200 OK 1.1 length=0 keep;[Set-Cookie: a|set-cookie: b|Content-Length: 0]."),
-    ROW("upgrade_in_200", A "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx", "200 OK 1.1 length=1 keep;'x'."),
+    ROW("upgrade_in_200", A "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx",
+        "200 OK 1.1 length=1 keep;'x'."),
 
     /* RFC 9112 section 4: the status line */
     ROW("blank_before", "\r\n" A "Content-Length: 0\r\n\r\n", "!start_line@0"),
@@ -336,8 +341,10 @@ static const struct http1_row response_rows[] = {
     ROW("bodiless_304_cl_bad", "HTTP/1.1 304 X\r\nContent-Length: x\r\n\r\n", "!content_length"),
     ROW("bodiless_205_length_0", "HTTP/1.1 205 X\r\nContent-Length: 0\r\n\r\n", "205 X 1.1 length=0 keep;."),
     ROW("bodiless_205_length", "HTTP/1.1 205 X\r\nContent-Length: 3\r\n\r\nabc", "!body_not_allowed"),
-    ROW("bodiless_205_chunked_empty", "HTTP/1.1 205 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "205 X 1.1 chunked keep;."),
-    ROW("bodiless_205_chunked", "HTTP/1.1 205 X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", "205 X 1.1 chunked keep;!body_not_allowed"),
+    ROW("bodiless_205_chunked_empty", "HTTP/1.1 205 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "205 X 1.1 chunked keep;."),
+    ROW("bodiless_205_chunked", "HTTP/1.1 205 X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        "205 X 1.1 chunked keep;!body_not_allowed"),
     ROW("bodiless_205_close", "HTTP/1.1 205 X\r\n\r\n", "205 X 1.1 close close;~end"),
     ROW("bodiless_205_close_body", "HTTP/1.1 205 X\r\n\r\na", "205 X 1.1 close close;!body_not_allowed"),
     ROW("head_length", A "Content-Length: 3\r\n\r\n", "200 OK 1.1 none=3 keep;."),
@@ -346,7 +353,8 @@ static const struct http1_row response_rows[] = {
     ROW("head_body", A "Content-Length: 3\r\n\r\nabc", "200 OK 1.1 none=3 keep;.!start_line"),
 
     /* RFC 9110 section 15.2: interim answers */
-    ROW("interim_100", "HTTP/1.1 100 Continue\r\n\r\n" A "Content-Length: 1\r\n\r\nx", "100 Continue 1.1 none keep;200 OK 1.1 length=1 keep;'x'."),
+    ROW("interim_100", "HTTP/1.1 100 Continue\r\n\r\n" A "Content-Length: 1\r\n\r\nx",
+        "100 Continue 1.1 none keep;200 OK 1.1 length=1 keep;'x'."),
     ROW("interim_103_fields", "HTTP/1.1 103 X\r\nLink: a\r\n\r\nHTTP/1.1 102 Y\r\n\r\n" AC "0\r\n\r\n",
         "103 X 1.1 none keep;102 Y 1.1 none keep;" AC_DUE "."),
     ROW("head_interim", "HTTP/1.1 100 X\r\n\r\n" A "Content-Length: 3\r\n\r\n", "100 X 1.1 none keep;200 OK 1.1 none=3 keep;."),
@@ -359,7 +367,8 @@ static const struct http1_row response_rows[] = {
     ROW("switch_no_upgrade", "HTTP/1.1 101 X\r\n\r\n", "101 X 1.1 none keep;."),
     ROW("switch_length", "HTTP/1.1 101 X\r\nContent-Length: 3\r\n\r\n", "101 X 1.1 none=3 keep;."),
     ROW("switch_chunked", "HTTP/1.1 101 X\r\nTransfer-Encoding: chunked\r\n\r\n", "101 X 1.1 none keep;."),
-    ROW("switch_length_and_coding", "HTTP/1.1 101 X\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "101 X 1.1 none keep;."),
+    ROW("switch_length_and_coding", "HTTP/1.1 101 X\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "101 X 1.1 none keep;."),
 
     ROW("eof_nothing", "", "~"),
     ROW("eof_status_line", "HTTP/1.1 2", "~truncated"),

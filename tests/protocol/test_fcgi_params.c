@@ -1,5 +1,5 @@
-/* A request's parameters, read back by the other side's reader: the facts, the client's fields, and everything by which a client has got
- * a variable of its own into an application. Then random heads against a slow model. */
+/* A request's parameters, read back by the other side's reader: the facts, the client's fields, and everything by which a
+ * client has got a variable of its own into an application. Then random heads against a slow model. */
 #include "protocol/fcgi_params.h"
 #include "protocol/mem.h"
 #include "tests/protocol/chance.h"
@@ -88,7 +88,8 @@ static void all_of_them(void **state)
                         "REMOTE_ADDR=192.0.2.7\nREMOTE_PORT=4321\n"
                         "SCRIPT_NAME=/d/a.php\nSCRIPT_FILENAME=/www/d/a.php\nPATH_INFO=/p q\nPATH_TRANSLATED=/www/p q\n"
                         "DOCUMENT_ROOT=/www\nDOCUMENT_URI=/d/a.php/p q\n"
-                        "REQUEST_METHOD=POST\nREQUEST_URI=/d/a.php/p%20q\nQUERY_STRING=\nCONTENT_LENGTH=3\nCONTENT_TYPE=text/plain\n"
+                        "REQUEST_METHOD=POST\nREQUEST_URI=/d/a.php/p%20q\nQUERY_STRING=\nCONTENT_LENGTH=3\n"
+                        "CONTENT_TYPE=text/plain\n"
                         "HTTP_HOST=[2001:db8::1]\n");
     fcgi_case_free(&c);
 }
@@ -106,43 +107,56 @@ static const struct row rows[] = {
     { "plain", "X-Some-Thing: v\r\n", { "HTTP_X_SOME_THING=v" }, { 0 }, 0, false },
     { "digits", "X1-2: v\r\n", { "HTTP_X1_2=v" }, { 0 }, 0, false },
     { "empty", "X-Empty:\r\n", { "HTTP_X_EMPTY=" }, { 0 }, 0, false },
-    { "authorization", "Authorization: Basic eDp5\r\n", { "HTTP_AUTHORIZATION=Basic eDp5" }, { "REMOTE_USER=", "AUTH_TYPE=" }, 0, false },
+    { "authorization", "Authorization: Basic eDp5\r\n", { "HTTP_AUTHORIZATION=Basic eDp5" }, { "REMOTE_USER=", "AUTH_TYPE=" },
+      0, false },
     { "httpoxy", "Proxy: http://evil\r\n", { 0 }, { "HTTP_PROXY=" }, 0, false },
     { "httpoxy_case", "pRoXy: http://evil\r\n", { 0 }, { "HTTP_PROXY=" }, 0, true },
 
     { "fold_underscore", "X_Some_Name: evil\r\nX-Some-Name: good\r\n", { "HTTP_X_SOME_NAME=good" }, { 0 }, 1, false },
     { "fold_underscore_alone", "Remote_User: evil\r\n", { 0 }, { "HTTP_REMOTE_USER=", "REMOTE_USER=" }, 1, true },
     { "fold_dot", "X.Some.Name: evil\r\n", { 0 }, { "HTTP_X_SOME_NAME=", "HTTP_X.SOME.NAME=" }, 1, true },
-    { "fold_others", "A!B: 1\r\nA#B: 1\r\nA$B: 1\r\nA%B: 1\r\nA&B: 1\r\nA'B: 1\r\nA*B: 1\r\nA+B: 1\r\nA^B: 1\r\nA`B: 1\r\nA|B: 1\r\nA~B: 1\r\n",
+    { "fold_others", "A!B: 1\r\nA#B: 1\r\nA$B: 1\r\nA%B: 1\r\nA&B: 1\r\n"
+      "A'B: 1\r\nA*B: 1\r\nA+B: 1\r\nA^B: 1\r\nA`B: 1\r\nA|B: 1\r\nA~B: 1\r\n",
       { 0 }, { "HTTP_A_B=" }, 12, true },
     { "fold_content_length", "Content_Length: 5\r\nContent_Type: x\r\n", { 0 },
       { "CONTENT_LENGTH=", "CONTENT_TYPE=", "HTTP_CONTENT_LENGTH=", "HTTP_CONTENT_TYPE=" }, 2, true },
     { "fold_proxy", "_Proxy: x\r\nProxy_: x\r\n", { 0 }, { "HTTP_PROXY=", "HTTP__PROXY=", "HTTP_PROXY_=" }, 2, true },
 
-    { "names_of_ours", "Script-Filename: /etc/passwd\r\nPath-Info: /x\r\nQuery-String: x\r\nDocument-Root: /\r\nPhp-Value: a=b\r\nPhp-Admin-Value: c=d\r\n",
+    { "names_of_ours", "Script-Filename: /etc/passwd\r\nPath-Info: /x\r\nQuery-String: x\r\n"
+      "Document-Root: /\r\nPhp-Value: a=b\r\nPhp-Admin-Value: c=d\r\n",
       { "HTTP_SCRIPT_FILENAME=/etc/passwd", "SCRIPT_FILENAME=/www/index.php", "HTTP_PHP_VALUE=a=b", "DOCUMENT_ROOT=/www" },
       { "PHP_VALUE=", "PHP_ADMIN_VALUE=", "PATH_INFO=" }, 0, false },
-    { "names_with_the_prefix", "HTTP-Proxy: x\r\nHTTP-Host: y\r\n", { "HTTP_HTTP_PROXY=x", "HTTP_HTTP_HOST=y", "HTTP_HOST=h" }, { "HTTP_PROXY=" }, 0, false },
+    { "names_with_the_prefix", "HTTP-Proxy: x\r\nHTTP-Host: y\r\n", { "HTTP_HTTP_PROXY=x", "HTTP_HTTP_HOST=y", "HTTP_HOST=h" },
+      { "HTTP_PROXY=" }, 0, false },
     { "https", "Https: on\r\n", { "REQUEST_SCHEME=http" }, { "HTTPS=", "HTTP_HTTPS=" }, 0, false },
 
-    { "facts_untrusted", "X-Forwarded-For: 1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nTrue-Client-IP: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n",
+    { "facts_untrusted", "X-Forwarded-For: 1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\n"
+      "True-Client-IP: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n",
       { "REMOTE_ADDR=192.0.2.7" },
-      { "HTTP_X_FORWARDED_FOR=", "HTTP_X_REAL_IP=", "HTTP_FORWARDED=", "HTTP_TRUE_CLIENT_IP=", "HTTP_X_FORWARDED_PROTO=", "HTTPS=" }, 0, false },
-    { "facts_trusted", "X-Forwarded-For: 1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\n", { "HTTP_X_FORWARDED_FOR=1.2.3.4", "HTTP_X_REAL_IP=1.2.3.4", "REMOTE_ADDR=192.0.2.7" }, { 0 }, 0, true },
-    { "facts_of_the_operator", "X-Company-User: root\r\nX-Company-Users: u\r\n", { "HTTP_X_COMPANY_USERS=u" }, { "HTTP_X_COMPANY_USER=" }, 0, false },
+      { "HTTP_X_FORWARDED_FOR=", "HTTP_X_REAL_IP=", "HTTP_FORWARDED=", "HTTP_TRUE_CLIENT_IP=", "HTTP_X_FORWARDED_PROTO=",
+        "HTTPS=" }, 0, false },
+    { "facts_trusted", "X-Forwarded-For: 1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\n",
+      { "HTTP_X_FORWARDED_FOR=1.2.3.4", "HTTP_X_REAL_IP=1.2.3.4", "REMOTE_ADDR=192.0.2.7" }, { 0 }, 0, true },
+    { "facts_of_the_operator", "X-Company-User: root\r\nX-Company-Users: u\r\n", { "HTTP_X_COMPANY_USERS=u" },
+      { "HTTP_X_COMPANY_USER=" }, 0, false },
 
     { "hop", "Connection: close\r\nKeep-Alive: 5\r\nTE: trailers\r\nUpgrade: h2c\r\nProxy-Authorization: x\r\n", { 0 },
       { "HTTP_CONNECTION=", "HTTP_KEEP_ALIVE=", "HTTP_TE=", "HTTP_UPGRADE=", "HTTP_PROXY_AUTHORIZATION=" }, 0, false },
     { "hop_nominated", "Connection: X-One, close\r\nX-One: 1\r\nX-Two: 2\r\n", { "HTTP_X_TWO=2" }, { "HTTP_X_ONE=" }, 0, false },
-    { "hop_nominated_in_vain", "Connection: Host, Content-Type\r\nContent-Type: a/b\r\n", { "HTTP_HOST=h", "CONTENT_TYPE=a/b" }, { 0 }, 0, false },
-    { "expect", "Content-Length: 1\r\nExpect: 100-continue\r\n", { "CONTENT_LENGTH=1" }, { "HTTP_EXPECT=", "HTTP_CONTENT_LENGTH=" }, 0, false },
-    { "chunked", "Transfer-Encoding: chunked\r\nTrailer: X-T\r\n", { 0 }, { "CONTENT_LENGTH=", "HTTP_TRANSFER_ENCODING=", "HTTP_TRAILER=" }, 0, false },
+    { "hop_nominated_in_vain", "Connection: Host, Content-Type\r\nContent-Type: a/b\r\n", { "HTTP_HOST=h", "CONTENT_TYPE=a/b" },
+      { 0 }, 0, false },
+    { "expect", "Content-Length: 1\r\nExpect: 100-continue\r\n", { "CONTENT_LENGTH=1" },
+      { "HTTP_EXPECT=", "HTTP_CONTENT_LENGTH=" }, 0, false },
+    { "chunked", "Transfer-Encoding: chunked\r\nTrailer: X-T\r\n", { 0 },
+      { "CONTENT_LENGTH=", "HTTP_TRANSFER_ENCODING=", "HTTP_TRAILER=" }, 0, false },
     { "length_0", "Content-Length: 0\r\n", { "CONTENT_LENGTH=0" }, { 0 }, 0, false },
     { "no_length", "", { "HTTP_HOST=h" }, { "CONTENT_LENGTH=", "CONTENT_TYPE=" }, 0, false },
 
     { "joined", "X-A: 1\r\nX-B: z\r\nx-a: 2\r\nX-A: \r\nX-A: 3\r\n", { "HTTP_X_A=1, 2, , 3", "HTTP_X_B=z" }, { 0 }, 0, false },
-    { "joined_cookie", "Cookie: a=1\r\nAccept: x\r\nCOOKIE: b=2\r\n", { "HTTP_COOKIE=a=1; b=2", "HTTP_ACCEPT=x" }, { 0 }, 0, false },
-    { "joined_content_type", "Content-Type: a/b\r\nContent-Type: c/d\r\n", { "CONTENT_TYPE=a/b, c/d" }, { "HTTP_CONTENT_TYPE=" }, 0, false },
+    { "joined_cookie", "Cookie: a=1\r\nAccept: x\r\nCOOKIE: b=2\r\n", { "HTTP_COOKIE=a=1; b=2", "HTTP_ACCEPT=x" }, { 0 }, 0,
+      false },
+    { "joined_content_type", "Content-Type: a/b\r\nContent-Type: c/d\r\n", { "CONTENT_TYPE=a/b, c/d" },
+      { "HTTP_CONTENT_TYPE=" }, 0, false },
 };
 
 static void run_row(const struct row *row)
@@ -200,8 +214,9 @@ static void own(void **state)
     assert_true(has(list, "REMOTE_USER=alice") && has(list, "APP_ENV=production") && has(list, "SERVER_NAME=fixed"));
     assert_true(has(list, "HTTP_X_ENV=ours") && has(list, "HTTP_X_ENV2=2") && has(list, "HTTPS=") && has(list, "HTTP_HOST=ours"));
     assert_true(has(list, "CONTENT_TYPE=t") && has(list, "DOCUMENT_URI=u"));
-    assert_false(has(list, "REMOTE_USER=bob") || has(list, "HTTP_X_ENV=evil") || has(list, "SERVER_NAME=example.com") || has(list, "HTTPS=on"));
-    assert_false(has(list, "HTTP_HOST=Example.com:8443") || has(list, "CONTENT_TYPE=evil") || has(list, "DOCUMENT_URI=/index.php"));
+    assert_false(has(list, "REMOTE_USER=bob") || has(list, "HTTP_X_ENV=evil") || has(list, "SERVER_NAME=example.com"));
+    assert_false(has(list, "HTTP_HOST=Example.com:8443") || has(list, "CONTENT_TYPE=evil") || has(list, "HTTPS=on"));
+    assert_false(has(list, "DOCUMENT_URI=/index.php"));
     fcgi_case_free(&c);
 }
 
@@ -218,8 +233,9 @@ static void without_facts(void **state)
     c.request.server_address = c.request.document_root = SPAN_EMPTY;
     c.request.server_port = 0;
     list = params_of(&c, "GET /a%2fb HTTP/1.0\r\n\r\n");
-    assert_true(has(list, "SERVER_NAME=") && has(list, "SERVER_PORT=80") && has(list, "REMOTE_ADDR=unix") && has(list, "QUERY_STRING="));
-    assert_true(has(list, "SCRIPT_NAME=") && has(list, "PATH_INFO=/a/b") && has(list, "DOCUMENT_URI=/a/b") && has(list, "REQUEST_URI=/a%2fb"));
+    assert_true(has(list, "SERVER_NAME=") && has(list, "SERVER_PORT=80") && has(list, "REMOTE_ADDR=unix"));
+    assert_true(has(list, "SCRIPT_NAME=") && has(list, "PATH_INFO=/a/b") && has(list, "DOCUMENT_URI=/a/b"));
+    assert_true(has(list, "REQUEST_URI=/a%2fb") && has(list, "QUERY_STRING="));
     assert_null(strstr(list, "SERVER_ADDR"));
     assert_null(strstr(list, "REMOTE_PORT"));
     assert_null(strstr(list, "SCRIPT_FILENAME"));
@@ -330,8 +346,10 @@ struct model {
 
 static void random_field(struct chance *c, char *name, char *value)
 {
-    static const char *const names[] = { "X-A", "x-a", "X_A", "X-B", "Cookie", "cookie", "Proxy", "X-Forwarded-For", "Content-Type", "X.A",
-                                         "Connection", "Host-X", "Expect-X", "Https", "Script-Name", "Te", "A", "0", "-", "X--A" };
+    static const char *const names[] = {
+        "X-A", "x-a", "X_A", "X-B", "Cookie", "cookie", "Proxy", "X-Forwarded-For", "Content-Type", "X.A", "Connection", "Host-X",
+        "Expect-X", "Https", "Script-Name", "Te", "A", "0", "-", "X--A",
+    };
     size_t n = chance_below(c, 12);
 
     snprintf(name, 40, "%s", names[chance_below(c, sizeof(names) / sizeof(names[0]))]);

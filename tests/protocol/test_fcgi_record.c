@@ -140,7 +140,8 @@ static void begin_with(struct arena *a, const uint8_t *data, size_t n, bool keep
 
 static void begin_sizes(void **state)
 {
-    static const size_t sizes[] = { 0, 1, 7, 8, 9, 127, 65520, 65527, 65528, 65529, 65535, 65536, 65537, 131055, 131056, 131057, 300000 };
+    static const size_t sizes[] = { 0,     1,     7,     8,     9,     127,    65520,  65527,  65528,
+                                    65529, 65535, 65536, 65537, 131055, 131056, 131057, 300000 };
     static uint8_t data[300000];
     struct arena a;
 
@@ -266,8 +267,8 @@ struct record {
 
 enum { ASKED = 1 };
 
-/* O1'…' and E1'…': content of STDOUT and STDERR; .1=app/protocol: an end; V[conns,reqs,mpxs]: values, V?: the question is unknown;
- * ! and the fault's word, in front of or behind the record `fault_at`; i: idle at the end. */
+/* O1'…' and E1'…': content of STDOUT and STDERR; .1=app/protocol: an end; V[conns,reqs,mpxs]: values, V?: the question is
+ * unknown; ! and the fault's word, in front of or behind the record `fault_at`; i: idle at the end. */
 struct row {
     const char *name;
     struct record records[8];
@@ -281,7 +282,8 @@ struct row {
 static const struct row rows[] = {
     { "nothing", { { CUT, 0, 0, 0, 0, 0, 0 } }, "i", 0, 0, 0, 0 },
     { "one", { REC(6, 1, "hello"), REC(6, 1, ""), END(1) }, "O1'hello'.1=0/0i", 0, 1, 0, 0 },
-    { "padding", { PADDED(6, 1, "abc", 5), PADDED(6, 1, "", 8), PADDED(3, 1, "\0\0\0\0\0\0\0\0", 255) }, "O1'abc'.1=0/0i", 0, 1, 0, 0 },
+    { "padding", { PADDED(6, 1, "abc", 5), PADDED(6, 1, "", 8), PADDED(3, 1, "\0\0\0\0\0\0\0\0", 255) }, "O1'abc'.1=0/0i", 0, 1,
+      0, 0 },
     { "empty", { REC(6, 1, ""), END(1) }, ".1=0/0i", 0, 1, 0, 0 },
     { "stream_not_ended", { REC(6, 1, "x"), END(1) }, "O1'x'.1=0/0i", 0, 1, 0, 0 },
     { "both", { REC(7, 1, "oh"), REC(6, 1, "a"), REC(7, 1, "no"), REC(6, 1, "b"), REC(6, 1, ""), REC(7, 1, ""), END(1) },
@@ -299,7 +301,8 @@ static const struct row rows[] = {
       "O2'kept'.1=0/0.2=0/0i", 0, 2, 1, 0 },
     { "cut_header", { REC(6, 1, "x"), { CUT, 0, "\1\6\0\1\0\1\0", 7, 0, 0, 0 } }, "O1'x'", 0, 1, 0, 0 },
 
-    { "values", { REC(10, 0, "\x0e\2FCGI_MAX_CONNS32\x0d\2FCGI_MAX_REQS50\x0f\1FCGI_MPXS_CONNS1") }, "V[32,50,1]i", 0, 0, 0, ASKED },
+    { "values", { REC(10, 0, "\x0e\2FCGI_MAX_CONNS32\x0d\2FCGI_MAX_REQS50\x0f\1FCGI_MPXS_CONNS1") }, "V[32,50,1]i", 0, 0, 0,
+      ASKED },
     { "values_padded", { PADDED(10, 0, "\x0f\1FCGI_MPXS_CONNS0", 6) }, "V[0,0,0]i", 0, 0, 0, ASKED },
     { "values_none", { REC(10, 0, "") }, "V[0,0,-]i", 0, 0, 0, ASKED },
     { "values_others", { REC(10, 0, "\4\3NAMEabc\0\0\x0d\1FCGI_MAX_REQS7") }, "V[0,7,-]i", 0, 0, 0, ASKED },
@@ -378,10 +381,12 @@ static void quote(struct in_run *in, struct split_log *log, unsigned what)
 
 static void log_values(struct split_log *log, const struct fcgi_values *v)
 {
+    const char *multiplexes = !v->has_multiplexes ? "-" : v->multiplexes ? "1" : "0";
+
     if (!v->told)
         split_write(log, "V?");
     else
-        split_write(log, "V[%u,%u,%s]", v->max_connections, v->max_requests, !v->has_multiplexes ? "-" : v->multiplexes ? "1" : "0");
+        split_write(log, "V[%u,%u,%s]", v->max_connections, v->max_requests, multiplexes);
 }
 
 /* One event; how many bytes of content were taken. */
@@ -476,7 +481,7 @@ static void in_rows(void **state)
 
         lay(&rows[i], &bytes, &in.fault_at);
         for (in.most_taken = 0; in.most_taken < 3; in.most_taken++) {
-            split_all(rows[i].name, run_in, &in, span_of(bytes.p, bytes.n), &whole);
+            split_all(rows[i].name, run_in, &in, bytes.n > 0 ? span_of(bytes.p, bytes.n) : SPAN_LITERAL(""), &whole);
             if (strcmp(whole.text, rows[i].due) != 0)
                 print_error("%s\n", rows[i].name);
             assert_string_equal(whole.text, rows[i].due);

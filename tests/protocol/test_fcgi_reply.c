@@ -1,5 +1,5 @@
-/* Replies of applications: each row at every cut, whole and byte by byte, the body taken whole and in small pieces: the same events,
- * and the same line to blame. */
+/* Replies of applications: each row at every cut, whole and byte by byte, the body taken whole and in small pieces: the same
+ * events, and the same line to blame. */
 #include "protocol/fcgi_reply.h"
 #include "protocol/http1_write.h"
 #include "protocol/mem.h"
@@ -22,12 +22,14 @@ struct row {
 #define T "Content-Type: t\r\n"
 #define OK_OPEN "200  1.1 close keep;[Content-Type: t]"
 
-/* As http1_log.h writes it, the fields shown; >path: a local redirect; !word{line}: a fault and the line that is quoted; ~: more is awaited. */
+/* As http1_log.h writes it, the fields shown; >path: a local redirect; !word{line}: a fault and the line that is quoted; ~:
+ * more is awaited. */
 static const struct row rows[] = {
     ROW("plain", T "\r\nabc", OK_OPEN "'abc'."),
     ROW("lf", "Content-Type: t\n\nabc", OK_OPEN "'abc'."),
     ROW("mixed_lines", "Status: 404 Not Found\nContent-Type: t\r\n\nabc", "404 Not Found 1.1 close keep;[Content-Type: t]'abc'."),
-    ROW("mixed_lines_2", "Status: 404 Not Found\r\nContent-Type: t\n\r\nabc", "404 Not Found 1.1 close keep;[Content-Type: t]'abc'."),
+    ROW("mixed_lines_2", "Status: 404 Not Found\r\nContent-Type: t\n\r\nabc",
+        "404 Not Found 1.1 close keep;[Content-Type: t]'abc'."),
     ROW("body_of_line_ends", T "\r\n\r\n\n\r\n", OK_OPEN "'\\x0d\\x0a\\x0a\\x0d\\x0a'."),
     ROW("no_body", T "\r\n", OK_OPEN "."),
     ROW("cut_body", T "\r\nab", OK_OPEN "'ab'~"),
@@ -43,7 +45,8 @@ static const struct row rows[] = {
     ROW("status_alone", "Status: 404 Gone\r\n\r\n", "404 Gone 1.1 length=0 keep;[]."),
     ROW("status_empty", "Status:\r\n" T "\r\n", OK_OPEN "."),
     ROW("status_100", "Status: 100 Continue\r\n" T "\r\n", "!fcgi_status{Status: 100 Continue}"),
-    ROW("status_101", "Status: 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", "!fcgi_status{Status: 101 Switching Protocols}"),
+    ROW("status_101", "Status: 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+        "!fcgi_status{Status: 101 Switching Protocols}"),
     ROW("status_103", "Status: 103\r\n\r\n", "!fcgi_status{Status: 103}"),
     ROW("status_199", "Status: 199\r\n\r\n", "!fcgi_status{Status: 199}"),
     ROW("status_600", "Status: 600\r\n\r\n", "!fcgi_status{Status: 600}"),
@@ -55,10 +58,12 @@ static const struct row rows[] = {
     ROW("status_signed", "Status: +20 x\r\n\r\n", "!fcgi_status{Status: +20 x}"),
 
     ROW("location", "Location: http://x/y\r\n\r\n", "302  1.1 length=0 keep;[Location: http://x/y]."),
-    ROW("location_with_body", "Location: http://x/y\r\n" T "\r\nsee", "302  1.1 close keep;[Location: http://x/y|Content-Type: t]'see'."),
+    ROW("location_with_body", "Location: http://x/y\r\n" T "\r\nsee",
+        "302  1.1 close keep;[Location: http://x/y|Content-Type: t]'see'."),
     ROW("location_with_status", "Status: 301 Moved\r\nLocation: /y\r\n\r\n", "301 Moved 1.1 length=0 keep;[Location: /y]."),
     ROW("location_after_type", T "Location: http://x/y\r\n\r\n", "302  1.1 close keep;[Content-Type: t|Location: http://x/y]."),
-    ROW("location_201", "Status: 201 Created\r\nLocation: /y\r\n" T "\r\nx", "201 Created 1.1 close keep;[Location: /y|Content-Type: t]'x'."),
+    ROW("location_201", "Status: 201 Created\r\nLocation: /y\r\n" T "\r\nx",
+        "201 Created 1.1 close keep;[Location: /y|Content-Type: t]'x'."),
     ROW("location_relative", "Location: y\r\n\r\n", "302  1.1 length=0 keep;[Location: y]."),
     ROW("location_empty", "Location:\r\n" T "\r\n", OK_OPEN "."),
     ROW("local", "Location: /y?z\r\n\r\n", "302  1.1 length=0 keep;[Location: /y?z]>/y?z."),
@@ -104,10 +109,13 @@ static const struct row rows[] = {
     ROW("length_signed", T "Content-Length: -1\r\n\r\n", "!content_length{Content-Length: -1}"),
     ROW("length_list", T "Content-Length: 1, 1\r\n\r\n", "!content_length{Content-Length: 1, 1}"),
     ROW("length_hex", T "Content-Length: 0x1\r\n\r\n", "!content_length{Content-Length: 0x1}"),
-    ROW("length_overflow", T "Content-Length: 18446744073709551616\r\n\r\n", "!content_length{Content-Length: 18446744073709551616}"),
-    ROW("length_63_bits", T "Content-Length: 9223372036854775808\r\n\r\n", "!content_length{Content-Length: 9223372036854775808}"),
+    ROW("length_overflow", T "Content-Length: 18446744073709551616\r\n\r\n",
+        "!content_length{Content-Length: 18446744073709551616}"),
+    ROW("length_63_bits", T "Content-Length: 9223372036854775808\r\n\r\n",
+        "!content_length{Content-Length: 9223372036854775808}"),
 
-    ROW("dropped", T "Transfer-Encoding: chunked\r\nConnection: close, X-A\r\nKeep-Alive: 1\r\nUpgrade: h2c\r\nTrailer: X\r\nX-A: b\r\n"
+    ROW("dropped", T "Transfer-Encoding: chunked\r\nConnection: close, X-A\r\nKeep-Alive: 1\r\n"
+        "Upgrade: h2c\r\nTrailer: X\r\nX-A: b\r\n"
         "Proxy-Connection: x\r\n\r\nabc", "200  1.1 close keep;[Content-Type: t|X-A: b]'abc'."),
     ROW("dropped_disguise", T "Transfer_Encoding: chunked\r\n\r\n0\r\n\r\n", OK_OPEN "'0\\x0d\\x0a\\x0d\\x0a'."),
 
@@ -243,9 +251,11 @@ static void replies(void **state)
 static void limits(void **state)
 {
     static const struct row small[] = {
-        ROW("bytes_32", "Content-Type: t\r\nX-A: 678901\r\n\r\nabcde", "200  1.1 close keep;[Content-Type: t|X-A: 678901]'abcde'."),
+        ROW("bytes_32", "Content-Type: t\r\nX-A: 678901\r\n\r\nabcde",
+            "200  1.1 close keep;[Content-Type: t|X-A: 678901]'abcde'."),
         ROW("bytes_33", "Content-Type: t\r\nX-A: 6789012\r\n\r\nabcde", "!head_too_large{Content-Type: t}"),
-        ROW("bytes_lf", "Content-Type: t\nX-A: 678901234\n\nabcde", "200  1.1 close keep;[Content-Type: t|X-A: 678901234]'abcde'."),
+        ROW("bytes_lf", "Content-Type: t\nX-A: 678901234\n\nabcde",
+            "200  1.1 close keep;[Content-Type: t|X-A: 678901234]'abcde'."),
         ROW("bytes_no_line", "0123456789012345678901234567890123456789", "!head_too_large{01234567890123456789012345678901}"),
         ROW("fields_3", T "A: 1\nB: 2\n\n", "200  1.1 close keep;[Content-Type: t|A: 1|B: 2]."),
         ROW("fields_4", T "A: 1\nB: 2\nC:3\n\n", "!too_many_fields{C:3}"),
@@ -340,9 +350,12 @@ static void onward(const struct http1_head *head, bool head_request)
 
 static void random_replies(void **state)
 {
-    static const char *const parts[] = { "Status: 200 OK\r\n", "Status: 304\n", "Status: 204 x\r\n", "Status: 205\n", T, "Content-Length: 3\r\n",
-                                         "Content-Length: 0\n", "Location: /x\r\n", "Location: http://a/\r\n", "X: y\r\n", "Connection: X\r\n",
-                                         "Transfer-Encoding: chunked\r\n", "Upgrade: websocket\n", "Via: 1.1 x\n", "Date: d\n", "\x01", ":" };
+    static const char *const parts[] = {
+        "Status: 200 OK\r\n", "Status: 304\n", "Status: 204 x\r\n", "Status: 205\n", T, "Content-Length: 3\r\n", "Content-Length: 0\n",
+        "Location: /x\r\n", "Location: http://a/\r\n", "X: y\r\n", "Connection: X\r\n", "Transfer-Encoding: chunked\r\n",
+        "Upgrade: websocket\n", "Via: 1.1 x\n", "Date: d\n", "\x01",
+    };
+    const size_t parts_n = sizeof(parts) / sizeof(parts[0]);
     static const struct http1_limits many = { .head_bytes = 65536, .fields = 200 };
     struct chance c = chance_seeded("fcgi_reply");
     unsigned heads = 0;
@@ -357,7 +370,7 @@ static void random_replies(void **state)
         size_t n = 0, at = 0;
 
         for (size_t count = chance_below(&c, 7); count > 0; count--)
-            n += (size_t)snprintf(bytes + n, sizeof(bytes) - n, "%s", parts[chance_below(&c, sizeof(parts) / sizeof(parts[0]) - (count > 1))]);
+            n += (size_t)snprintf(bytes + n, sizeof(bytes) - n, "%s", parts[chance_below(&c, parts_n)]);
         n += (size_t)snprintf(bytes + n, sizeof(bytes) - n, "%s", chance_one_in(&c, 2) ? "\n" : "\nabc");
         arena_init(&a, 1 << 20);
         fcgi_reply_init(&r, &a, &many, head_request);

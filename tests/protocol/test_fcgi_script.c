@@ -1,5 +1,6 @@
-/* Which script a path means: each row is a path, and the four variables that come of it, or the fault. The tricks are those that other
- * servers fell for: suffixes in the middle of a name, other cases and alphabets, encoded dots, slashes, NULs and line ends. */
+/* Which script a path means: each row is a path, and the four variables that come of it, or the fault. The tricks are those
+ * that other servers fell for: suffixes in the middle of a name, other cases and alphabets, encoded dots, slashes, NULs and
+ * line ends. */
 #include "protocol/fcgi_script.h"
 #include "protocol/mem.h"
 #include "tests/protocol/chance.h"
@@ -93,7 +94,8 @@ static void split(void **state)
         { "/upload/evil.jpg/.php", "!fcgi_script" },
         { "/upload/evil.jpg%2fx.php", "!target" },
         /* letters whose lower case is shorter or longer, or looks like another: U+0130, U+212A, U+1E9E, U+FF50, U+0440 */
-        { "/%c4%b0%c4%b0%c4%b0.php/x.txt.php", "/\xc4\xb0\xc4\xb0\xc4\xb0.php|/www/\xc4\xb0\xc4\xb0\xc4\xb0.php|/x.txt.php|/www/x.txt.php" },
+        { "/%c4%b0%c4%b0%c4%b0.php/x.txt.php",
+          "/\xc4\xb0\xc4\xb0\xc4\xb0.php|/www/\xc4\xb0\xc4\xb0\xc4\xb0.php|/x.txt.php|/www/x.txt.php" },
         { "/%e2%84%aa%e2%84%aa.txt/a.php.txt", "!fcgi_script" },
         { "/%c8%ba%c8%ba%c8%ba%c8%ba.txt.php.txt", "!fcgi_script" },
         { "/a.%ef%bd%90hp", "!fcgi_script" },
@@ -131,7 +133,9 @@ static void split(void **state)
         { "/a.php/%%41", "!target" },
     };
     struct fcgi_script_rules no_index = split_rules;
-    static const struct row without_index[] = { { "/", "!fcgi_script" }, { "/d/", "!fcgi_script" }, { "/d/a.php", "/d/a.php|/www/d/a.php||" } };
+    static const struct row without_index[] = {
+        { "/", "!fcgi_script" }, { "/d/", "!fcgi_script" }, { "/d/a.php", "/d/a.php|/www/d/a.php||" },
+    };
 
     (void)state;
     RUN(split_rules, rows);
@@ -165,7 +169,9 @@ static void fixed(void **state)
         { "/index.php/%zz", "/index.php|/www/index.php||" },
     };
     struct fcgi_script_rules rules = split_rules;
-    static const struct row deep[] = { { "/x", "/front/app.php|/front/app.php||" }, { "/front/app.php/x", "/front/app.php|/front/app.php|/x|/x" } };
+    static const struct row deep[] = {
+        { "/x", "/front/app.php|/front/app.php||" }, { "/front/app.php/x", "/front/app.php|/front/app.php|/x|/x" },
+    };
 
     (void)state;
     rules.script = SPAN_LITERAL("index.php");
@@ -238,7 +244,9 @@ static void append(char *text, size_t room, const char *part)
 /* Whatever the path: a script that is found ends in the suffix or is the index, and nothing in it climbs or hides. */
 static void random_paths(void **state)
 {
-    static const char *const parts[] = { "/", "a", ".php", ".", "..", "%2e", "%2f", "%00", "%0a", "\\", "%5c", "x.php", ".PHP", "%70", "\xc4\xb0", "%", "%25" };
+    static const char *const parts[] = {
+        "/", "a", ".php", ".", "..", "%2e", "%2f", "%00", "%0a", "\\", "%5c", "x.php", ".PHP", "%70", "\xc4\xb0", "%", "%25",
+    };
     struct chance c = chance_seeded("fcgi_script");
     unsigned found = 0;
 

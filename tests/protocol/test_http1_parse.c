@@ -102,7 +102,8 @@ static void limit_trailers(void **state)
     const struct http1_limits tight = { .head_bytes = 60, .fields = 2, .chunk_extension_bytes = 16 };
     const struct http1_row rows[] = {
         ROW("fields", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC: d\r\n\r\n", PC ".{A: b|C: d}"),
-        ROW("one_field_more", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC: d\r\nE:\r\n\r\n", PC "!too_many_fields@66"),
+        ROW("one_field_more", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC: d\r\nE:\r\n\r\n", PC
+            "!too_many_fields@66"),
         ROW("bytes", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
             "A: 456789012345678901234567890123456789012345678901234567890", PC "!head_too_large@110"),
         ROW("endless_zeros", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000000000000", PC "!chunk@63"),

@@ -42,9 +42,11 @@ static void assert_text(struct span got, struct span due)
 static void heads(void **state)
 {
     (void)state;
-    assert_text(http1_write_request_head(&arena, S("M-X"), S("/a?b"), &fields), S("M-X /a?b HTTP/1.1\r\nHost: a\r\nX: \r\nY: \x80 \t b\r\n\r\n"));
+    assert_text(http1_write_request_head(&arena, S("M-X"), S("/a?b"), &fields),
+        S("M-X /a?b HTTP/1.1\r\nHost: a\r\nX: \r\nY: \x80 \t b\r\n\r\n"));
     assert_text(http1_write_request_head(&arena, S("GET"), S("*"), NULL), S("GET * HTTP/1.1\r\n\r\n"));
-    assert_text(http1_write_response_head(&arena, 299, S("Fine"), &fields), S("HTTP/1.1 299 Fine\r\nHost: a\r\nX: \r\nY: \x80 \t b\r\n\r\n"));
+    assert_text(http1_write_response_head(&arena, 299, S("Fine"), &fields),
+        S("HTTP/1.1 299 Fine\r\nHost: a\r\nX: \r\nY: \x80 \t b\r\n\r\n"));
     assert_text(http1_write_response_head(&arena, 404, SPAN_EMPTY, NULL), S("HTTP/1.1 404 Not Found\r\n\r\n"));
     assert_text(http1_write_response_head(&arena, 599, SPAN_EMPTY, NULL), S("HTTP/1.1 599 \r\n\r\n"));
     assert_text(http1_write_response_head(&arena, 100, SPAN_EMPTY, NULL), S("HTTP/1.1 100 Continue\r\n\r\n"));
@@ -54,7 +56,8 @@ static void chunks(void **state)
 {
     static const struct { uint64_t size; const char *text; } rows[] = {
         { 1, "1\r\n" }, { 15, "f\r\n" }, { 16, "10\r\n" }, { 0xabc, "abc\r\n" }, { 65536, "10000\r\n" },
-        { UINT64_MAX, "ffffffffffffffff\r\n" }, { (uint64_t)1 << 60, "1000000000000000\r\n" }, { ((uint64_t)1 << 60) - 1, "fffffffffffffff\r\n" },
+        { UINT64_MAX, "ffffffffffffffff\r\n" }, { (uint64_t)1 << 60, "1000000000000000\r\n" },
+        { ((uint64_t)1 << 60) - 1, "fffffffffffffff\r\n" },
     };
 
     (void)state;

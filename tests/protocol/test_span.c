@@ -54,7 +54,8 @@ static void comparisons(void **state)
 
 static void numbers(void **state)
 {
-    static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "1a", "0x1", "18446744073709551616", "99999999999999999999", "\xb3" };
+    static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "1a", "0x1", "18446744073709551616", "99999999999999999999",
+        "\xb3" };
     uint64_t value = 7;
 
     (void)state;

@@ -13,7 +13,8 @@
 /* RFC 9110 section 5.6.2, letter by letter. */
 static bool tchar_by_grammar(unsigned c)
 {
-    return c != 0 && c < 128 && strchr("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", (int)c) != NULL;
+    return c != 0 && c < 128 && strchr("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        (int)c) != NULL;
 }
 
 /* RFC 9110 section 5.5: field-vchar = VCHAR / obs-text, with SP and HTAB between. */
@@ -53,7 +54,8 @@ static void quoted_strings(void **state)
     static const struct { const char *text, *inner; } rows[] = {
         { "token", "token" }, { "\"\"", "" }, { "\"a b\"", "a b" }, { "\"a\\\"b\\\\\"", "a\"b\\" }, { "\"\\a\"", "a" },
         { "\"\t\x80\"", "\t\x80" },
-        { "", NULL }, { "a b", NULL }, { "\"", NULL }, { "\"a", NULL }, { "a\"", NULL }, { "\"a\"b\"", NULL }, { "\"a\\\"", NULL },
+        { "", NULL }, { "a b", NULL }, { "\"", NULL }, { "\"a", NULL }, { "a\"", NULL }, { "\"a\"b\"", NULL },
+        { "\"a\\\"", NULL },
         { "\"a\x01\"", NULL }, { "\"\\\x01\"", NULL }, { "\"a\"b", NULL },
     };
 

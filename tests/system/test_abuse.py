@@ -184,8 +184,10 @@ def end_tunnel(client, server, way):
 def test_handshake_storm_with_a_silent_backend(t):
     """Hundreds of upgrades nobody answers: each gets its 504, the gateway serves on."""
     backend = t.backend()
-    gateway = t.gateway(upstreams={"ws": {"servers": [{"address": backend.address}]}, "app": {"servers": [{"address": t.app().address}]}},
-                        routes=[{"match": {"path": "/ws"}, "upstream": "ws", "websocket": {"handshake_timeout": "1s"}}, {"upstream": "app"}])
+    gateway = t.gateway(upstreams={"ws": {"servers": [{"address": backend.address}]},
+                                   "app": {"servers": [{"address": t.app().address}]}},
+                        routes=[{"match": {"path": "/ws"}, "upstream": "ws", "websocket": {"handshake_timeout": "1s"}},
+                                {"upstream": "app"}])
     clients = [t.client(gateway).send(handshake()) for _ in range(200)]
     still_serves(t, gateway)
     for client in clients:

@@ -42,7 +42,8 @@ def test_first_byte_of_a_response_passes_before_its_last_exists(t):
     client = t.client(t.simple(backend)).send(request() + request())
     server = backend.accept()
     for answer, first, rest in [(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"a", b"bc"),
-                                (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n", b"2\r\nbc\r\n0\r\n\r\n")]:
+                                (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n",
+                                 b"2\r\nbc\r\n0\r\n\r\n")]:
         read_request(server)
         server.send(answer)
         reply = read_response(client, body=False)

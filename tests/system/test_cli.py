@@ -10,7 +10,8 @@ from harness import check, same, yaml
 from messages import read_head, read_request, read_response, request, response
 from wire import wait_until
 
-GOOD = {"listeners": [{"address": "127.0.0.1:0"}], "upstreams": {"app": {"servers": ["127.0.0.1:9"]}}, "routes": [{"upstream": "app"}]}
+GOOD = {"listeners": [{"address": "127.0.0.1:0"}], "upstreams": {"app": {"servers": ["127.0.0.1:9"]}},
+        "routes": [{"upstream": "app"}]}
 
 
 def run(t, *arguments):
@@ -115,7 +116,8 @@ def test_one_line_form(t):
 
 
 def test_one_line_form_with_two_servers_and_unix(t):
-    first, second = t.app(lambda seen: response(200, b"1")), t.unix_backend().serve(lambda c: harness.serve_requests(c, lambda seen: response(200, b"2")))
+    first, second = t.app(lambda seen: response(200, b"1")), t.unix_backend().serve(lambda c: harness.serve_requests(c,
+         lambda seen: response(200, b"2")))
     gateway = t.start(["--listen", "127.0.0.1:0", "--to", first.address, "--to", second.address])
     same({t.exchange(gateway).body for _ in range(6)}, {b"1", b"2"}, "servers that answered")
 

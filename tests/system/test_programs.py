@@ -1,5 +1,6 @@
 """Programs that others wrote, as processes: npm's ws, python3-websockets, curl, headless Chromium, and the demo's applications."""
 import fcntl
+import importlib.util
 import json
 import os
 import queue
@@ -14,7 +15,8 @@ from messages import chunked, read_request, response
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PEERS = os.path.join(ROOT, "interop", "peers")
 BROWSER = os.path.join(ROOT, "interop", "browser", "drive.py")
-ALL_SIZES = ["--text", "0", "--text", "5", "--text", "125", "--text", "126", "--binary", "65535", "--binary", "65536", "--binary", "0"]
+ALL_SIZES = ["--text", "0", "--text", "5", "--text", "125", "--text", "126", "--binary", "65535", "--binary", "65536", "--binary",
+             "0"]
 
 
 class Program:
@@ -22,7 +24,8 @@ class Program:
 
     def __init__(self, t, arguments, **options):
         self.lines = queue.Queue()
-        self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True, **options)
         threading.Thread(target=self._read, daemon=True).start()
         t.on_exit(self.end)
 
@@ -36,7 +39,8 @@ class Program:
             line = self.lines.get(timeout=seconds * harness.wire.SLOWNESS)
         except queue.Empty:
             raise harness.Late("a program said nothing: %r" % self.process.args) from None
-        check(line is not None, "a program ended: %r, %s", self.process.args, self.process.stderr.read()[-1000:] if line is None else "")
+        check(line is not None, "a program ended: %r, %s", self.process.args,
+              self.process.stderr.read()[-1000:] if line is None else "")
         return line
 
     def event(self, kind):
@@ -58,7 +62,8 @@ class Program:
 
 def run(arguments, seconds=120, **options):
     """(exit code, standard output, standard error)"""
-    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds * harness.wire.SLOWNESS, check=False, **options)
+    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds * harness.wire.SLOWNESS,
+                          check=False, **options)
     return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
 
 
@@ -68,10 +73,8 @@ def peer(name):
     if not os.path.exists(path):
         raise Skip("no %s" % path)
     if name.endswith(".py"):
-        try:
-            import websockets  # noqa: F401
-        except ImportError:
-            raise Skip("python3-websockets is not installed") from None
+        if not importlib.util.find_spec("websockets"):
+            raise Skip("python3-websockets is not installed")
         return ["/usr/bin/python3", path]
     need_node()
     return ["node", path]
@@ -85,7 +88,8 @@ def need_node():
     os.makedirs(os.path.dirname(lock), exist_ok=True)
     with open(lock, "w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        done = subprocess.run(["bash", "-c", ". interop/peers/packages.sh && need_node_peers"], cwd=ROOT, capture_output=True, text=True,
+        done = subprocess.run(["bash", "-c", ". interop/peers/packages.sh && need_node_peers"], cwd=ROOT, capture_output=True,
+                              text=True,
                               timeout=300, check=False)
     if done.returncode:
         raise Skip("npm's ws cannot be installed: %s" % done.stderr.strip()[-300:])
@@ -144,7 +148,8 @@ def test_python_client_and_server_deflate(t):
 
 def test_what_the_server_saw(t):
     server, _, url = through(t, "ws_node_server.js", ["--subprotocol", "echo"])
-    talk("ws_python_client.py", url, "--text", "5", "--subprotocol", "echo", "--expect-subprotocol", "echo", "--close", "3001:done")
+    talk("ws_python_client.py", url, "--text", "5", "--subprotocol", "echo", "--expect-subprotocol", "echo", "--close",
+         "3001:done")
     seen = server.event("open")
     same((seen["path"], seen["subprotocol"]), ("/echo", "echo"), "path and subprotocol")
     names = [name.lower() for name, _ in seen["fields"]]
@@ -240,7 +245,8 @@ def test_curl_http_1_0_and_absolute_form(t):
     gateway = t.simple(t.app())
     code, out, _ = curl("-0", "http://127.0.0.1:%d/old" % gateway.port)
     same((code, json.loads(out)["version"]), (0, [1, 1]), "version at the backend")
-    code, out, _ = run(["curl", "-sS", "--max-time", "60", "--proxy", "http://127.0.0.1:%d" % gateway.port, "http://other.example/there"])[:3]
+    code, out, _ = run(["curl", "-sS", "--max-time", "60", "--proxy", "http://127.0.0.1:%d" % gateway.port,
+                        "http://other.example/there"])[:3]
     same(code, 0, "exit code")
     seen = json.loads(out)
     same((seen["target"], dict(map(tuple, seen["fields"]))["Host"]), ("/there", "other.example"), "request")

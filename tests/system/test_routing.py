@@ -35,7 +35,8 @@ def test_by_wildcard_host(t):
 
 
 def test_by_path_prefix_on_segment_borders(t):
-    gateway = routed(t, [{"match": {"path": "/app"}, "upstream": "a"}, {"match": {"path": "/other/"}, "upstream": "b"}], ["a", "b"])
+    gateway = routed(t, [{"match": {"path": "/app"}, "upstream": "a"}, {"match": {"path": "/other/"}, "upstream": "b"}],
+                     ["a", "b"])
     for target, due in [("/app", "a"), ("/app/", "a"), ("/app/x", "a"), ("/app?x", "a"), ("/apple", 404), ("/ap", 404),
                         ("/other/x", "b"), ("/App", 404), ("/x/app", 404)]:
         same(answer(t, gateway, target), due, target)
@@ -48,14 +49,16 @@ def test_by_exact_path(t):
 
 
 def test_by_method(t):
-    gateway = routed(t, [{"match": {"methods": ["GET", "HEAD"]}, "upstream": "a"}, {"match": {"methods": ["POST"]}, "upstream": "b"}],
+    gateway = routed(t, [{"match": {"methods": ["GET", "HEAD"]}, "upstream": "a"},
+                         {"match": {"methods": ["POST"]}, "upstream": "b"}],
                      ["a", "b"])
     for method, due in [("GET", "a"), ("POST", "b"), ("PUT", 404), ("get", 404)]:
         same(answer(t, gateway, method=method), due, method)
 
 
 def test_by_listener(t):
-    gateway = routed(t, [{"match": {"listener": "inner"}, "upstream": "a"}, {"match": {"path": "/"}, "upstream": "b"}], ["a", "b"],
+    gateway = routed(t, [{"match": {"listener": "inner"}, "upstream": "a"}, {"match": {"path": "/"}, "upstream": "b"}],
+                     ["a", "b"],
                      listeners=[{"address": "127.0.0.1:0", "name": "outer"}, {"address": "127.0.0.1:0", "name": "inner"}])
     by_index = [answer(t, gateway, index=0), answer(t, gateway, index=1)]
     same(sorted(by_index), ["a", "b"], "upstreams of the two listeners")
@@ -77,7 +80,8 @@ def test_absolute_form_decides_over_host(t):
 def test_no_way_around_a_path_rule(t):
     """A target that a backend could read as another path is routed as that path, or refused; it never slips past."""
     gateway = routed(t, [{"match": {"path": "/public"}, "upstream": "public"}], ["public"])
-    for target in ["/public/../admin", "/public/..%2fadmin", "/public/%2e%2e/admin", "/public/.%2E/admin", "/public/%2e%2e%2fadmin",
+    for target in ["/public/../admin", "/public/..%2fadmin", "/public/%2e%2e/admin", "/public/.%2E/admin",
+                   "/public/%2e%2e%2fadmin",
                    "/public//../../admin", "/public/..\\admin", "/public/..%5cadmin", "/public/x/../../admin", "/public/..",
                    "/../admin", "/public/%00/../../admin", "/public/..%252f/../../admin"]:
         got = answer(t, gateway, target)
@@ -102,7 +106,8 @@ def test_route_timeouts_override(t):
 
 
 def test_round_robin_and_weights(t):
-    gateway = t.gateway(upstreams={"app": {"servers": [{"address": named(t, "a").address, "weight": 2}, {"address": named(t, "b").address}]}},
+    gateway = t.gateway(upstreams={"app": {"servers": [{"address": named(t, "a").address, "weight": 2},
+                                                       {"address": named(t, "b").address}]}},
                         routes=[{"match": {"path": "/"}, "upstream": "app"}])
     seen = [answer(t, gateway) for _ in range(30)]
     same((seen.count("a"), seen.count("b")), (20, 10), "requests by server")

@@ -155,7 +155,8 @@ def test_1xx_before_the_101_passes(t):
 
 def test_200_with_upgrade_is_an_ordinary_answer(t):
     _, _, client, server, _ = asked(t)
-    server.send(response(200, b"not switched", [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", ACCEPT)]))
+    server.send(response(200, b"not switched", [("Upgrade", "websocket"), ("Connection", "Upgrade"),
+                                                ("Sec-WebSocket-Accept", ACCEPT)]))
     reply = read_response(client)
     same((reply.status, reply.body), (200, b"not switched"), "answer")
     check(not reply.has("Upgrade"), "Upgrade in a 200")
@@ -347,7 +348,8 @@ def plain(t, sent):
 
 
 def test_other_upgrade_tokens_are_stripped(t):
-    plain(t, request(fields=[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")]))
+    plain(t, request(fields=[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"),
+                             ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")]))
     plain(t, request(fields=[("Connection", "Upgrade"), ("Upgrade", "TLS/1.0")]))
     plain(t, request(fields=[("Connection", "Upgrade"), ("Upgrade", "websockets")]))
     plain(t, request(fields=[("Connection", "Upgrade"), ("Upgrade", "IRC/6.9")]))

@@ -331,7 +331,8 @@ def test_killing_either_peer_ends_the_other(t):
     backend = t.backend()
     gateway = t.simple(backend, websocket={"close_timeout": "500ms"})
     zero = b"\0\0\0\0"
-    moments = [b"", frame(TEXT, b"whole", mask=zero), frame(TEXT, b"cut", mask=zero)[:4], frame(BINARY, b"x" * 1000, mask=zero)[:500],
+    moments = [b"", frame(TEXT, b"whole", mask=zero), frame(TEXT, b"cut", mask=zero)[:4],
+               frame(BINARY, b"x" * 1000, mask=zero)[:500],
                frame(TEXT, b"open", fin=False, mask=zero), frame(CLOSE, close_payload(1000), mask=zero)]
     for said in moments:
         for victim in ["client", "server"]:

@@ -87,7 +87,8 @@ def test_close_inside_the_head(t):
 
 
 def test_malformed_heads_are_502(t):
-    for answer in [b"garbage\r\n\r\n", b"HTTP/2.0 200 OK\r\n\r\n", b"HTTP/1.1 20 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nBad Name: 1\r\n\r\n",
+    for answer in [b"garbage\r\n\r\n", b"HTTP/2.0 200 OK\r\n\r\n", b"HTTP/1.1 20 OK\r\n\r\n",
+                   b"HTTP/1.1 200 OK\r\nBad Name: 1\r\n\r\n",
                    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", b"ICY 200 OK\r\n\r\n",
                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
                    b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 400 + b"\r\n",
@@ -216,7 +217,8 @@ def test_unasked_response_on_an_idle_connection(t):
 
 def test_bytes_behind_a_response(t):
     """In one segment with a response: the response is delivered, the rest is poison and the connection not reused."""
-    for answer in [response(200, b"one") + response(200, b"poison"), b"HTTP/1.1 204 No\r\n\r\npoison", response(200, b"one") + b"p"]:
+    for answer in [response(200, b"one") + response(200, b"poison"), b"HTTP/1.1 204 No\r\n\r\npoison",
+                   response(200, b"one") + b"p"]:
         backend = t.backend()
         client = t.client(t.simple(backend)).send(request())
         server = backend.accept()
