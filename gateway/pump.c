@@ -35,6 +35,7 @@ static void take_control(struct pump *p, const struct ws_control *control)
         p->skip = control->frame_bytes;
     else
         p->cleared += control->frame_bytes;
+    p->close_passes = p->close_seen && !swallow;
     ws_scan_control_done(&p->scan);
 }
 

@@ -22,6 +22,7 @@ struct pump {
     bool pong_seen;                      /* … and has come; the tunnel takes note and clears it */
     uint8_t ping_payload[PUMP_PING_BYTES];
     bool close_seen;
+    bool close_passes;                   /* … and it goes out with what is cleared: it was not held */
     unsigned close_code;                 /* of the Close that was seen; 1005: it had none */
     uint64_t moved;                      /* bytes passed on, over its life */
 };

@@ -11,6 +11,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define LITTLE_BYTES 256                 /* left unread: copied in front of the next read, not kept apart */
+
 struct stream_uv {
     struct stream base;
     struct stream_uv_loop *loop;
@@ -142,7 +144,7 @@ static ssize_t read_some(struct stream_uv *s, uint8_t *to, size_t room)
     if (room == 0)
         return -EAGAIN;
     do
-        n = read(s->fd, to, room);
+        n = recv(s->fd, to, room, 0);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
@@ -164,15 +166,20 @@ static bool note_read(struct stream_uv *s, ssize_t n)
     return true;
 }
 
+/* A little that was left (an incomplete header, an open code point) goes before what is read, so that the next read is no smaller for it. */
 static void read_to_scratch(struct stream_uv *s)
 {
-    ssize_t n = read_some(s, s->loop->scratch, STREAM_UV_SCRATCH_BYTES);
+    size_t left = s->in_n;
+    ssize_t n = read_some(s, s->loop->scratch + left, STREAM_UV_SCRATCH_BYTES - left);
 
     if (!note_read(s, n))
         return;
     if (n > 0) {
+        if (left > 0)
+            memcpy(s->loop->scratch, s->in + s->in_at, left);
         s->view = s->loop->scratch;
-        s->view_n = (size_t)n;
+        s->view_n = left + (size_t)n;
+        s->in_at = s->in_n = 0;
     }
     s->base.events->readable(s->base.ctx);
     if (!s->closing)
@@ -200,7 +207,7 @@ static void on_input(struct stream_uv *s)
 {
     if (s->base.input != STREAM_OPEN || s->in_n >= STREAM_UV_INPUT_BYTES)
         return;
-    if (s->in_n == 0)
+    if (s->in_n <= LITTLE_BYTES)
         read_to_scratch(s);
     else
         read_to_own(s);
@@ -251,23 +258,31 @@ static void output_failed(struct stream_uv *s, int error)
     s->out_at = s->out_n = s->out_size = 0;
 }
 
-static ssize_t write_some(struct stream_uv *s, struct span first, struct span second)
+static ssize_t send_both(int fd, struct span first, struct span second)
 {
     struct iovec parts[2] = { { .iov_base = (void *)(uintptr_t)first.p, .iov_len = first.n },
                               { .iov_base = (void *)(uintptr_t)second.p, .iov_len = second.n } };
-    struct msghdr message = { .msg_iov = first.n > 0 ? parts : parts + 1, .msg_iovlen = first.n > 0 && second.n > 0 ? 2 : 1 };
+
+    return sendmsg(fd, &(struct msghdr){ .msg_iov = parts, .msg_iovlen = 2 }, MSG_NOSIGNAL);
+}
+
+static ssize_t write_some(struct stream_uv *s, struct span first, struct span second)
+{
     size_t allowed = weather_send(first.n + second.n);
     ssize_t n;
 
     if (allowed == 0)
         return 0;
+    if (first.n == 0) {
+        first = second;
+        second = SPAN_EMPTY;
+    }
     if (allowed < first.n + second.n) {
-        message.msg_iovlen = 1;
-        if (message.msg_iov->iov_len > allowed)
-            message.msg_iov->iov_len = allowed;
+        first = span_first(first, allowed);
+        second = SPAN_EMPTY;
     }
     do
-        n = sendmsg(s->fd, &message, MSG_NOSIGNAL);
+        n = second.n == 0 ? send(s->fd, first.p, first.n, MSG_NOSIGNAL) : send_both(s->fd, first, second);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;

@@ -225,7 +225,7 @@ static void end_by_drain(struct tunnel *t)
 static void note_close(struct tunnel *t, struct side *s)
 {
     s->done = true;
-    if (!s->pump.hold_close)
+    if (s->pump.close_passes)            /* verified before it was to be held, and out since */
         other(t, s)->told = true;
     if (t->closed_by == NULL)
         t->closed_by = name_of(t, s);

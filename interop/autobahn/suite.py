@@ -5,19 +5,20 @@ What can go wrong: none of them is there; it ends without a report (connection r
 """
 import json
 import os
+import re
 import shlex
 import shutil
 
 from programs import HERE, Failed, Program, free_port
 
 IMAGE = "crossbario/autobahn-testsuite"
+WILL_RUN = re.compile(r"will run (\d+)")
 SITE = os.path.join(HERE, "suite_site")
-UPDATE_SECONDS = 60     # for the fuzzing server to write its report, after the last case
 FIELDS = {"behavior": "behavior", "behaviorClose": "close", "remoteCloseCode": "code", "duration": "ms"}
 
 
 def _container_command(engine, folder):
-    return [engine, "run", "--rm", "--network", "host", "-v", "%s:%s" % (folder, folder), "-v", "%s:%s:ro" % (SITE, SITE),
+    return [engine, "run", "--rm", "--init", "--network", "host", "-v", "%s:%s" % (folder, folder), "-v", "%s:%s:ro" % (SITE, SITE),
             "-e", "PYTHONPATH=" + SITE, "-w", folder, IMAGE, "wstest"]
 
 
@@ -56,10 +57,7 @@ class Suite:
         """The fuzzing client at `url`; {case: result}."""
         name = self.write_specification("fuzzingclient", folder, {"servers": [{"agent": "it", "url": url}], "cases": cases})
         program = self.start("the fuzzing client", ["-m", "fuzzingclient", "-s", name], os.path.join(folder, "wstest.log"))
-        if not program.wait_end(limit_seconds):
-            program.end()
-            raise Failed("the fuzzing client was not done in %d s: %s" % (limit_seconds, folder))
-        return read_report(folder)
+        return self.report_of(program, folder, limit_seconds)
 
     def start_fuzzing_server(self, cases, folder):
         """(program, address); its report comes into `folder` when a client has gone through all cases."""
@@ -72,10 +70,26 @@ class Suite:
         """The suite's own client, through all cases of the fuzzing server at `url`; {case: result}."""
         program = self.start("the suite's client", ["-m", "testeeclient", "-w", url, "-i", "it"],
                              os.path.join(folder, "client.log"))
-        if not program.wait_end(limit_seconds):
+        return self.report_of(program, folder, limit_seconds)
+
+    def report_of(self, program, folder, limit_seconds):
+        """When the program that goes through all cases has ended by itself."""
+        try:
+            if not program.wait_end(limit_seconds):
+                raise Failed("%s was not done in %d s: %s" % (program.name, limit_seconds, folder))
+        finally:
             program.end()
-            raise Failed("the suite's client was not done in %d s: %s" % (limit_seconds, folder))
-        return read_report(folder)
+        cases = read_report(folder)
+        if len(cases) < announced(program):
+            raise Failed("only %d of %d cases have run: %s" % (len(cases), announced(program), folder))
+        return cases
+
+
+def announced(program):
+    """How many cases the suite said that it would run."""
+    with open(program.log) as f:
+        found = WILL_RUN.search(f.read())
+    return int(found[1]) if found else 0
 
 
 def read_report(folder):
@@ -84,8 +98,8 @@ def read_report(folder):
     try:
         with open(name) as f:
             agents = json.load(f)
-    except (OSError, ValueError) as error:
-        raise Failed("the suite wrote no report: %s" % error) from None
+    except (OSError, ValueError):
+        raise Failed("the suite wrote no report; what it printed is in %s" % folder) from None
     cases = agents.get("it") or {}
     if not cases:
         raise Failed("no case has run: %s" % name)

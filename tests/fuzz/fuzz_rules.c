@@ -96,8 +96,8 @@ static bool is_ours(struct second_text name)
 {
     static const char *const ours[] = {
         "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te", "upgrade",
-        "trailer", "via", "expect", "max-forwards", "forwarded", "date", "http2-settings", "proxy", "proxy-authenticate", "proxy-authorization",
-        "proxy-authentication-info", "sec-websocket-extensions",
+        "trailer", "via", "expect", "max-forwards", "forwarded", "date", "http2-settings", "proxy", "proxy-authenticate",
+        "proxy-authorization", "proxy-authentication-info", "sec-websocket-extensions",
     };
 
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)

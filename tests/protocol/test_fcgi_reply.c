@@ -351,8 +351,8 @@ static void onward(const struct http1_head *head, bool head_request)
 static void random_replies(void **state)
 {
     static const char *const parts[] = {
-        "Status: 200 OK\r\n", "Status: 304\n", "Status: 204 x\r\n", "Status: 205\n", T, "Content-Length: 3\r\n", "Content-Length: 0\n",
-        "Location: /x\r\n", "Location: http://a/\r\n", "X: y\r\n", "Connection: X\r\n", "Transfer-Encoding: chunked\r\n",
+        "Status: 200 OK\r\n", "Status: 304\n", "Status: 204 x\r\n", "Status: 205\n", T, "Content-Length: 3\r\n",
+        "Content-Length: 0\n", "Location: /x\r\n", "Location: http://a/\r\n", "X: y\r\n", "Connection: X\r\n", "Transfer-Encoding: chunked\r\n",
         "Upgrade: websocket\n", "Via: 1.1 x\n", "Date: d\n", "\x01",
     };
     const size_t parts_n = sizeof(parts) / sizeof(parts[0]);
@@ -361,7 +361,7 @@ static void random_replies(void **state)
     unsigned heads = 0;
 
     (void)state;
-    for (int round = 0; round < 30000; round++) {
+    for (int round = 0; round < 10000; round++) {
         bool head_request = chance_one_in(&c, 4);
         char bytes[1000] = "";
         struct http1_result e;
@@ -387,7 +387,7 @@ static void random_replies(void **state)
         } while (e.event != HTTP1_END && e.event != HTTP1_FAULT);
         arena_free(&a);
     }
-    assert_true(heads > 1000);
+    assert_true(heads > 500);
 }
 
 int main(void)

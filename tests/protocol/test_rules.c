@@ -233,7 +233,7 @@ static const struct {
     /* framing is written anew */
     { "POST / HTTP/1.1\r\n" H "Content-Length: 007\r\n\r\n", OUT "Content-Length: 7\n" VIA },
     { "POST / HTTP/1.1\r\n" H "content-length: 0\r\n\r\n", OUT "Content-Length: 0\n" VIA },
-    { "POST / HTTP/1.1\r\n" H "transfer-encoding: Chunked\r\nTrailer: X\r\n\r\n", 
+    { "POST / HTTP/1.1\r\n" H "transfer-encoding: Chunked\r\nTrailer: X\r\n\r\n",
       OUT "Trailer: X\nTransfer-Encoding: chunked\n" VIA },
     { "POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nTrailer: X\r\n\r\n", OUT "Content-Length: 1\n" VIA },
     { "POST / HTTP/1.1\r\n" H "\r\n", OUT VIA },
@@ -248,13 +248,13 @@ static const struct {
     { "POST / HTTP/1.1\r\n" "Connection: host, content-length, via, content-type, cache-control, date, expect, max-forwards\r\n" H
       "Content-Length: 1\r\nVia: 1.1 x\r\nContent-Type: t\r\nCache-Control: c\r\nExpect: 100-continue\r\n\r\n",
       OUT "Via: 1.1 x\nContent-Type: t\nCache-Control: c\nContent-Length: 1\nExpect: 100-continue\n" VIA },
-    { "POST / HTTP/1.1\r\n" H "Connection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n", 
+    { "POST / HTTP/1.1\r\n" H "Connection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n",
       OUT "Transfer-Encoding: chunked\n" VIA },
     /* te_*: RFC 9110 section 10.1.4 */
     { G H "TE: trailers\r\nConnection: TE\r\n\r\n", OUT "Connection: TE\nTE: trailers\n" VIA },
     { G H "TE: gzip, trailers, deflate;q=0.5\r\nConnection: TE\r\n\r\n", OUT "Connection: TE\nTE: trailers\n" VIA },
     /* expect_*, max_forwards_* */
-    { "POST / HTTP/1.1\r\n" H "expect: 100-CONTINUE\r\nContent-Length: 2\r\n\r\n", 
+    { "POST / HTTP/1.1\r\n" H "expect: 100-CONTINUE\r\nContent-Length: 2\r\n\r\n",
       OUT "Content-Length: 2\nExpect: 100-continue\n" VIA },
     { "POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\n\r\n", OUT VIA },
     { "POST / HTTP/1.0\r\n" H "Expect: y\r\nContent-Length: 2\r\n\r\n", OUT "Content-Length: 2\nVia: 1.0 gw\n" },
