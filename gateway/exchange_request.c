@@ -28,6 +28,7 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
 
     x->attempts++;
     x->server = server;
+    x->server_deaf = x->server_blocked = false;          /* that was the one before */
     if (index < UPSTREAM_TRIED_MAX)
         x->tried |= (uint64_t)1 << index;
     x->backend = backend_h1_new(x->services, server, &request, fresh || x->websocket, x->route->timeouts.connect_ms, exchange_on_progress, x);

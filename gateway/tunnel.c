@@ -187,7 +187,8 @@ static void end_by_fault(struct tunnel *t, struct side *s)
     owe(s, OWES_AFTER_OTHER, fault_close_code(fault), fault_sentence(fault));
 }
 
-/* The side's input ended without a Close. After its own Close that is as it should be, and never comes here. */
+/* The side's input ended without a Close. After its own Close that is as it should be, and never comes here. Where it left the other's
+ * Close without an answer, the gateway makes none up: that one's connection just ends, as it would have without the gateway. */
 static void end_by_loss(struct tunnel *t, struct side *s, enum pump_result how)
 {
     bool client = is_client(t, s);
@@ -197,11 +198,14 @@ static void end_by_loss(struct tunnel *t, struct side *s, enum pump_result how)
         why = client ? END_CLIENT_CUT : END_SERVER_CUT;
     else if (how == PUMP_RESET)
         why = client ? END_CLIENT_RESET : END_SERVER_RESET;
+    if (t->blind && how == PUMP_EOF)
+        why = END_CLOSED;                /* without frames an orderly end is all there is to see */
     s->done = true;
     if (how == PUMP_RESET)
         s->told = true;
     begin_ending(t, why, name_of(t, s));
-    owe(other(t, s), OWES_NOW, end_reason_close_code(why), client ? "the client is gone" : "the server is gone");
+    if (!other(t, s)->pump.close_passes)
+        owe(other(t, s), OWES_NOW, end_reason_close_code(why), client ? "the client is gone" : "the server is gone");
 }
 
 /* The gateway's own decision: a side is to blame, and gets blame_code, or nobody is (NULL). */
@@ -403,15 +407,23 @@ static bool all_said(const struct tunnel *t)
     return true;
 }
 
+/* RFC 6455 section 7.1.1: after both Closes the server ends TCP first, and keeps the TIME_WAIT. Towards the client that is us; from a
+ * server that said its Close the end is awaited for LAST_WORD_MS. */
+static bool ends_first(const struct tunnel *t, const struct side *s)
+{
+    return !is_client(t, s) && s->pump.close_seen && s->stream->input == STREAM_OPEN;
+}
+
 static void begin_flushing(struct tunnel *t)
 {
     if (t->end == END_NONE)
         t->end = END_CLOSED;
     tunnel_enter(t, TUNNEL_FLUSHING);
     for (int i = 0; i < 2; i++) {
-        t->sides[i].done = true;
-        if (!t->sides[i].deaf && stream_finish(t->sides[i].stream) != 0)
-            t->sides[i].deaf = true;
+        struct side *s = &t->sides[i];
+        s->done = true;
+        if (!s->deaf && !ends_first(t, s) && stream_finish(s->stream) != 0)
+            s->deaf = true;
     }
 }
 

@@ -232,7 +232,6 @@ static size_t scan_head(struct fcgi_reply *r, const uint8_t *p, size_t n, bool *
             return n;
         *whole_out = r->line_n == 0 || r->line_cr;
         r->line_n = 0;
-        r->line_cr = false;
         i = end + 1;
     }
     return i;

@@ -48,7 +48,7 @@ struct fcgi_reply {
     size_t head_bytes_max;
     struct http1_raw raw;                /* the head's bytes */
     size_t line_n;                       /* bytes of its open line */
-    bool line_cr;                        /* … which consists of a CR */
+    bool line_cr;                        /* … which are one CR */
     bool head_request;
     bool finished;
     struct http1_head head;

@@ -18,7 +18,8 @@
  *
  * A fault is found at the first byte that makes it, however the bytes were split, headers included: a reserved opcode at the
  * first byte, an announced size as soon as it is there. Of a frame found faulty while its beginning is in the window nothing
- * passes, so that the innocent side can still be sent a Close; what precedes it passes. tests/protocol/test_ws_scan.c */
+ * passes, so that the innocent side can still be sent a Close; of one that had begun to pass, nothing more. What precedes the
+ * frame passes, but for an open code point that was waiting: it never became valid. tests/protocol/test_ws_scan.c */
 #ifndef UPGATE_PROTOCOL_WS_SCAN_H
 #define UPGATE_PROTOCOL_WS_SCAN_H
 

@@ -76,7 +76,8 @@ class Program:
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                return "127.0.0.1:%d" % port
+                self.address = "127.0.0.1:%d" % port
+                return self.address
             except OSError:
                 time.sleep(POLL_SECONDS)
         self.end()

@@ -293,6 +293,8 @@ static const struct http1_row response_rows[] = {
     ROW("version_20", "HTTP/2.0 200 OK\r\n\r\n", "!version@8"),
     ROW("version_12", "HTTP/1.2 200 OK\r\n\r\n", "!version@8"),
     ROW("version_2", "HTTP/2 200\r\n\r\n", "!start_line@6"),
+    ROW("version_112", "HTTP/1.12 200 OK\r\n\r\n", "!start_line@8"),
+    ROW("version_alone", "HTTP/1.1\r\n\r\n", "!start_line@8"),
     ROW("version_two_spaces", "HTTP/1.1  200 OK\r\n\r\n", "!status@9"),
     ROW("version_body_only", "hello", "!start_line@0"),
     ROW("status_099", "HTTP/1.1 099 X\r\n\r\n", "!status@12"),

@@ -506,6 +506,10 @@ static void in_sticky(void **state)
         assert_int_equal(e.fault, FAULT_FCGI_VERSION);
     }
     assert_false(fcgi_reader_is_idle(&r));
+    fcgi_reader_init(&r);
+    assert_true(fcgi_reader_is_idle(&r));
+    fcgi_reader_next(&r, (const uint8_t *)"\2", 1, &e);
+    assert_false(fcgi_reader_is_idle(&r));
 }
 
 /* The smallest free id is given, and all can be in use. */
@@ -521,11 +525,12 @@ static void in_ids(void **state)
         assert_int_equal(fcgi_reader_open(&r), i);
     assert_int_equal(fcgi_reader_open(&r), 0);
     fcgi_peer_send(&bytes, 6, 5, "x", 1, 0);
+    fcgi_peer_send(&bytes, 6, 5, "", 0, 0);
     fcgi_peer_end(&bytes, 5, 0, 0, 3);
     assert_int_equal(fcgi_reader_next(&r, bytes.p, bytes.n, &e), 8);
     assert_int_equal(e.event, FCGI_EVENT_STDOUT);
     fcgi_reader_took(&r, 1);
-    assert_int_equal(fcgi_reader_next(&r, bytes.p + 9, bytes.n - 9, &e), 19);
+    assert_int_equal(fcgi_reader_next(&r, bytes.p + 9, bytes.n - 9, &e), 27);
     assert_int_equal(e.event, FCGI_EVENT_END);
     assert_int_equal(fcgi_reader_open(&r), 5);
     assert_int_equal(fcgi_reader_open(&r), 0);
