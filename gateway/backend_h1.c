@@ -131,24 +131,37 @@ static bool connect_or_reuse(struct backend_h1 *b, bool fresh, uint64_t connect_
 
 /* ---- the request's body ---- */
 
+/* An output that failed may still be answered; without memory there is nothing to wait for. */
+static void note_output(struct backend_h1 *b, ssize_t result)
+{
+    if (result == -ENOMEM)
+        fail_memory(b);
+}
+
 static ssize_t h1_send(struct backend *base, struct span data)
 {
     struct backend_h1 *b = of(base);
+    ssize_t taken;
 
     if (b->state == H1_DIALING)
         return 0;
     if (b->state == H1_FAILED)
         return -EPIPE;
-    return body_out_send(&b->out, b->stream, data);
+    taken = body_out_send(&b->out, b->stream, data);
+    note_output(b, taken);
+    return taken;
 }
 
 static int h1_end(struct backend *base, const struct headers *trailers)
 {
     struct backend_h1 *b = of(base);
+    int error;
 
     if (b->state != H1_OPEN)
         return -EPIPE;
-    return body_out_end(&b->out, b->stream, b->request.arena, trailers);
+    error = body_out_end(&b->out, b->stream, b->request.arena, trailers);
+    note_output(b, error);
+    return error;
 }
 
 /* ---- the answer ---- */

@@ -44,9 +44,8 @@ static void exchange_free(struct exchange *x, bool backend_reusable)
     mem_free(x);
 }
 
-void exchange_finish(struct exchange *x, enum end_reason why, enum exchange_outcome outcome)
+static void account(struct exchange *x, enum end_reason why)
 {
-    struct exchange_client client = x->client;
     struct metrics *m = x->services->metrics;
 
     x->end = why;
@@ -55,12 +54,20 @@ void exchange_finish(struct exchange *x, enum end_reason why, enum exchange_outc
     metrics_add(&m->bytes_from_clients, x->bytes_in);
     metrics_add(&m->bytes_to_clients, x->out.bytes);
     log_line(x);
+}
+
+void exchange_finish(struct exchange *x, enum end_reason why, enum exchange_outcome outcome)
+{
+    struct exchange_client client = x->client;
+
+    account(x, why);
     exchange_free(x, x->request == REQUEST_DONE && x->response == RESPONSE_DONE && !x->websocket);
     client.done(client.ctx, outcome);
 }
 
 void exchange_kill(struct exchange *x)
 {
+    account(x, END_DRAINED);
     exchange_free(x, false);
 }
 

@@ -50,7 +50,8 @@ struct side {
     bool deaf;                           /* its output failed */
     const char *reason;                  /* goes with owed_code */
     uint64_t heard_ms, heard_bytes;      /* when bytes last came from it, and how many there were by then */
-    uint64_t ping_sent_ms;               /* with pump.ping_out */
+    uint64_t ping_sent_ms;               /* with pump.ping_out … */
+    uint64_t ping_heard_bytes;           /* … and how many bytes had come from it by then */
     bool ping_due;                       /* as soon as a frame ends that is on its way to it */
     bool blocked;                        /* the other side does not read what this one sent … */
     uint64_t blocked_from_ms;            /* … since then nothing moved */
@@ -300,6 +301,7 @@ static void note_movement(struct tunnel *t, struct side *s)
     if (s->blocked && s->pump.moved != s->blocked_moved) {
         s->blocked_ms += now_ms - s->blocked_from_ms;
         s->blocked = false;
+        s->heard_ms = now_ms;            /* what it said meanwhile, a Pong perhaps, is only read from now on */
     }
     if (blocked && !s->blocked) {
         s->blocked = true;
@@ -378,6 +380,7 @@ static void ping_if_due(struct tunnel *t, struct side *s)
     s->ping_due = false;
     s->pump.ping_out = true;
     s->ping_sent_ms = timers_now_ms(t->services->timers);
+    s->ping_heard_bytes = s->heard_bytes;
     if (stream_put(s->stream, span_of(frame, n)) != 0)
         s->deaf = true;
 }
@@ -444,16 +447,27 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* When the next thing is to be done for one side of an open tunnel. */
+/* A Ping went out, and nothing at all has come since. Whoever said something instead of the Pong is asked again when it is silent again. */
+static bool asked_in_vain(const struct side *s)
+{
+    return s->pump.ping_out && s->heard_bytes == s->ping_heard_bytes;
+}
+
+static uint64_t sign_of_life_ms(const struct side *s)
+{
+    return asked_in_vain(s) && s->ping_sent_ms > s->heard_ms ? s->ping_sent_ms : s->heard_ms;
+}
+
+/* When the next thing is to be done for one side of an open tunnel. What a side says while it is blocked is not read: it is not silent. */
 static uint64_t side_deadline_ms(const struct tunnel *t, const struct side *s)
 {
     uint64_t ping_ms = t->blind ? 0 : t->conf->ping_interval_ms;
-    uint64_t due_ms = s->blocked ? s->blocked_from_ms + t->conf->slow_timeout_ms : s->heard_ms + t->conf->idle_timeout_ms;
+    uint64_t due_ms = s->heard_ms + t->conf->idle_timeout_ms;
 
-    if (ping_ms > 0 && s->pump.ping_out)
-        due_ms = earlier(due_ms, (s->heard_ms > s->ping_sent_ms ? s->heard_ms : s->ping_sent_ms) + ping_ms);
-    else if (ping_ms > 0 && !s->ping_due)
-        due_ms = earlier(due_ms, s->heard_ms + ping_ms);
+    if (s->blocked)
+        return s->blocked_from_ms + t->conf->slow_timeout_ms;
+    if (ping_ms > 0 && !s->ping_due)
+        due_ms = earlier(due_ms, sign_of_life_ms(s) + ping_ms);
     return due_ms;
 }
 
@@ -519,17 +533,16 @@ static void on_side_due(struct tunnel *t, struct side *s, uint64_t now_ms)
 {
     bool client = is_client(t, s);
     uint64_t ping_ms = t->blind ? 0 : t->conf->ping_interval_ms;
-    uint64_t sign_of_life_ms = s->heard_ms > s->ping_sent_ms ? s->heard_ms : s->ping_sent_ms;
 
-    if (t->state != TUNNEL_OPEN)
+    if (t->state != TUNNEL_OPEN || now_ms < side_deadline_ms(t, s))
         return;
-    if (s->blocked && now_ms >= s->blocked_from_ms + t->conf->slow_timeout_ms)
+    if (s->blocked)
         end_by_gateway(t, client ? END_SERVER_SLOW : END_CLIENT_SLOW, other(t, s), 1008);
-    else if (s->pump.ping_out && ping_ms > 0 && now_ms >= sign_of_life_ms + ping_ms)
+    else if (ping_ms > 0 && asked_in_vain(s) && now_ms >= sign_of_life_ms(s) + ping_ms)
         end_by_gateway(t, client ? END_CLIENT_SILENT : END_SERVER_SILENT, s, 1011);
-    else if (!s->blocked && now_ms >= s->heard_ms + t->conf->idle_timeout_ms)
+    else if (now_ms >= s->heard_ms + t->conf->idle_timeout_ms)
         end_by_gateway(t, client ? END_CLIENT_IDLE : END_SERVER_IDLE, NULL, 0);
-    else if (ping_ms > 0 && !s->pump.ping_out && now_ms >= s->heard_ms + ping_ms)
+    else
         s->ping_due = true;
 }
 

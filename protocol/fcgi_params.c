@@ -9,8 +9,14 @@
 
 #define FIRST_BYTES 1500                 /* an ordinary request's */
 #define HTTP_PREFIX SPAN_LITERAL("HTTP_")
-#define COOKIE SPAN_LITERAL("cookie")
-#define CONTENT_TYPE SPAN_LITERAL("content-type")
+#define HTTP_COOKIE SPAN_LITERAL("HTTP_COOKIE")
+#define CONTENT_TYPE SPAN_LITERAL("CONTENT_TYPE")
+
+/* A field of the client as it becomes a variable. */
+struct variable {
+    struct span name, value;
+    bool told;                           /* with an earlier field of the same name */
+};
 
 /* The pairs being written. The first fault stays, so that it is asked for once, at the end. */
 struct pairs {
@@ -18,6 +24,8 @@ struct pairs {
     struct arena *arena;
     uint8_t *p;
     size_t n, capacity, limit;
+    struct variable *variables;
+    size_t variables_n;
     unsigned dropped;
     bool nominates;                      /* Connection lists some field */
     enum fault fault;
@@ -219,7 +227,7 @@ static bool passes(struct pairs *w, struct span name)
         w->dropped++;
         return false;
     }
-    if (is(name, "host") || is(name, "content-length") || is(name, "content-type") || is(name, "expect") || is(name, "trailer"))
+    if (is(name, "host") || is(name, "content-length") || is(name, "expect") || is(name, "trailer"))
         return false;
     if (!f->client_trusted && rules_is_trusted_fact(name, f->strip_also, f->strip_also_n))
         return false;
@@ -228,86 +236,81 @@ static bool passes(struct pairs *w, struct span name)
     return !rules_is_hop_by_hop(name);
 }
 
-static bool is_own_field(const struct pairs *w, struct span name)
+/* The one place where a name comes from the client: but for Content-Type's (RFC 3875 section 4.1.3) it begins with HTTP_. */
+static struct span variable_name(struct span field, uint8_t *p)
 {
-    for (size_t i = 0; i < w->request->own_n; i++) {
-        struct span own = w->request->own[i].name, tail = span_from(own, HTTP_PREFIX.n);
-        size_t at = 0;
-
-        if (!span_starts_with(own, HTTP_PREFIX) || tail.n != name.n)
-            continue;
-        while (at < name.n && variable_byte(name.p[at]) == tail.p[at])
-            at++;
-        if (at == name.n)
-            return true;
-    }
-    return false;
+    if (is(field, "content-type"))
+        return CONTENT_TYPE;
+    memcpy(p, HTTP_PREFIX.p, HTTP_PREFIX.n);
+    for (size_t i = 0; i < field.n; i++)
+        p[HTTP_PREFIX.n + i] = variable_byte(field.p[i]);
+    return span_of(p, HTTP_PREFIX.n + field.n);
 }
 
-static bool is_first(const struct headers *fields, size_t at)
-{
-    for (size_t i = 0; i < at; i++)
-        if (span_equal_nocase(fields->fields[i].name, fields->fields[at].name))
-            return false;
-    return true;
-}
-
-/* All values of one name, from the field at `first` on: their length, and with a writer they are appended to it. */
-static size_t join_values(struct pairs *w, const struct headers *fields, size_t first, bool write)
-{
-    struct span name = fields->fields[first].name;
-    struct span comma = span_equal_nocase(name, COOKIE) ? SPAN_LITERAL("; ") : SPAN_LITERAL(", ");
-    size_t n = 0;
-
-    for (size_t i = first; i < fields->n; i++) {
-        struct span value = fields->fields[i].value;
-
-        if (!span_equal_nocase(fields->fields[i].name, name))
-            continue;
-        if (span_find(value, 0) < value.n && w->fault == FAULT_NONE)
-            w->fault = FAULT_FIELD;
-        if (write && i > first)
-            append(w, comma);
-        if (write)
-            append(w, value);
-        n += (i > first ? comma.n : 0) + value.n;
-    }
-    return n;
-}
-
-static void put_joined(struct pairs *w, struct span prefix, struct span name, const struct headers *fields, size_t first)
-{
-    if (!begin_pair(w, prefix.n + name.n, join_values(w, fields, first, false)))
-        return;
-    append(w, prefix);
-    for (size_t i = 0; i < name.n; i++)
-        w->p[w->n++] = variable_byte(name.p[i]);
-    join_values(w, fields, first, true);
-}
-
-/* The one place where a name comes from the client. */
-static void add_fields(struct pairs *w)
+/* Names are folded once, so that each can be compared with each in little time, however many and long they are. */
+static void gather_variables(struct pairs *w)
 {
     const struct headers *fields = &w->request->head->fields;
+    size_t bytes = 0;
+    uint8_t *p;
 
+    for (size_t i = 0; i < fields->n; i++)
+        bytes += HTTP_PREFIX.n + fields->fields[i].name.n;
+    w->variables = arena_alloc(w->arena, fields->n * sizeof(*w->variables));
+    p = arena_alloc(w->arena, bytes);
+    if (w->variables == NULL || p == NULL) {
+        w->fault = FAULT_NO_MEMORY;
+        return;
+    }
+    for (size_t i = 0; i < fields->n; i++) {
+        const struct field *f = &fields->fields[i];
+
+        if (!passes(w, f->name))
+            continue;
+        w->variables[w->variables_n++] = (struct variable){ variable_name(f->name, p), f->value, false };
+        p += HTTP_PREFIX.n + f->name.n;
+    }
+}
+
+/* RFC 9110 section 5.3: lines of one name are joined in order, by commas; cookies by what stands between cookies. */
+static void put_joined(struct pairs *w, size_t first)
+{
+    const struct variable *v = &w->variables[first];
+    struct span comma = span_equal(v->name, HTTP_COOKIE) ? SPAN_LITERAL("; ") : SPAN_LITERAL(", ");
+    size_t n = v->value.n;
+
+    for (size_t i = first + 1; i < w->variables_n; i++)
+        if (span_equal(w->variables[i].name, v->name))
+            n += comma.n + w->variables[i].value.n;
+    if (!begin_pair(w, v->name.n, n))
+        return;
+    append(w, v->name);
+    append(w, v->value);
+    for (size_t i = first + 1; i < w->variables_n; i++) {
+        if (!span_equal(w->variables[i].name, v->name))
+            continue;
+        append(w, comma);
+        append(w, w->variables[i].value);
+        w->variables[i].told = true;
+    }
+}
+
+/* FastCGI section 6.1, again: none of them holds a NUL, joined or not. */
+static void check_values(struct pairs *w)
+{
+    for (size_t i = 0; i < w->variables_n; i++)
+        if (span_find(w->variables[i].value, 0) < w->variables[i].value.n && w->fault == FAULT_NONE)
+            w->fault = FAULT_FIELD;
+}
+
+static void add_variables(struct pairs *w)
+{
     if (w->request->rules->authority.n > 0)
         add(w, "HTTP_HOST", w->request->rules->authority);
-    for (size_t i = 0; i < fields->n && w->fault == FAULT_NONE; i++) {
-        struct span name = fields->fields[i].name;
-
-        if (passes(w, name) && is_first(fields, i) && !is_own_field(w, name))
-            put_joined(w, HTTP_PREFIX, name, fields, i);
-    }
-}
-
-/* RFC 3875 section 4.1.3: CONTENT_TYPE is the field's value, if there was one. */
-static void add_content_type(struct pairs *w)
-{
-    const struct headers *fields = &w->request->head->fields;
-    const struct field *f = headers_find(fields, CONTENT_TYPE);
-
-    if (f != NULL && !is_own(w, w->request->own_n, SPAN_LITERAL("CONTENT_TYPE")))
-        put_joined(w, SPAN_EMPTY, CONTENT_TYPE, fields, (size_t)(f - fields->fields));
+    check_values(w);
+    for (size_t i = 0; i < w->variables_n && w->fault == FAULT_NONE; i++)
+        if (!w->variables[i].told && !is_own(w, w->request->own_n, w->variables[i].name))
+            put_joined(w, i);
 }
 
 enum fault fcgi_params_write(struct arena *a, const struct fcgi_request *request, size_t limit_bytes, struct fcgi_params *out)
@@ -316,13 +319,13 @@ enum fault fcgi_params_write(struct arena *a, const struct fcgi_request *request
 
     assert(limit_bytes <= INT32_MAX);
     w.nominates = rules_nominates(&request->head->fields);
+    gather_variables(&w);
     put_own(&w);
     add_server(&w);
     add_client(&w);
     add_script(&w);
     add_request(&w);
-    add_content_type(&w);
-    add_fields(&w);
+    add_variables(&w);
     *out = (struct fcgi_params){ .pairs = span_of(w.p, w.n), .dropped = w.dropped };
     return w.fault;
 }

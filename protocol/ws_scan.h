@@ -14,7 +14,7 @@
  *
  * The invariant: the scanner stands exactly behind what it has passed, and every feed begins there. What it looked at further
  * on and did not pass it forgets, and looks at again. So a window of WS_SCAN_WINDOW_BYTES always gets on: the most that has to
- * be seen at once is a control frame, or an open code point over three fragments (29 bytes with their headers) and one byte.
+ * be seen at once is a control frame, or an open code point over four fragments (29 bytes with their headers) and one byte.
  *
  * A fault is found at the first byte that makes it, however the bytes were split, headers included: a reserved opcode at the
  * first byte, an announced size as soon as it is there. Of a frame found faulty while its beginning is in the window nothing

@@ -64,19 +64,20 @@ static bool wait_open(const struct run *run, uint64_t wanted)
     return false;
 }
 
-/* The proxy has let go of everything; what it keeps for requests to come is its own affair. */
-static bool wait_gone(enum load_kind kind)
+/* The proxy has let go of all tunnels; what it keeps of requests, for those to come, is its own affair. */
+static bool wait_gone(size_t kept)
 {
     uint64_t stop = net_now_ns() + DRAIN_DEADLINE_NS;
 
-    while (kind != LOAD_REQUESTS && origin_counts.open > 0 && net_now_ns() < stop)
+    while (origin_counts.open > kept && net_now_ns() < stop)
         net_turn(10);
-    return kind == LOAD_REQUESTS || origin_counts.open == 0;
+    return origin_counts.open <= kept;
 }
 
 static const char *measure(const struct run *run, pid_t pid, uint64_t warm_ms, uint64_t ms)
 {
     struct reading before, after;
+    size_t kept = run->kind == LOAD_REQUESTS ? SIZE_MAX : origin_counts.open;
     uint64_t failed, count;
     clockid_t clock;
 
@@ -96,7 +97,7 @@ static const char *measure(const struct run *run, pid_t pid, uint64_t warm_ms, u
     if (run->kind == LOAD_ECHO)
         count *= 2;                      /* each passed the proxy twice */
     clients_stop();
-    if (!wait_gone(run->kind))
+    if (!wait_gone(kept))
         return "the proxy holds connections whose clients are gone";
     printf("ok %" PRIu64 " %.6f %.6f %" PRIu64 "\n", count, (double)(after.at_ns - before.at_ns) / 1e9, after.cpu - before.cpu, failed);
     return NULL;
@@ -136,7 +137,7 @@ static const char *do_hold(const char *line)
 static const char *do_drop(void)
 {
     clients_stop();
-    if (!wait_gone(LOAD_IDLE))
+    if (!wait_gone(0))
         return "the proxy holds tunnels whose clients are gone";
     puts("ok 0");
     return NULL;

@@ -89,8 +89,7 @@ static void all_of_them(void **state)
                         "SCRIPT_NAME=/d/a.php\nSCRIPT_FILENAME=/www/d/a.php\nPATH_INFO=/p q\nPATH_TRANSLATED=/www/p q\n"
                         "DOCUMENT_ROOT=/www\nDOCUMENT_URI=/d/a.php/p q\n"
                         "REQUEST_METHOD=POST\nREQUEST_URI=/d/a.php/p%20q\nQUERY_STRING=\nCONTENT_LENGTH=3\n"
-                        "CONTENT_TYPE=text/plain\n"
-                        "HTTP_HOST=[2001:db8::1]\n");
+                        "HTTP_HOST=[2001:db8::1]\nCONTENT_TYPE=text/plain\n");
     fcgi_case_free(&c);
 }
 

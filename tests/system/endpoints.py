@@ -144,3 +144,21 @@ def expect_close(reader, code, deadline=None):
     if event[0] != "close" or event[1] not in codes:
         raise AssertionError("a Close with %r was due, there came %r" % (code, event))
     return event[2]
+
+
+def live(conn, server, until=("close", "fin", "rst", "cut")):
+    """A peer that answers Pings and the Close, and is silent otherwise. Returns the events it saw, Pings among them."""
+    reader, seen = Reader(conn, server), []
+    while True:
+        event = reader.event()
+        seen.append(event)
+        try:
+            if event[0] == "ping":
+                conn.send(frame(PONG, event[1], mask=not server))
+            elif event[0] == "close":
+                conn.send(frame(CLOSE, close_payload(event[1]), mask=not server))
+                conn.finish()
+        except OSError:
+            pass                         # it has ended: the next event says so
+        if event[0] in until:
+            return seen

@@ -329,6 +329,12 @@ class Test:
         client.close()
         server.close()
 
+    @staticmethod
+    def needs_speed():
+        """For tests with so many bytes, or so short a wait, that reads and writes of a few bytes each take too long."""
+        if "<=" in os.environ.get("UPGATE_WEATHER", ""):
+            raise Skip("takes too long in this weather")
+
     def on_exit(self, action):
         self.cleanups.append(action)
 

@@ -82,6 +82,7 @@ def test_slow_body_that_drips_is_bounded_by_the_gap_only(t):
 
 
 def test_huge_heads(t):
+    t.needs_speed()
     gateway = t.simple(t.app())
     before = gateway.rss_bytes()
     for _ in range(20):
@@ -100,6 +101,7 @@ def test_huge_heads(t):
 
 def test_many_pipelined_requests_without_reading(t):
     """Answers that nobody reads stop the reading of requests: memory stays bounded."""
+    t.needs_speed()
     gateway = t.simple(t.app())
     client = t.client(gateway)
     before = gateway.rss_bytes()
@@ -116,6 +118,7 @@ def test_many_pipelined_requests_without_reading(t):
 
 
 def test_endless_chunk_extensions_and_trailers(t):
+    t.needs_speed()
     for endless in [b"1" + b";a=b" * 100000, b"0\r\n" + b"X-T: y\r\n" * 100000, b"0" * 100000]:
         gateway = t.simple(t.backend())
         client = t.client(gateway).send(request("POST", fields=[("Transfer-Encoding", "chunked")]))
@@ -129,6 +132,7 @@ def test_endless_chunk_extensions_and_trailers(t):
 
 def test_2000_tunnels_opened_used_idled_closed(t):
     """Ten rounds of 200; afterwards no descriptor is left, and at the exit no block and no handle."""
+    t.needs_speed()
     backend = t.backend()
     gateway = t.simple(backend)
     before = gateway.descriptors()
@@ -197,6 +201,7 @@ def test_handshake_storm_with_a_silent_backend(t):
 
 def test_a_flood_of_pings_into_a_stopped_peer(t):
     """Control frames are no way past backpressure."""
+    t.needs_speed()
     backend = t.backend(receive_buffer=65536)
     gateway = t.simple(backend)
     client, server = t.upgrade(gateway, backend)

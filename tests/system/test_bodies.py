@@ -54,6 +54,7 @@ def test_first_byte_of_a_response_passes_before_its_last_exists(t):
 
 
 def test_256_mib_up(t):
+    t.needs_speed()
     backend = t.backend()
     gateway = t.simple(backend)
     before = gateway.rss_bytes()
@@ -71,6 +72,7 @@ def test_256_mib_up(t):
 
 
 def test_256_mib_down(t):
+    t.needs_speed()
     backend = t.backend()
     gateway = t.simple(backend)
     before = gateway.rss_bytes()
@@ -88,6 +90,7 @@ def test_256_mib_down(t):
 
 
 def test_chunked_32_mib_both_ways_is_exact(t):
+    t.needs_speed()
     data = bytes(range(256)) * 4096 * 32
 
     def echo(conn):
@@ -129,6 +132,7 @@ def fill_until_stuck(conn, barrier, most=BIG):
 
 
 def test_a_stopped_backend_stops_the_uploader(t):
+    t.needs_speed()
     backend = t.backend(receive_buffer=SMALL_BUFFER)
     gateway = t.simple(backend)
     before = gateway.rss_bytes()
@@ -145,6 +149,7 @@ def test_a_stopped_backend_stops_the_uploader(t):
 
 
 def test_a_stopped_client_stops_the_sender(t):
+    t.needs_speed()
     backend = t.backend()
     gateway = t.simple(backend)
     before = gateway.rss_bytes()
@@ -171,6 +176,7 @@ def test_a_stopped_client_stops_the_sender(t):
 
 
 def test_a_client_that_never_reads_on_is_ended(t):
+    t.needs_speed()
     backend = t.backend()
     gateway = t.simple(backend, timeouts={"body": "500ms"})
     client = t.client(gateway, receive_buffer=SMALL_BUFFER).send(request())
@@ -191,6 +197,7 @@ def test_a_client_that_never_reads_on_is_ended(t):
 
 def test_early_answer_ends_a_large_upload(t):
     """The backend answers and stops reading: the client gets the answer, and the upload does not go on for ever."""
+    t.needs_speed()
     backend = t.backend(receive_buffer=SMALL_BUFFER)
     gateway = t.simple(backend, timeouts={"body": "1s"})
     client = t.client(gateway).send(upload_head(BIG))

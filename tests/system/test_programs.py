@@ -110,6 +110,7 @@ def talk(client, url, *options):
 
 
 def echoes(t, server, client, deflate):
+    t.needs_speed()
     extra = ["--deflate"] if deflate else []
     _, _, url = through(t, server, extra)
     talk(client, url, *ALL_SIZES, *extra, "--ping", "--close", "4000:bye")
@@ -203,6 +204,7 @@ def test_curl_reuses_its_connection(t):
 
 
 def test_curl_large_upload_with_expect(t):
+    t.needs_speed()
     path = t.path("upload")
     with open(path, "wb") as out:
         out.write(os.urandom(1 << 16) * 160)
@@ -221,6 +223,7 @@ def test_curl_large_upload_with_expect(t):
 
 
 def test_curl_chunked_download_with_trailers(t):
+    t.needs_speed()
     data = os.urandom(1 << 20)
 
     def handler(conn):
@@ -262,6 +265,7 @@ def test_curl_over_a_unix_socket(t):
 # Chromium
 
 def drive(*arguments):
+    harness.Test.needs_speed()
     if not os.path.exists(BROWSER):
         raise Skip("no %s" % BROWSER)
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):

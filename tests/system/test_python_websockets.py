@@ -86,10 +86,12 @@ def test_echo_with_deflate(t):
 
 
 def test_1_and_16_mib_without_compression(t):
+    t.needs_speed()
     round_trips(t, None, LARGE)
 
 
 def test_1_and_16_mib_with_deflate(t):
+    t.needs_speed()
     round_trips(t, "deflate", LARGE)
 
 

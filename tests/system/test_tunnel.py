@@ -422,6 +422,7 @@ def test_drain_ends_peers_that_do_not_answer(t):
 
 def stuck_tunnel(t, up):
     """A reader that stopped: the sender on the other side is stopped, and memory stays bounded."""
+    t.needs_speed()
     gateway, client, server = tunnel(t, {"idle_timeout": "5m"}, receive_buffer=SMALL_BUFFER)
     before = gateway.rss_bytes()
     sender, reader = (client, server) if up else (server, client)
@@ -453,6 +454,7 @@ def test_a_stopped_client_stops_the_backend(t):
 
 
 def test_one_stopped_direction_does_not_stop_the_other(t):
+    t.needs_speed()
     _, client, server = tunnel(t, receive_buffer=SMALL_BUFFER)
     client.send(frame(BINARY, b"", announced=40 * MIB, length_form=64, mask=b"\0\0\0\0"))
     sent, stuck = 0, 0
@@ -467,6 +469,7 @@ def test_one_stopped_direction_does_not_stop_the_other(t):
 
 def test_idle_tunnels_cost_little(t):
     """No buffer at rest: 200 tunnels that carried 64 KiB each way."""
+    t.needs_speed()
     backend = t.backend()
     gateway = t.simple(backend)
     pairs = []
