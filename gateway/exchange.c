@@ -17,7 +17,6 @@
 #include "protocol/mem.h"
 
 #include <assert.h>
-#include <string.h>
 
 #define ROUNDS_MAX 16                    /* pieces moved in one turn; the rest waits for the next */
 #define CONNECT_SLACK_MS 1000            /* the dial has its own deadline; this one only catches a bug */
@@ -164,82 +163,6 @@ static enum fault check(struct exchange *x)
     return fault;
 }
 
-static bool is_listed(char *const *list, size_t n, struct span text)
-{
-    for (size_t i = 0; i < n; i++)
-        if (span_equal(span_of_text(list[i]), text))
-            return true;
-    return false;
-}
-
-/* RFC 6455 section 10.2: which pages may open a WebSocket here. Without Origin the client is no browser: refused where origins are listed. */
-static bool origin_allowed(const struct exchange *x)
-{
-    const struct conf_websocket *ws = &x->route->websocket;
-
-    return ws->origins_n == 0 || (headers_count(&x->head->fields, SPAN_LITERAL("origin")) == 1 &&
-                                  is_listed(ws->origins, ws->origins_n, headers_value(&x->head->fields, SPAN_LITERAL("origin"))));
-}
-
-/* The offered subprotocols that the route allows, as one list; p NULL: no memory. */
-static struct span allowed_protocols(struct exchange *x)
-{
-    struct list_walk walk = list_walk_field(&x->head->fields, SPAN_LITERAL("sec-websocket-protocol"));
-    uint8_t *text = arena_alloc(&x->arena, x->services->request_limits.head_bytes);
-    struct span member;
-    size_t n = 0;
-
-    while (text != NULL && list_walk_next(&walk, &member)) {
-        if (!is_listed(x->route->websocket.protocols, x->route->websocket.protocols_n, member))
-            continue;
-        if (n > 0) {
-            memcpy(text + n, ", ", 2);
-            n += 2;
-        }
-        memcpy(text + n, member.p, member.n);
-        n += member.n;
-    }
-    return span_of(text, n);
-}
-
-/* Offers onward only the subprotocols that the route allows; END_NONE, or why the offer is refused. */
-static enum end_reason narrow_protocols(struct exchange *x)
-{
-    const struct span name = SPAN_LITERAL("sec-websocket-protocol");
-    struct headers *fields = &x->narrowed.fields;
-    struct span allowed;
-
-    if (x->route->websocket.protocols_n == 0 || headers_count(&x->head->fields, name) == 0)
-        return END_NONE;
-    allowed = allowed_protocols(x);
-    if (allowed.p == NULL)
-        return END_NO_MEMORY;
-    if (allowed.n == 0)
-        return END_PROTOCOL;
-    x->narrowed = *x->head;
-    headers_init(fields, &x->arena, 0);
-    for (size_t i = 0; i < x->head->fields.n; i++)
-        if (headers_add(fields, x->head->fields.fields[i].name, x->head->fields.fields[i].value) != FAULT_NONE)
-            return END_NO_MEMORY;
-    headers_remove(fields, name);
-    if (headers_add(fields, SPAN_LITERAL("Sec-WebSocket-Protocol"), allowed) != FAULT_NONE)
-        return END_NO_MEMORY;
-    x->head = &x->narrowed;
-    x->offer.fields = fields;
-    return END_NONE;
-}
-
-/* What the route says to a good offer: END_NONE, or why it is refused before a server hears of it. */
-static enum end_reason admit_websocket(struct exchange *x)
-{
-    if (x->services->draining)
-        return END_DRAINED;
-    if (!origin_allowed(x))
-        return END_ORIGIN;
-    x->offer.extensions_stripped = x->route->websocket.compression == CONF_COMPRESSION_STRIP;
-    return narrow_protocols(x);
-}
-
 /* A request without a body is complete with its head. */
 static enum step end_if_bodyless(struct exchange *x)
 {
@@ -278,7 +201,7 @@ static void begin(struct exchange *x)
         exchange_give_up(x, END_NO_ROUTE, FAULT_NONE, end_reason_status(END_NO_ROUTE));
         return;
     }
-    why = x->websocket ? admit_websocket(x) : END_NONE;
+    why = x->websocket ? exchange_admit_websocket(x) : END_NONE;
     if (why != END_NONE) {
         exchange_give_up(x, why, FAULT_NONE, end_reason_status(why));
         return;

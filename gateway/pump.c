@@ -91,8 +91,18 @@ static enum pump_result why_stopped(struct pump *p)
     return stream_peek(p->from, &rest) == 0 && ws_scan_at_boundary(&p->scan) ? PUMP_EOF : PUMP_CUT;
 }
 
+/* Where there was no memory to keep what the owner left, a stream fails and shows nothing of it any more. */
+static bool lost_what_was_cleared(struct pump *p)
+{
+    const uint8_t *bytes;
+
+    return p->cleared + p->skip > 0 && stream_peek(p->from, &bytes) < p->cleared + p->skip;
+}
+
 enum pump_result pump_run(struct pump *p)
 {
+    if (lost_what_was_cleared(p))
+        return PUMP_RESET;               /* and what went out last is no whole frame: `cleared` stays */
     for (int round = 0; round < PUMP_ROUNDS_MAX; round++) {
         if (p->cleared == 0 && p->skip == 0 && !verify(p))
             return why_stopped(p);

@@ -188,14 +188,8 @@ static void read_to_scratch(struct stream_uv *s)
 
 static void read_to_own(struct stream_uv *s)
 {
-    ssize_t n;
+    ssize_t n = read_some(s, s->in + s->in_n, STREAM_UV_INPUT_BYTES);
 
-    if (!input_room(s, STREAM_UV_INPUT_BYTES)) {
-        input_failed(s, -ENOMEM);
-        s->base.events->readable(s->base.ctx);
-        return;
-    }
-    n = read_some(s, s->in + s->in_n, STREAM_UV_INPUT_BYTES);
     if (!note_read(s, n))
         return;
     if (n > 0)
@@ -207,10 +201,14 @@ static void on_input(struct stream_uv *s)
 {
     if (s->base.input != STREAM_OPEN || s->in_n >= STREAM_UV_INPUT_BYTES)
         return;
-    if (s->in_n <= LITTLE_BYTES)
+    if (s->in_n > 0 && !input_room(s, STREAM_UV_INPUT_BYTES)) {
+        input_failed(s, -ENOMEM);
+        s->base.events->readable(s->base.ctx);
+    } else if (s->in_n <= LITTLE_BYTES) {
         read_to_scratch(s);
-    else
+    } else {
         read_to_own(s);
+    }
     if (!s->closing)
         free_empty_input(s);
 }

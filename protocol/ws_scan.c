@@ -79,7 +79,7 @@ static enum fault judge_first_byte(const struct ws_scan *s, uint8_t byte)
     if (opcode != WS_CONTINUATION && in_message)
         return FAULT_WS_INTERLEAVED;
     if (s->rules.max_fragments > 0 && s->place.message_fragments >= s->rules.max_fragments)
-        return FAULT_WS_MESSAGE_TOO_LARGE;
+        return FAULT_WS_TOO_MANY_FRAGMENTS;
     return FAULT_NONE;
 }
 

@@ -252,6 +252,7 @@ def arguments():
     what.add_argument("--echo", metavar="URL")
     parser.add_argument("--deflate", action="store_true", help="with --echo: require permessage-deflate; else require none")
     parser.add_argument("--sockets", type=int, default=50, metavar="N", help="open at the same time")
+    parser.add_argument("--only", metavar="STEP,…", type=lambda text: text.split(","), help="these steps, in their order")
     parser.add_argument("--screenshot", metavar="FILE", help="with --page: a picture of the page in use")
     parser.add_argument("--browser", metavar="PATH")
     parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for one step")
@@ -265,7 +266,7 @@ def main():
         with Browser(options.browser, options.timeout) as browser:
             result["browser"] = browser.version()
             visit = Visit(browser, options) if options.page else Echoes(browser, options)
-            result["steps"] = take_steps(visit.steps())
+            result["steps"] = take_steps([step for step in visit.steps() if not options.only or step.__name__ in options.only])
             result["ok"] = all(step["ok"] for step in result["steps"])
     except DevtoolsError as error:
         result["why"] = str(error)

@@ -79,9 +79,10 @@ class Upgate:
                 listeners.append(listener)
                 routes.append({"match": {"listener": listener["name"]}, "upstream": "slot%d" % i})
             upstreams["slot%d" % i] = {"servers": [{"address": "127.0.0.1:%d" % slot.port}]}
-        wait = {"header": "2s", "body": "2s", "response": "2s", "keepalive": "30s", "drain": "2s", "drain_spread": "100ms"}
+        two = "%dms" % (2000 * harness.wire.SLOWNESS)
+        wait = {"header": two, "body": two, "response": two, "keepalive": "30s", "drain": "2s", "drain_spread": "100ms"}
         for route in routes:
-            route["websocket"] = {"handshake_timeout": "2s", "close_timeout": "1s"}
+            route["websocket"] = {"handshake_timeout": two, "close_timeout": "1s"}
         config = {"workers": 1, "log": {"access": {"format": "off"}}, "timeouts": wait, "listeners": listeners,
                   "upstreams": upstreams, "routes": routes, "forwarded": {"via": "upgate", "x_forwarded": True, "rfc7239": True}}
         path = os.path.join(self.folder, "upgate.yaml")

@@ -4,7 +4,7 @@
  *
  *   /plain     200, Content-Length             /chunked   200 in two chunks, with a trailer     /close   200 until the connection ends
  *   /empty     204                             /last      200 and Connection: close             /100     100, then 200
- *   /ws        101 with the right accept       /silent    nothing at all                        others   404
+ *   /bad       101 with a wrong accept         /silent    nothing at all                        others   101 to an upgrade, or 404
  *
  * The body of an answer names the method, the target, and how long the request's body was. Include world.h first. */
 #ifndef UPGATE_TESTS_GATEWAY_ORIGIN_H
@@ -100,7 +100,9 @@ static inline void origin_answer(struct peer *p, const char *request, size_t bod
         bytes_print(&out, "%s\r\n%s", head, is_head ? "" : said);
     else if (origin_target_is(target, "/empty"))
         bytes_add_text(&out, "HTTP/1.1 204 No Content\r\n\r\n");
-    else if (origin_target_is(target, "/ws"))
+    else if (origin_target_is(target, "/bad"))
+        bytes_add_text(&out, "HTTP/1.1 101 No\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n");
+    else if (strstr(request, "\r\nUpgrade: websocket\r\n") != NULL)
         bytes_add_text(&out, WS_101);
     else if (origin_target_is(target, "/plain") || origin_target_is(target, "/100") || origin_target_is(target, "/last"))
         bytes_print(&out, "%s%sContent-Length: %zu\r\n\r\n%s", head, origin_target_is(target, "/last") ? "Connection: close\r\n" : "",

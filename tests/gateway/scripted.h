@@ -108,7 +108,7 @@ struct peer {
     bool closed;                         /* the gateway has closed it */
     size_t lost;                         /* bytes that were put and never came, because the gateway closed before */
     unsigned writes;                     /* pieces in which `got` came */
-    /* what it does by itself: called between the rounds when it is new, got something, or was ended */
+    /* what it does by itself: called between the rounds when it is new, got something, ended or failed */
     void (*react)(struct peer *p);
     void *ctx;
     size_t step;                         /* of its play, for `react` */
@@ -196,8 +196,7 @@ static inline void scripted_keep(struct scripted *s)
         return;
     }
     s->peer->consumed = s->peer->arrived;
-    if (s->base.input == STREAM_OPEN)
-        scripted_input_failed(s, -ENOMEM);
+    scripted_input_failed(s, -ENOMEM);
     s->tell_readable = true;
     scripted_kick(s);
 }

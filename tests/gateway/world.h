@@ -283,7 +283,8 @@ static inline void world_react(struct world *w)
 {
     for (size_t i = 0; i < w->peers_n; i++) {
         struct peer *p = w->peers[i];
-        size_t news = 1 + 4 * p->got.n + 2 * (size_t)p->fin + (size_t)p->closed;
+        size_t news = 1 + 8 * p->got.n + 4 * (size_t)p->fin + 2 * (size_t)p->closed;
+        news += p->stream != NULL && p->stream->base.output_error != 0;
         if (p->react == NULL || p->noticed == news)
             continue;
         p->noticed = news;

@@ -22,7 +22,7 @@ ROWS = """
     access_log reply route access
     pump tunnel body_out
     backend backend_h1 backend_fcgi
-    exchange exchange_parts exchange_request exchange_response exchange_end client passthrough listener
+    exchange exchange_parts exchange_admit exchange_request exchange_response exchange_end client passthrough listener
     worker control admin
     sandbox version main
 """

@@ -501,7 +501,7 @@ static void limits(void **state)
         { .name = "fragments past the limit",
           .frames = { FRAME(WS_BINARY, ""), FRAME(WS_CONTINUATION, ""), FRAME(FIN | WS_CONTINUATION, "") },
           FRAGMENT_LIMIT,
-          .fault = FAULT_WS_MESSAGE_TOO_LARGE,
+          .fault = FAULT_WS_TOO_MANY_FRAGMENTS,
           .frame = 2,
           .byte = HEAD(0) },
     };

@@ -1,7 +1,7 @@
-"""The ends of a tunnel as the tests play them: what a peer saw as events, an echo that checks what it gets, and one that does not.
+"""The ends of a tunnel as the tests play them: what a peer saw as events, an echo that checks what it gets, one that does not.
 
-Whatever an end receives through the gateway is judged by a reader that shares nothing with it: a frame that RFC 6455 forbids raises
-Unlawful, because no peer may ever be sent one.
+Whatever an end receives through the gateway is judged by a reader that shares nothing with it: a frame that RFC 6455 forbids
+raises Unlawful, because no peer may ever be sent one.
 """
 from frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame, read_frame
 
@@ -29,8 +29,8 @@ def is_utf8(data):
 
 
 class Reader:
-    """Frames of one connection, checked, as events: ("text", payload) …, ("close", code, reason), and at last ("fin",) or ("rst",),
-    or ("cut", bytes of the open frame's message so far) where the connection ended inside a frame."""
+    """Frames of one connection, checked, as events: ("text", payload) …, ("close", code, reason), and at last ("fin",), ("rst",), or
+    ("cut",) where the connection ended inside a frame."""
 
     def __init__(self, conn, masked, utf8=True, deflate=False):
         self.conn, self.masked, self.utf8, self.deflate = conn, masked, utf8, deflate
@@ -93,8 +93,8 @@ class Reader:
 
 
 def echo(conn, server, careless=False, utf8=True, deflate=False):
-    """Sends back what comes, until the Close (answered with the same) or the end. A careless one returns frame by frame, the other
-    message by message. Every frame that comes is checked all the same. Returns how it ended: "close", "fin", "rst", "cut"."""
+    """Sends back what comes, until the Close (answered with the same) or the end. A careless one returns it frame by frame, the
+    other message by message. Every frame that comes is checked all the same. Returns how it ended: "close", "fin", "rst", "cut"."""
     reader = Reader(conn, server, utf8, deflate)
     while True:
         got = reader.frame()

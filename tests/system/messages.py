@@ -17,6 +17,10 @@ class Malformed(Exception):
     """The peer of a test was sent something that is not one HTTP message."""
 
 
+class Cut(Malformed, ConnectionError):
+    """The connection ended inside a head; for a backend that is no fault where the client went away."""
+
+
 class Head:
     """A start line and its fields, in order and spelling as received."""
 
@@ -123,7 +127,7 @@ def read_head(conn, deadline=None):
     """The next head on the connection; None when it ended with nothing of one."""
     if not conn.wait_for(lambda data: b"\r\n\r\n" in data, deadline, ended_ok=True):
         if conn.unread:
-            raise Malformed("the connection ended (%s) inside a head: %r" % (conn.end, bytes(conn.unread[:300])))
+            raise Cut("the connection ended (%s) inside a head: %r" % (conn.end, bytes(conn.unread[:300])))
         return None
     return Head(conn.take(conn.unread.index(b"\r\n\r\n") + 4))
 

@@ -1,6 +1,6 @@
-"""Frame by frame over the ground of a conformance suite: what a client and a backend may say, what they may not, and what follows.
+"""Frame by frame over the ground of a conformance suite: what a client and a backend may say, what not, and what follows.
 
-Each case is sent by one side (the sender) to an echo on the other, through the gateway: whole, byte by byte, and cut at a few places.
+Each case is sent by one side (the sender) to an echo on the other, through the gateway: whole, byte by byte, cut at a few places.
 The echo either checks everything or nothing; what it is sent is checked in both cases, so nothing unlawful ever comes through.
 Every message before a fault comes back, then the Close with the fault's code, then the connection's end.
 """
@@ -27,7 +27,8 @@ class Case:
 
 def of(opcode, payload=b"", **options):
     """A frame whose mask the side decides."""
-    return lambda mask: frame(opcode, payload, mask=options.get("mask_as", mask), **{k: v for k, v in options.items() if k != "mask_as"})
+    return lambda mask: frame(opcode, payload, mask=options.get("mask_as", mask), **
+                              {k: v for k, v in options.items() if k != "mask_as"})
 
 
 def text(payload=b"", **options):
@@ -79,11 +80,12 @@ def reserved():
 
 def lengths():
     for size, form in [(0, 16), (125, 16), (0, 64), (125, 64), (126, 64), (65535, 64)]:
-        yield Case("%d in %d bits" % (size, form), [OK, of(BINARY, b"x" * min(size, 200), announced=size, length_form=form)], [SAID], 1002)
+        long = of(BINARY, b"x" * min(size, 200), announced=size, length_form=form)
+        yield Case("%d in %d bits" % (size, form), [OK, long], [SAID], 1002)
     yield Case("the top bit", [OK, of(BINARY, b"x", announced=1 << 63, length_form=64)], [SAID], 1002)
     yield Case("a frame too large", [OK, of(BINARY, b"x", announced=70001, length_form=64)], [SAID], 1009)
     yield Case("announced far too large", [OK, of(BINARY, b"", announced=(1 << 63) - 1, length_form=64)], [SAID], 1009)
-    yield Case("a message too large", [OK, of(BINARY, b"x" * 60000, fin=False), of(CONTINUATION, b"", announced=20001)], [SAID], 1009)
+    yield Case("a message too large", [OK, of(BINARY, b"x" * 60000, fin=False), of(CONTINUATION, announced=20001)], [SAID], 1009)
     yield Case("a message just not", [of(BINARY, b"x" * 40000, fin=False), more(b"x" * 30000)], [("binary", b"x" * 70000)])
     yield Case("forty fragments", [part(b"a")] + [more(b"b", fin=False)] * 38 + [more(b"c")], [("text", b"a" + b"b" * 38 + b"c")])
     yield Case("forty-one", [part(b"a")] + [more(b"b", fin=False)] * 39 + [more(b"c")], [], 1009)
@@ -94,7 +96,8 @@ def fragments():
     yield Case("two and a ping", [part(b"one"), of(PING, b"?"), more(b"two")], [("pong", b"?"), ("text", b"onetwo")])
     yield Case("empty ones", [part(), more(b"", fin=False), more()], [("text", b"")])
     yield Case("an empty one between", [part(b"a"), more(b"", fin=False), more(b"b")], [("text", b"ab")])
-    yield Case("pings everywhere", [part(b"a"), of(PING, b"1"), more(b"b", fin=False), of(PING, b"2"), more(b"c"), of(PING, b"3")],
+    yield Case("pings everywhere",
+               [part(b"a"), of(PING, b"1"), more(b"b", fin=False), of(PING, b"2"), more(b"c"), of(PING, b"3")],
                [("pong", b"1"), ("pong", b"2"), ("text", b"abc"), ("pong", b"3")])
     yield Case("a pong between", [part(b"a"), of(PONG, b"1"), more(b"b")], [("text", b"ab")])
     yield Case("a cut ping", [OK, of(PING, b"x", fin=False), more(b"y")], [SAID], 1002)
@@ -108,18 +111,19 @@ def fragments():
                [("text", b"ab"), ("binary", b"cd"), ("text", b"e")])
 
 
-GOOD_TEXT = [b"", WORDS, b"\x00", b"\x7f", b"\xc2\x80", b"\xdf\xbf", b"\xe0\xa0\x80", b"\xed\x9f\xbf", b"\xee\x80\x80", b"\xef\xbf\xbf",
-             b"\xef\xbf\xbd", b"\xef\xbb\xbf", b"\xf0\x90\x80\x80", b"\xf4\x8f\xbf\xbf", b"\xf0\x9f\xbf\xbe"]
-BAD_TEXT = [b"\x80", b"\xbf", b"\xc0\x80", b"\xc0\xaf", b"\xc1\xbf", b"\xe0\x80\x80", b"\xe0\x9f\xbf", b"\xed\xa0\x80", b"\xed\xbf\xbf",
-            b"\xf0\x80\x80\x80", b"\xf0\x8f\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xf8\x88\x80\x80\x80",
-            b"\xfc\x84\x80\x80\x80\x80", b"\xfe", b"\xff", b"\xc3", b"\xc3(", b"\xe2\x82", b"\xe2(\xa1", b"\xf0\x9f\x9a", b"\xf0(\x8c\xbc",
-            b"\xf0\x90(\xbc", b"\xed\xa0\xbd\xed\xb2\xa9"]
+GOOD_TEXT = [b"", WORDS, b"\x00", b"\x7f", b"\xc2\x80", b"\xdf\xbf", b"\xe0\xa0\x80", b"\xed\x9f\xbf", b"\xee\x80\x80",
+             b"\xef\xbf\xbf", b"\xef\xbf\xbd", b"\xef\xbb\xbf", b"\xf0\x90\x80\x80", b"\xf4\x8f\xbf\xbf", b"\xf0\x9f\xbf\xbe"]
+BAD_TEXT = [b"\x80", b"\xbf", b"\xc0\x80", b"\xc0\xaf", b"\xc1\xbf", b"\xe0\x80\x80", b"\xe0\x9f\xbf", b"\xed\xa0\x80",
+            b"\xed\xbf\xbf", b"\xf0\x80\x80\x80", b"\xf0\x8f\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xf8\x88\x80\x80\x80",
+            b"\xfc\x84\x80\x80\x80\x80", b"\xfe", b"\xff", b"\xc3", b"\xc3(", b"\xe2\x82", b"\xe2(\xa1", b"\xf0\x9f\x9a",
+            b"\xf0(\x8c\xbc", b"\xf0\x90(\xbc", b"\xed\xa0\xbd\xed\xb2\xa9"]
 
 
 def utf8():
     for payload in GOOD_TEXT:
         yield Case("good %r" % payload, [text(payload)], [("text", payload)])
-    yield Case("byte for byte", [part()] + [more(WORDS[i:i + 1], fin=False) for i in range(len(WORDS))] + [more()], [("text", WORDS)])
+    single = [more(WORDS[i:i + 1], fin=False) for i in range(len(WORDS))]
+    yield Case("byte for byte", [part()] + single + [more()], [("text", WORDS)])
     yield Case("a ping inside a character", [part(b"\xf0\x9f"), of(PING, b"!"), more(b"\x9a\xaa")],
                [("pong", b"!"), ("text", b"\xf0\x9f\x9a\xaa")])
     for payload in BAD_TEXT:

@@ -92,7 +92,7 @@ def test_client_connection_is_reused(t):
 
 def test_backend_connection_is_reused_by_another_client(t):
     backend = t.backend()
-    gateway, server = t.simple(backend), None
+    gateway, server = t.simple(backend, workers=1), None       # the pool is a worker's own
     for i in range(5):
         client = t.client(gateway).send(request(target="/%d" % i))
         server = server or backend.accept()

@@ -49,7 +49,8 @@ def test_each_side_is_pinged_and_its_pong_swallowed(t):
     record = gateway.wait_record(**{Log.KIND: "tunnel"})
     for side in (Log.FROM_CLIENT, Log.FROM_SERVER):
         rtt = record[side]["rtt_ms"]
-        same((rtt["n"], record[side]["pongs"], record[side]["pings"]), (2, 2, 0), "round trips, Pongs and Pings in %r" % record[side])
+        same((rtt["n"], record[side]["pongs"], record[side]["pings"]),
+             (2, 2, 0), "round trips, Pongs and Pings in %r" % record[side])
         check(0 <= rtt["min"] <= rtt["avg"] <= rtt["max"] < 1000 * INTERVAL, "round-trip times %r", rtt)
 
 
@@ -224,7 +225,7 @@ def drip(conn, data):
 
 
 def test_a_side_that_is_not_read_is_not_silent(t):
-    """The other side does not read, so the gateway does not either: the sender's Pongs wait behind its data, and it is not to blame."""
+    """The other side does not read, so the gateway does not either: the sender's Pongs wait behind its data, without its fault."""
     for up in [True, False]:
         gateway, client, server = tunnel(t, dict(PINGS, slow_timeout="60s"), receive_buffer=SMALL_BUFFER)
         sender, reader = (client, server) if up else (server, client)
@@ -312,8 +313,7 @@ def test_pongs_are_signs_of_life(t):
 
 
 def test_blind_tunnels_are_not_pinged(t):
-    _, client, server = tunnel(t, {"verify": "blind", "ping_interval": "%dms" % (100 * SLOWNESS), "idle_timeout": SILENCE["idle_timeout"],
-                                   "close_timeout": "500ms"})
+    _, client, server = tunnel(t, dict(SILENCE, verify="blind", ping_interval="%dms" % (100 * SLOWNESS), close_timeout="500ms"))
     same((client.wait_end(), server.wait_end()), ("fin", "fin"), "ends")
     same((bytes(client.unread), bytes(server.unread)), (b"", b""), "bytes of the gateway's own")
 

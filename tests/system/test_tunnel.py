@@ -116,6 +116,17 @@ CLIENT_FAULTS = [
 LIMITED = {"verify": "utf8", "max_message": "4KiB"}
 
 
+def last_frame(conn):
+    """The Close that ends it; None when the stream just ends, inside a frame or not."""
+    try:
+        got = read_frame(conn)
+        while got is not None and got.opcode != CLOSE:
+            got = read_frame(conn)
+        return got
+    except EOFError:
+        return None
+
+
 def fault(t, offender, innocent, sent, code, from_client):
     """The innocent side gets Close 1011; its answer ends the matter; the offender gets the fault's code and the end.
     Where an innocent side stands inside a message's frame no Close can be written and the stream just ends."""
@@ -123,9 +134,7 @@ def fault(t, offender, innocent, sent, code, from_client):
         offender.send(sent)
     except OSError:
         pass
-    got = read_frame(innocent)
-    while got is not None and got.opcode != CLOSE:
-        got = read_frame(innocent)
+    got = last_frame(innocent)
     if got is not None:
         same(got.code, 1011, "code for the innocent side")
         same(got.masked, from_client, "mask of the gateway's Close")
