@@ -221,7 +221,7 @@ static size_t uv_peek(struct stream *base, const uint8_t **p)
         *p = s->view;
         return s->view_n;
     }
-    *p = s->in + s->in_at;
+    *p = s->in_n > 0 ? s->in + s->in_at : NULL;
     return s->in_n;
 }
 
@@ -262,6 +262,11 @@ static ssize_t send_both(int fd, struct span first, struct span second)
                               { .iov_base = (void *)(uintptr_t)second.p, .iov_len = second.n } };
 
     return sendmsg(fd, &(struct msghdr){ .msg_iov = parts, .msg_iovlen = 2 }, MSG_NOSIGNAL);
+}
+
+static struct span waiting_out(const struct stream_uv *s)
+{
+    return s->out_n > 0 ? span_of(s->out + s->out_at, s->out_n) : SPAN_EMPTY;
 }
 
 static ssize_t write_some(struct stream_uv *s, struct span first, struct span second)
@@ -315,7 +320,7 @@ static void flush(struct stream_uv *s)
     if (s->base.output_error != 0)
         return;
     if (s->out_n > 0) {
-        n = write_some(s, span_of(s->out + s->out_at, s->out_n), SPAN_EMPTY);
+        n = write_some(s, waiting_out(s), SPAN_EMPTY);
         if (n < 0) {
             output_failed(s, (int)n);
             s->tell_writable = true;
@@ -352,7 +357,7 @@ static ssize_t uv_send(struct stream *base, struct span data)
         s->tell_writable = true;
         return 0;
     }
-    n = write_some(s, span_of(s->out + s->out_at, s->out_n), data);
+    n = write_some(s, waiting_out(s), data);
     if (n < 0) {
         output_failed(s, (int)n);
         return n;

@@ -17,7 +17,7 @@ void timers_init(struct timers *w, uint64_t (*clock_ms)(void *ctx), void *clock_
 {
     w->clock_ms = clock_ms;
     w->clock_ctx = clock_ctx;
-    w->tick = timers_now_ms(w) / TIMERS_TICK_MS;
+    w->tick = timers_now_ms(w) / TIMERS_TICK_MS + 1;     /* as after a run now */
     w->n = 0;
     for (int level = 0; level < TIMERS_LEVELS; level++) {
         w->used[level] = 0;

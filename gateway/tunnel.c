@@ -262,6 +262,7 @@ static void note_result(struct tunnel *t, struct side *s, enum pump_result r)
         break;
     case PUMP_DEAF:
         other(t, s)->deaf = true;        /* what it still says is heard first: its own input ends, or the deadline strikes */
+        ready_add(t->services->ready, &t->ready);        /* s goes on into the void: a Close of its that is here ends the tunnel now */
         break;
     }
 }

@@ -15,7 +15,7 @@
  *   FAULT           result.fault; sticky: the connection and every request on it are lost
  *
  * The event sequence does not depend on how the bytes are split. No allocation in the reader.
- * tests/protocol/test_fcgi_record.c */
+ * tests/protocol/test_fcgi_record.c, test_fcgi_reader.c */
 #ifndef UPGATE_PROTOCOL_FCGI_RECORD_H
 #define UPGATE_PROTOCOL_FCGI_RECORD_H
 
@@ -37,7 +37,9 @@ enum {
     FCGI_REQUESTS_MAX = 64,              /* open on one connection at once; their ids are 1 to this */
     FCGI_VALUES_BYTES = 256,             /* a longer answer to FCGI_GET_VALUES is a fault */
     FCGI_GET_VALUES_BYTES = 56,
+    FCGI_VALUES_N = 3,
 };
+extern const char *const fcgi_value_names[FCGI_VALUES_N];      /* section 4.1 */
 
 /* ---- out ---- */
 

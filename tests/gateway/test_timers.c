@@ -94,17 +94,27 @@ static void never_early_and_at_most_a_tick_late(void **state)
     }
 }
 
+#define WHEELS_ROUND_MS ((UINT64_C(1) << (6 * TIMERS_LEVELS)) * TIMERS_TICK_MS)      /* the wheels come round: 49 days */
+
 static void far_deadlines_keep_their_time(void **state)
 {
-    static const uint64_t days[] = { 1, 50 };     /* 49 is where the wheels come round */
+    static const struct {
+        uint64_t start, delay;
+    } rows[] = {
+        { 123456789, 3 * DAY_MS },
+        { WHEELS_ROUND_MS - 60 * MINUTE_MS, 2 * 60 * MINUTE_MS },
+        { WHEELS_ROUND_MS - 1, 1000 },
+        { 7 * WHEELS_ROUND_MS - 5 * MINUTE_MS, 300 * MINUTE_MS },
+        { WHEELS_ROUND_MS / 64 - 5 * MINUTE_MS, 300 * MINUTE_MS },
+    };
     struct alarms all;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
-        uint64_t start = 123456789, due = start + days[i] * DAY_MS;
-        begin(&all, start);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint64_t due = rows[i].start + rows[i].delay;
+        begin(&all, rows[i].start);
         timer_set(&all.wheel, &all.alarm[0].timer, due);
-        for (uint64_t now = start; now < due; now += DAY_MS / 3 + 7)
+        for (uint64_t now = rows[i].start; now < due; now += rows[i].delay / 30 + 7)
             run_at(&all, now);
         run_at(&all, due - 1);
         assert_int_equal(all.alarm[0].fired, 0);
@@ -297,8 +307,8 @@ static void some_change(struct chance *c, struct alarms *all)
 
 static uint64_t some_jump(struct chance *c)
 {
-    if (chance_one_in(c, 500))
-        return chance_below(c, 5 * DAY_MS);
+    if (chance_one_in(c, 1000))
+        return chance_below(c, DAY_MS);
     return chance_one_in(c, 3) ? some_delay(c) % (60 * MINUTE_MS) : chance_below(c, 40);
 }
 
@@ -339,8 +349,8 @@ static void random_lives_agree_with_a_list(void **state)
     struct alarms all;
 
     (void)state;
-    for (int life = 0; life < 30; life++) {
-        begin(&all, chance_next(&c) % (100 * DAY_MS));
+    for (int life = 0; life < 20; life++) {
+        begin(&all, WHEELS_ROUND_MS - chance_below(&c, DAY_MS));
         for (int step = 0; step < 1500; step++) {
             for (size_t n = chance_below(&c, 5); n > 0; n--)
                 some_change(&c, &all);

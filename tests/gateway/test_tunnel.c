@@ -140,7 +140,7 @@ static const struct scene faults[] = {
       "s frag(" TEN TEN TEN TEN TEN TEN TEN TEN ") cont(" TEN TEN TEN TEN TEN TEN TEN TEN ") hex(8029); c close(1009)" PEERS_GO,
       NULL, "close(1009) fin", "server_frame_fault", "gateway", 1009, 0, "ws_message_too_large" },
     { "too many fragments", LIMITS, false, "s frag(a) cont(b) cont(c) cont(d); c close(1000)" PEERS_GO,
-      "frag(a) cont(b) cont(c) close(1011) fin", "close(1009) fin", "server_frame_fault", "gateway", 1000, 0, "ws_message_too_large" },
+      "frag(a) cont(b) cont(c) close(1011) fin", "close(1009) fin", "server_frame_fault", "gateway", 1000, 0, "ws_too_many_fragments" },
     { "compressed where it was not agreed", FRAMES, false, "s deflated(abc); c close(1000)" PEERS_GO,
       "close(1011) fin", "close(1002) fin", "server_frame_fault", "gateway", 1000, 0, "ws_rsv" },
     { "a fault after the other side's close", FRAMES, false, "s close(1000); c hex(83)" PEERS_GO,

@@ -352,8 +352,8 @@ static void random_replies(void **state)
 {
     static const char *const parts[] = {
         "Status: 200 OK\r\n", "Status: 304\n", "Status: 204 x\r\n", "Status: 205\n", T, "Content-Length: 3\r\n",
-        "Content-Length: 0\n", "Location: /x\r\n", "Location: http://a/\r\n", "X: y\r\n", "Connection: X\r\n", "Transfer-Encoding: chunked\r\n",
-        "Upgrade: websocket\n", "Via: 1.1 x\n", "Date: d\n", "\x01",
+        "Content-Length: 0\n", "Location: /x\r\n", "Location: http://a/\r\n", "X: y\r\n", "Connection: X\r\n",
+        "Transfer-Encoding: chunked\r\n", "Upgrade: websocket\n", "Via: 1.1 x\n", "Date: d\n", "\x01",
     };
     const size_t parts_n = sizeof(parts) / sizeof(parts[0]);
     static const struct http1_limits many = { .head_bytes = 65536, .fields = 200 };

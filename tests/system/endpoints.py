@@ -29,8 +29,8 @@ def is_utf8(data):
 
 
 class Reader:
-    """Frames of one connection, checked, as events: ("text", payload) …, ("close", code, reason), and at last ("fin",), ("rst",), or
-    ("cut",) where the connection ended inside a frame."""
+    """Frames of one connection, checked, as events: ("text", payload) …, ("close", code, reason), and at last ("fin",),
+    ("rst",), or ("cut",) where the connection ended inside a frame."""
 
     def __init__(self, conn, masked, utf8=True, deflate=False):
         self.conn, self.masked, self.utf8, self.deflate = conn, masked, utf8, deflate
@@ -94,7 +94,7 @@ class Reader:
 
 def echo(conn, server, careless=False, utf8=True, deflate=False):
     """Sends back what comes, until the Close (answered with the same) or the end. A careless one returns it frame by frame, the
-    other message by message. Every frame that comes is checked all the same. Returns how it ended: "close", "fin", "rst", "cut"."""
+    other message by message. Every frame that comes is checked all the same. How it ended: "close", "fin", "rst", "cut"."""
     reader = Reader(conn, server, utf8, deflate)
     while True:
         got = reader.frame()

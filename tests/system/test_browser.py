@@ -24,7 +24,10 @@ OPEN = r"""
         const ws = new WebSocket(plan.url + number);
         const seen = { number, opened: false, messages: [] };
         window.seen[number] = { seen, ended: new Promise((end) => {
-            ws.onclose = ({ code, reason, wasClean }) => { Object.assign(seen, { code, reason, wasClean }); resolve(); end(seen); };
+            ws.onclose = ({ code, reason, wasClean }) => {
+                resolve();
+                end(Object.assign(seen, { code, reason, wasClean }));
+            };
         }) };
         ws.onopen = () => { seen.opened = true; if (plan.send) ws.send("from the page " + number); else resolve(); };
         ws.onmessage = (event) => {

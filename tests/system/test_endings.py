@@ -72,8 +72,8 @@ def both(t, websocket=None, **options):
 
 
 def quiet_end(conn, first=True):
-    """The connection ends, with nothing more on it. The peer does its part first (after the closing handshake a server's is awaited
-    for up to a second), or waits for the gateway's."""
+    """The connection ends, with nothing more on it. The peer does its part first (after the closing handshake a server's is
+    awaited for up to a second), or waits for the gateway's."""
     if first:
         try:
             conn.finish()

@@ -225,7 +225,7 @@ def drip(conn, data):
 
 
 def test_a_side_that_is_not_read_is_not_silent(t):
-    """The other side does not read, so the gateway does not either: the sender's Pongs wait behind its data, without its fault."""
+    """The other side does not read, so the gateway does not either, and the sender's Pongs wait behind its data."""
     for up in [True, False]:
         gateway, client, server = tunnel(t, dict(PINGS, slow_timeout="60s"), receive_buffer=SMALL_BUFFER)
         sender, reader = (client, server) if up else (server, client)
