@@ -333,7 +333,8 @@ static bool over_rate(struct tunnel *t)
 static void end_by_rate(struct tunnel *t)
 {
     end_by_gateway(t, END_RATE, &t->sides[CLIENT], 1008);
-    t->sides[CLIENT].done = true;        /* what it sent too much goes nowhere */
+    /* What it sent too much goes nowhere; a frame that stands open is completed, so that the server can be told. */
+    t->sides[CLIENT].done = pump_at_boundary(&t->sides[CLIENT].pump);
 }
 
 /* Passes what may pass from s to the other side. What nobody is to get any more is still read: its sender's Close, or its end, is awaited. */

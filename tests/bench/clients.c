@@ -129,7 +129,10 @@ static void forget(struct client *c)
         opening--;
     else
         run_counts.open--;
-    net_close(&c->peer);
+    if (c->state == STREAMING)
+        net_reset(&c->peer);
+    else
+        net_close(&c->peer);
 }
 
 static void fail(struct client *c)

@@ -104,6 +104,13 @@ void net_close(struct peer *p)
     closed = p;
 }
 
+void net_reset(struct peer *p)
+{
+    if (p->fd >= 0)
+        setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1, .l_linger = 0 }, sizeof(struct linger));
+    net_close(p);
+}
+
 static struct sockaddr_in loopback(unsigned port)
 {
     return (struct sockaddr_in){

@@ -28,6 +28,7 @@ int net_connect(unsigned port);                  /* under way; EPOLLOUT tells */
 void net_watch(struct peer *p, uint32_t events);
 void net_watch_fd(struct peer *p, int fd, uint32_t events, void (*event)(struct peer *p, uint32_t events));
 void net_close(struct peer *p);                  /* and frees it at the end of the turn */
+void net_reset(struct peer *p);                  /* the same, and what is not yet sent is dropped */
 ssize_t net_read(int fd, void *to, size_t room); /* 0 = the end or a failure, -1 = nothing is there */
 ssize_t net_send(int fd, const void *from, size_t n);    /* 0 = no room; -1 = failed */
 void *net_alloc(size_t n);                       /* zeroed; never NULL */

@@ -31,23 +31,19 @@ static inline size_t origin_number(const char *head, const char *name)
 /* Where a chunked body that begins at `at` ends, or 0. */
 static inline size_t origin_chunks_size(const char *text, size_t at, size_t *body_out)
 {
-    const char *end;
+    const char *end = strstr(text + at, "\r\n");
+    size_t size = strtoul(text + at, NULL, 16);
 
     *body_out = 0;
-    for (;;) {
-        char *rest;
-        size_t size = strtoul(text + at, &rest, 16);
-        end = strstr(rest, "\r\n");
-        if (rest == text + at || end == NULL)
-            return 0;
-        if (size == 0)
-            break;
+    while (end != NULL && size > 0) {
+        *body_out += size;
         at = (size_t)(end - text) + 2 + size + 2;
         if (at > strlen(text))
             return 0;
-        *body_out += size;
+        end = strstr(text + at, "\r\n");
+        size = strtoul(text + at, NULL, 16);
     }
-    end = strstr(end, "\r\n\r\n");
+    end = end != NULL ? strstr(end, "\r\n\r\n") : NULL;
     return end != NULL ? (size_t)(end - text) + 4 : 0;
 }
 

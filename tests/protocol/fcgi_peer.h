@@ -22,6 +22,7 @@ static inline size_t fcgi_peer_record(const uint8_t *p, size_t n, struct fcgi_pe
 {
     size_t whole;
 
+    *out = (struct fcgi_peer_record){ 0 };
     if (n < 8)
         return 0;
     *out = (struct fcgi_peer_record){ p[0], p[1], p[2] * 256U + p[3], p[4] * 256U + p[5], p[6], p[7], p + 8 };
@@ -55,6 +56,7 @@ static inline size_t fcgi_peer_pair(const uint8_t *p, size_t n, struct fcgi_peer
 {
     size_t at = 0;
 
+    *out = (struct fcgi_peer_pair){ 0 };
     out->name_n = fcgi_peer_length(p, n, &at);
     if (at == SIZE_MAX)
         return 0;

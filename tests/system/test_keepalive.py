@@ -226,6 +226,7 @@ def drip(conn, data):
 
 def test_a_side_that_is_not_read_is_not_silent(t):
     """The other side does not read, so the gateway does not either, and the sender's Pongs wait behind its data."""
+    t.needs_speed()
     for up in [True, False]:
         gateway, client, server = tunnel(t, dict(PINGS, slow_timeout="60s"), receive_buffer=SMALL_BUFFER)
         sender, reader = (client, server) if up else (server, client)
@@ -244,6 +245,7 @@ def test_a_side_that_is_not_read_is_not_silent(t):
 
 def test_pings_go_on_behind_a_blocked_reader(t):
     """A client that stopped reading and goes on: the Ping comes behind the frame, and its Pong counts."""
+    t.needs_speed()
     gateway, client, server = tunnel(t, dict(PINGS, slow_timeout="60s"), receive_buffer=SMALL_BUFFER)
     total = 24 * MIB
     server.send(frame(BINARY, b"", announced=total, length_form=64, mask=False))

@@ -303,6 +303,7 @@ def demo(t):
 
 
 def test_demo_check(t):
+    t.needs_speed()
     gateway = demo(t)
     code, out, err = run(["/usr/bin/python3", os.path.join(PEERS, "demo_check.py"), "127.0.0.1:%d" % gateway.port])
     check(code == 0, "exit %d\n%s\n%s", code, out.decode()[-3000:], err[-1500:])
