@@ -113,7 +113,7 @@ struct fcgi_reader {
     size_t content_left, padding_left;
     size_t gathered_n;
     uint8_t gathered[FCGI_VALUES_BYTES]; /* the content of a discrete record */
-    uint8_t requests[FCGI_REQUESTS_MAX + 1];     /* by id: bits that are named in fcgi_record.c */
+    uint8_t requests[FCGI_REQUESTS_MAX + 1];     /* by id: bits that are named in fcgi_reader.c */
     unsigned open;
     bool values_asked;
 };

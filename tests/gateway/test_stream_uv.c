@@ -7,20 +7,15 @@
 #include "gateway/stream_uv.h"
 #include "gateway/weather.h"
 #include "protocol/mem.h"
-#include "tests/protocol/chance.h"
+#include "tests/gateway/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#define PATIENCE_MS 5000
 #define BIG (2 * 1024 * 1024)
 
 struct owner {
@@ -33,58 +28,12 @@ struct owner {
 };
 
 struct rig {
-    uv_loop_t loop;
-    uv_timer_t guard;
-    bool late;
-    struct ready_queue ready;
+    struct loop loop;
     struct stream_uv_loop streams;
     struct owner owner;
     int far;                             /* the peer's socket */
     size_t bytes_before;
 };
-
-/* ---- the loop ---- */
-
-static void on_guard(uv_timer_t *t)
-{
-    ((struct rig *)t->data)->late = true;
-}
-
-static void turn(struct rig *r)
-{
-    uv_run(&r->loop, ready_queue_empty(&r->ready) ? UV_RUN_ONCE : UV_RUN_NOWAIT);
-    ready_queue_run(&r->ready);
-}
-
-static void turn_at_once(struct rig *r)
-{
-    uv_run(&r->loop, UV_RUN_NOWAIT);
-    ready_queue_run(&r->ready);
-}
-
-/* TURN_UNTIL sleeps until the loop has something; DO_UNTIL does something itself before each turn. */
-#define TURN_UNTIL(rig, what) DO_UNTIL_BY(rig, what, (void)0, turn)
-#define DO_UNTIL(rig, what, action) DO_UNTIL_BY(rig, what, action, turn_at_once)
-#define DO_UNTIL_BY(rig, what, action, turning)                               \
-    do {                                                                      \
-        uv_timer_start(&(rig)->guard, on_guard, PATIENCE_MS, 0);              \
-        while (!(what) && !(rig)->late) {                                     \
-            action;                                                           \
-            turning(rig);                                                     \
-        }                                                                     \
-        uv_timer_stop(&(rig)->guard);                                         \
-        if ((rig)->late)                                                      \
-            fail_msg("did not come: %s", #what);                              \
-    } while (0)
-
-/* Everything that is there already has happened after these. */
-static void settle(struct rig *r)
-{
-    for (int i = 0; i < 20; i++) {
-        ready_queue_run(&r->ready);
-        uv_run(&r->loop, UV_RUN_NOWAIT);
-    }
-}
 
 /* ---- owners ---- */
 
@@ -151,18 +100,15 @@ static void begin_with(struct rig *r, int fds[2])
     int error;
 
     *r = (struct rig){ .far = fds[1] };
-    assert_int_equal(uv_loop_init(&r->loop), 0);
-    uv_timer_init(&r->loop, &r->guard);
-    r->guard.data = r;
-    ready_queue_init(&r->ready);
-    assert_int_equal(stream_uv_loop_init(&r->streams, &r->loop, &r->ready), 0);
+    loop_begin(&r->loop);
+    assert_int_equal(stream_uv_loop_init(&r->streams, &r->loop.uv, &r->loop.ready), 0);
     set_nonblocking(fds[0]);
     set_nonblocking(fds[1]);
     r->owner.stream = stream_uv_new(&r->streams, fds[0], &error);
     assert_non_null(r->owner.stream);
     assert_int_equal(stream_uv_fd(r->owner.stream), fds[0]);
     stream_own(r->owner.stream, &events, &r->owner);
-    settle(r);
+    loop_settle(&r->loop);
     r->bytes_before = mem_live_bytes();
 }
 
@@ -186,12 +132,10 @@ static void end(struct rig *r)
     stream_close(&r->owner.stream);
     if (r->far >= 0)
         close(r->far);
-    settle(r);
+    loop_settle(&r->loop);
     assert_int_equal(r->streams.open, 0);
     assert_true(fd < 0 || fcntl(fd, F_GETFD) < 0);
-    uv_close((uv_handle_t *)&r->guard, NULL);
-    uv_run(&r->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&r->loop), 0);
+    loop_end(&r->loop);
     stream_uv_loop_free(&r->streams);
     assert_int_equal(mem_live_blocks(), 0);
 }
@@ -251,14 +195,14 @@ static void what_comes_stays_until_it_is_consumed(void **state)
     begin(&r, state);
     assert_int_equal(r.owner.readable, 0);
     far_says(&r, "hello, ");
-    TURN_UNTIL(&r, r.owner.readable == 1);
+    TURN_UNTIL(&r.loop, r.owner.readable == 1);
     expect_there(&r, "hello, ");
     stream_consume(r.owner.stream, 2);
     expect_there(&r, "llo, ");
     far_says(&r, "world");
-    TURN_UNTIL(&r, r.owner.readable == 2);
+    TURN_UNTIL(&r.loop, r.owner.readable == 2);
     expect_there(&r, "llo, world");
-    settle(&r);
+    loop_settle(&r.loop);
     assert_int_equal(r.owner.readable, 2);
     stream_consume(r.owner.stream, there(&r));
     assert_int_equal(there(&r), 0);
@@ -284,7 +228,7 @@ static void what_is_consumed_at_once_needs_no_memory(void **state)
     calls = mem_calls();
     for (unsigned i = 1; i <= 10; i++) {
         far_says(&r, "a frame that nobody has to keep");
-        TURN_UNTIL(&r, r.owner.readable == i);
+        TURN_UNTIL(&r.loop, r.owner.readable == i);
         assert_int_equal(stream_send(r.owner.stream, SPAN_LITERAL("nor its answer")), 14);
     }
     assert_int_equal(mem_calls(), calls);
@@ -298,12 +242,12 @@ static void an_end_is_seen_behind_what_was_sent(void **state)
     begin(&r, state);
     far_says(&r, "last");
     shutdown(r.far, SHUT_WR);
-    TURN_UNTIL(&r, r.owner.stream->input == STREAM_EOF);
+    TURN_UNTIL(&r.loop, r.owner.stream->input == STREAM_EOF);
     expect_there(&r, "last");
     assert_int_equal(stream_send(r.owner.stream, SPAN_LITERAL("still there?")), 12);     /* half closed: the other way is open */
     assert_int_equal(r.owner.stream->output_error, 0);
     stream_consume(r.owner.stream, 4);
-    settle(&r);
+    loop_settle(&r.loop);
     expect_there(&r, "");
     assert_int_equal(r.owner.stream->input, STREAM_EOF);
     end(&r);
@@ -316,7 +260,7 @@ static void a_reset_is_seen_behind_what_was_sent(void **state)
     begin(&r, state);
     far_says(&r, "why I go");
     far_resets(&r);
-    TURN_UNTIL(&r, r.owner.stream->input == STREAM_FAILED);
+    TURN_UNTIL(&r.loop, r.owner.stream->input == STREAM_FAILED);
     expect_there(&r, "why I go");
     assert_int_equal(r.owner.stream->input_error, -ECONNRESET);
     assert_true(r.owner.stream->output_error < 0);
@@ -326,7 +270,7 @@ static void a_reset_is_seen_behind_what_was_sent(void **state)
     assert_true(stream_flushed(r.owner.stream));
     assert_true(r.owner.writable > 0);
     stream_consume(r.owner.stream, 8);
-    settle(&r);
+    loop_settle(&r.loop);
     expect_there(&r, "");
     end(&r);
 }
@@ -337,7 +281,7 @@ static void a_reset_is_seen_by_one_who_only_writes(void **state)
 
     begin(&r, state);
     far_resets(&r);
-    TURN_UNTIL(&r, r.owner.stream->output_error != 0 && r.owner.stream->input == STREAM_FAILED);
+    TURN_UNTIL(&r.loop, r.owner.stream->output_error != 0 && r.owner.stream->input == STREAM_FAILED);
     assert_true(r.owner.writable > 0 && r.owner.readable > 0);
     end(&r);
 }
@@ -363,7 +307,7 @@ static void a_full_input_stops_reading(void **state)
     do {
         more = far_fills(&r, sent, BIG);
         sent += more;
-        settle(&r);
+        loop_settle(&r.loop);
     } while (more > 0 && sent < 64 * (size_t)BIG);
     assert_true(sent < 64 * (size_t)BIG);                /* the sender was stopped */
     assert_true(there(&r) >= STREAM_UV_INPUT_BYTES);
@@ -374,9 +318,9 @@ static void a_full_input_stops_reading(void **state)
         unsigned before = r.owner.readable;
         got += drain_and_check(&r, got);
         if (got < sent)
-            TURN_UNTIL(&r, r.owner.readable > before);
+            TURN_UNTIL(&r.loop, r.owner.readable > before);
     }
-    TURN_UNTIL(&r, r.owner.stream->input == STREAM_EOF);
+    TURN_UNTIL(&r.loop, r.owner.stream->input == STREAM_EOF);
     assert_int_equal(got, sent);
     assert_int_equal(mem_live_bytes(), r.bytes_before);
     end(&r);
@@ -391,14 +335,14 @@ static void a_reset_while_the_input_is_full(void **state)
     begin(&r, state);
     sent = far_fills(&r, 0, 100000);
     assert_int_equal(sent, 100000);
-    TURN_UNTIL(&r, there(&r) >= STREAM_UV_INPUT_BYTES);
+    TURN_UNTIL(&r.loop, there(&r) >= STREAM_UV_INPUT_BYTES);
     far_resets(&r);
-    TURN_UNTIL(&r, r.owner.stream->output_error != 0 || r.owner.writable > 0);
+    TURN_UNTIL(&r.loop, r.owner.stream->output_error != 0 || r.owner.writable > 0);
     while (r.owner.stream->input == STREAM_OPEN || there(&r) > 0) {
         size_t n = drain_and_check(&r, got);
         got += n;
         if (n == 0)
-            TURN_UNTIL(&r, there(&r) > 0 || r.owner.stream->input != STREAM_OPEN);
+            TURN_UNTIL(&r.loop, there(&r) > 0 || r.owner.stream->input != STREAM_OPEN);
     }
     assert_int_equal(r.owner.stream->input, STREAM_FAILED);
     assert_int_equal(got, sent);
@@ -413,11 +357,11 @@ static void an_end_while_the_input_is_full(void **state)
     begin(&r, state);
     sent = far_fills(&r, 0, 100000);
     shutdown(r.far, SHUT_WR);
-    TURN_UNTIL(&r, there(&r) >= STREAM_UV_INPUT_BYTES);
-    settle(&r);
+    TURN_UNTIL(&r.loop, there(&r) >= STREAM_UV_INPUT_BYTES);
+    loop_settle(&r.loop);
     while (r.owner.stream->input == STREAM_OPEN) {
         got += drain_and_check(&r, got);
-        TURN_UNTIL(&r, there(&r) > 0 || r.owner.stream->input != STREAM_OPEN);
+        TURN_UNTIL(&r.loop, there(&r) > 0 || r.owner.stream->input != STREAM_OPEN);
     }
     got += drain_and_check(&r, got);
     assert_int_equal(got, sent);
@@ -434,15 +378,15 @@ static void a_new_owner_hears_of_what_is_there_already(void **state)
 
     begin(&r, state);
     far_says(&r, "early bytes");
-    TURN_UNTIL(&r, r.owner.readable == 1);
+    TURN_UNTIL(&r.loop, r.owner.readable == 1);
     second.stream = stream_take(&r.owner.stream);
     assert_null(r.owner.stream);
     far_says(&r, ", late bytes");
-    settle(&r);                          /* nobody owns it: nobody hears */
+    loop_settle(&r.loop);                          /* nobody owns it: nobody hears */
     assert_int_equal(r.owner.readable, 1);
     stream_own(second.stream, &events, &second);
     assert_int_equal(second.readable, 0);        /* not from inside the call */
-    TURN_UNTIL(&r, second.readable > 0);
+    TURN_UNTIL(&r.loop, second.readable > 0);
     assert_int_equal(r.owner.readable, 1);
     r.owner.stream = second.stream;
     expect_there(&r, "early bytes, late bytes");
@@ -467,7 +411,7 @@ static void handed_over_from_inside_readable(void **state)
     r.owner.want = 4;
     r.owner.next = &second;
     far_says(&r, "headframes");
-    TURN_UNTIL(&r, second.readable > 0);
+    TURN_UNTIL(&r.loop, second.readable > 0);
     assert_int_equal(r.owner.readable, 1);
     r.owner.stream = second.stream;
     expect_there(&r, "frames");
@@ -482,10 +426,10 @@ static void handed_over_with_nothing_there(void **state)
     begin(&r, state);
     second.stream = stream_take(&r.owner.stream);
     stream_own(second.stream, &events, &second);
-    settle(&r);
+    loop_settle(&r.loop);
     assert_int_equal(second.readable, 0);
     far_says(&r, "x");
-    TURN_UNTIL(&r, second.readable == 1);
+    TURN_UNTIL(&r.loop, second.readable == 1);
     r.owner.stream = second.stream;
     end(&r);
 }
@@ -497,10 +441,10 @@ static void an_end_is_told_to_a_new_owner(void **state)
 
     begin(&r, state);
     shutdown(r.far, SHUT_WR);
-    TURN_UNTIL(&r, r.owner.stream->input == STREAM_EOF);
+    TURN_UNTIL(&r.loop, r.owner.stream->input == STREAM_EOF);
     second.stream = stream_take(&r.owner.stream);
     stream_own(second.stream, &events, &second);
-    TURN_UNTIL(&r, second.readable > 0);
+    TURN_UNTIL(&r.loop, second.readable > 0);
     r.owner.stream = second.stream;
     end(&r);
 }
@@ -532,11 +476,11 @@ static void what_is_put_in_one_turn_goes_out_as_one_write(void **state)
     assert_true(stream_flushed(r.owner.stream));
     assert_int_equal(far_reads(&r, got, sizeof(got)), 23);
     assert_memory_equal(got, "head, chunk size, chunk", 23);
-    settle(&r);
+    loop_settle(&r.loop);
     assert_int_equal(far_reads(&r, got, sizeof(got)), 0);
     assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("one ")), 0);
     assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("two")), 0);
-    TURN_UNTIL(&r, stream_flushed(r.owner.stream));
+    TURN_UNTIL(&r.loop, stream_flushed(r.owner.stream));
     assert_true(r.owner.writable > 0);   /* everything put is out */
     assert_int_equal(far_reads(&r, got, sizeof(got)), 7);
     assert_memory_equal(got, "one two", 7);
@@ -554,11 +498,11 @@ static void finishing_sends_what_was_put_first(void **state)
     assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("Close")), 0);
     assert_int_equal(stream_finish(r.owner.stream), 0);
     assert_true(stream_flushed(r.owner.stream));
-    settle(&r);
+    loop_settle(&r.loop);
     assert_int_equal(far_reads(&r, got, sizeof(got)), 5);
     assert_int_equal(recv(r.far, got, sizeof(got), 0), 0);
     far_says(&r, "and the other way is open");
-    TURN_UNTIL(&r, there(&r) == 25);
+    TURN_UNTIL(&r.loop, there(&r) == 25);
     end(&r);
 }
 
@@ -606,19 +550,19 @@ static void a_peer_that_does_not_read_blocks_and_is_waited_for(void **state)
     sent = send_pattern(&r, 0, 64 * (size_t)BIG);
     assert_true(sent < 64 * (size_t)BIG);
     assert_int_equal(stream_send(r.owner.stream, SPAN_LITERAL("x")), 0);
-    settle(&r);
+    loop_settle(&r.loop);
     assert_int_equal(r.owner.writable, 0);
     assert_int_equal(mem_live_bytes(), r.bytes_before);          /* nothing is kept that was not said to be taken */
     more = 0;
     while (more < BIG) {
         unsigned before = r.owner.writable;
-        DO_UNTIL(&r, r.owner.writable > before, got += far_checks(&r, got));
+        DO_UNTIL(&r.loop, r.owner.writable > before, got += far_checks(&r, got));
         more += send_pattern(&r, sent + more, BIG - more);
     }
     sent += more;
     assert_int_equal(stream_finish(r.owner.stream), 0);
-    DO_UNTIL(&r, got == sent, got += far_checks(&r, got));
-    DO_UNTIL(&r, recv(r.far, (uint8_t[1]){ 0 }, 1, 0) == 0, (void)0);
+    DO_UNTIL(&r.loop, got == sent, got += far_checks(&r, got));
+    DO_UNTIL(&r.loop, recv(r.far, (uint8_t[1]){ 0 }, 1, 0) == 0, (void)0);
     end(&r);
 }
 
@@ -633,17 +577,17 @@ static void put_while_blocked_keeps_the_order_and_the_end_comes_last(void **stat
     assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("Clo")), 0);
     assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("se")), 0);
     assert_int_equal(stream_send(r.owner.stream, SPAN_LITERAL("not before")), 0);
-    settle(&r);
+    loop_settle(&r.loop);
     assert_false(stream_flushed(r.owner.stream));
     assert_int_equal(stream_finish(r.owner.stream), 0);
-    settle(&r);
+    loop_settle(&r.loop);
     assert_false(stream_flushed(r.owner.stream));
-    DO_UNTIL(&r, got == sent, got += far_checks_most(&r, got, sent - got));     /* and not a byte of what was put */
-    TURN_UNTIL(&r, stream_flushed(r.owner.stream));
-    DO_UNTIL(&r, recv(r.far, text, 5, MSG_PEEK) == 5, (void)0);
+    DO_UNTIL(&r.loop, got == sent, got += far_checks_most(&r, got, sent - got));     /* and not a byte of what was put */
+    TURN_UNTIL(&r.loop, stream_flushed(r.owner.stream));
+    DO_UNTIL(&r.loop, recv(r.far, text, 5, MSG_PEEK) == 5, (void)0);
     assert_int_equal(far_reads(&r, text, sizeof(text)), 5);
     assert_string_equal((char *)text, "Close");
-    DO_UNTIL(&r, recv(r.far, text, 1, 0) == 0, (void)0);
+    DO_UNTIL(&r.loop, recv(r.far, text, 1, 0) == 0, (void)0);
     assert_int_equal(mem_live_bytes(), r.bytes_before);
     end(&r);
 }
@@ -657,7 +601,7 @@ static void a_peer_that_goes_while_it_blocks_is_told(void **state)
     assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("never read")), 0);
     assert_int_equal(stream_finish(r.owner.stream), 0);
     far_resets(&r);
-    TURN_UNTIL(&r, r.owner.stream->output_error != 0);
+    TURN_UNTIL(&r.loop, r.owner.stream->output_error != 0);
     assert_true(r.owner.writable > 0);
     assert_true(stream_flushed(r.owner.stream));
     assert_int_equal(mem_live_bytes(), r.bytes_before);
@@ -675,7 +619,7 @@ static void a_reset_of_ours_is_seen_as_one(void **state)
     begin(&r, &(void *){ NULL });
     stream_reset(&r.owner.stream);
     assert_null(r.owner.stream);
-    settle(&r);
+    loop_settle(&r.loop);
     assert_true(recv(r.far, got, sizeof(got), 0) < 0);
     assert_int_equal(errno, ECONNRESET);
     end(&r);
@@ -693,8 +637,8 @@ static void closed_from_inside_an_event_nothing_more_is_heard(void **state)
     begin(&r, state);
     r.owner.on_readable = close_it;
     far_says(&r, "x");
-    TURN_UNTIL(&r, r.owner.stream == NULL);
-    settle(&r);
+    TURN_UNTIL(&r.loop, r.owner.stream == NULL);
+    loop_settle(&r.loop);
     assert_int_equal(r.owner.readable, 1);
     end(&r);
 
@@ -702,8 +646,8 @@ static void closed_from_inside_an_event_nothing_more_is_heard(void **state)
     r.owner.on_writable = close_it;
     far_says(&r, "x");                   /* both events are due in the same turn */
     assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("y")), 0);
-    TURN_UNTIL(&r, r.owner.stream == NULL);
-    settle(&r);
+    TURN_UNTIL(&r.loop, r.owner.stream == NULL);
+    loop_settle(&r.loop);
     assert_int_equal(r.owner.writable, 1);
     end(&r);
 
@@ -711,8 +655,8 @@ static void closed_from_inside_an_event_nothing_more_is_heard(void **state)
     r.owner.on_readable = close_it;
     r.owner.on_writable = close_it;
     far_resets(&r);
-    TURN_UNTIL(&r, r.owner.stream == NULL);
-    settle(&r);
+    TURN_UNTIL(&r.loop, r.owner.stream == NULL);
+    loop_settle(&r.loop);
     assert_int_equal(r.owner.readable + r.owner.writable, 1);
     end(&r);
 }
@@ -723,7 +667,7 @@ static void closed_with_everything_pending(void **state)
 
     begin(&r, state);
     far_says(&r, "unread");
-    TURN_UNTIL(&r, r.owner.readable == 1);
+    TURN_UNTIL(&r.loop, r.owner.readable == 1);
     send_pattern(&r, 0, 64 * (size_t)BIG);
     assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("unsent")), 0);
     stream_own(r.owner.stream, &events, &r.owner);
@@ -739,11 +683,11 @@ static void no_memory_for_what_the_owner_leaves(void **state)
     begin(&r, state);
     far_says(&r, "left there");
     mem_fail_nth(1);
-    TURN_UNTIL(&r, r.owner.stream->input != STREAM_OPEN);
+    TURN_UNTIL(&r.loop, r.owner.stream->input != STREAM_OPEN);
     mem_fail_nth(0);
     assert_int_equal(r.owner.stream->input, STREAM_FAILED);
     assert_int_equal(r.owner.stream->input_error, -ENOMEM);
-    TURN_UNTIL(&r, r.owner.readable == 2);               /* the failure is told */
+    TURN_UNTIL(&r.loop, r.owner.readable == 2);               /* the failure is told */
     end(&r);
 }
 
@@ -753,13 +697,13 @@ static void no_memory_to_read_more_behind_what_is_there(void **state)
 
     begin(&r, state);
     far_says(&r, "kept");
-    TURN_UNTIL(&r, r.owner.readable == 1);
+    TURN_UNTIL(&r.loop, r.owner.readable == 1);
     far_says(&r, "more");
     mem_fail_nth(1);
-    TURN_UNTIL(&r, r.owner.stream->input == STREAM_FAILED);
+    TURN_UNTIL(&r.loop, r.owner.stream->input == STREAM_FAILED);
     mem_fail_nth(0);
     assert_int_equal(r.owner.stream->input_error, -ENOMEM);
-    TURN_UNTIL(&r, r.owner.readable == 2);
+    TURN_UNTIL(&r.loop, r.owner.readable == 2);
     expect_there(&r, "kept");
     end(&r);
 }
@@ -827,11 +771,11 @@ static void storms_lose_nothing(void **state)
         r.owner.on_writable = echo_some;
         sent = far_fills(&r, 0, 3000);
         shutdown(r.far, SHUT_WR);
-        DO_UNTIL(&r, got == sent, got += far_checks_most(&r, got, sent - got));
-        DO_UNTIL(&r, recv(r.far, last, 3, MSG_PEEK) == 3, (void)0);
+        DO_UNTIL(&r.loop, got == sent, got += far_checks_most(&r, got, sent - got));
+        DO_UNTIL(&r.loop, recv(r.far, last, 3, MSG_PEEK) == 3, (void)0);
         assert_int_equal(far_reads(&r, last, 3), 3);
         assert_string_equal((char *)last, "end");
-        DO_UNTIL(&r, recv(r.far, last, 1, 0) == 0, (void)0);
+        DO_UNTIL(&r.loop, recv(r.far, last, 1, 0) == 0, (void)0);
         assert_int_equal(weather_set(NULL), 0);
         assert_int_equal(mem_live_bytes(), r.bytes_before);
         end(&r);

@@ -66,6 +66,8 @@ static const struct scene closings[] = {
       "close(1000) fin", "text(a) close(1000) closed", "closed", "client", 1000, 1000, NULL },
     { "… and before the reset that followed it", FRAMES, false, "& s close(1011); s reset; c close(1011); c eof",
       "close(1011) fin", "closed", "closed", "server", 1011, 1011, NULL },     /* nobody is there for the answer */
+    { "the answer to a close finds nobody", FRAMES, false, "s close(1000); s reset; c close(1000); t 1100",
+      "close(1000) fin", "closed", "closed", "server", 1000, 1000, NULL },
     { "the close goes out although the other side does not read now", FRAMES, false,
       "s block; c text(abc) close(1000); t 1000; s unblock; s close(1000)" PEERS_GO,
       "close(1000) fin", "text(abc) close(1000) closed", "closed", "client", 1000, 1000, NULL },
