@@ -43,6 +43,7 @@ struct ws_peer {
     size_t head_n;
     char *out;                           /* the bytes in flight; NULL while nothing is */
     bool paused, heard, pinged, refused;
+    bool in_message;                     /* the last bytes written may have ended inside a message */
     unsigned handles_open;
     uint64_t messages_read, bytes_read;
 };
@@ -200,11 +201,15 @@ static void set_reading(struct ws_peer *p)
         uv_read_start(&p->socket.stream, server_lend_scratch, on_read);
 }
 
-/* Messages first, then pongs and the Close. */
+/* Pongs first, as their Pings came before the messages that are answered; but never inside a message, and a Close goes last. */
 static ssize_t next_bytes(struct ws_peer *p, uint8_t *out, size_t room)
 {
-    ssize_t n = wslay_event_write(p->messages, out, room);
+    ssize_t n = p->state == PEER_OPEN && !p->in_message ? wslay_event_write(p->frames, out, room) : 0;
 
+    if (n != 0)
+        return n;
+    n = wslay_event_write(p->messages, out, room);
+    p->in_message = n == (ssize_t)room;                  /* it may go on */
     return n != 0 ? n : wslay_event_write(p->frames, out, room);
 }
 
