@@ -1,4 +1,5 @@
-/* frames: WebSocket frames as words, both ways: "text(hi)" to bytes for a peer to give, and the bytes that a peer got back to words.
+/* frames: WebSocket frames as words, both ways: "text(hi)" to bytes for a peer to give, and the bytes that a peer got back to
+ * words.
  *
  *   text(hi) bin(x) ping(x) pong(x)     whole frames           close(1000) close(1000,bye) close()
  *   frag(he) fragbin(x)                 a first fragment       cont(l)   one in the middle       end(lo)   the last

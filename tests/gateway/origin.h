@@ -2,9 +2,11 @@
  *
  * The origin answers each whole request by what its target says; the browser, so to speak, hangs up when the gateway does.
  *
- *   /plain     200, Content-Length             /chunked   200 in two chunks, with a trailer     /close   200 until the connection ends
- *   /empty     204                             /last      200 and Connection: close             /100     100, then 200
- *   /bad       101 with a wrong accept         /silent    nothing at all                        others   101 to an upgrade, or 404
+ *   /plain    200, Content-Length                           /empty   204
+ *   /chunked  200 in two chunks, with a trailer             /100     100, then 200
+ *   /close    200 until the connection ends                 /last    200 and Connection: close
+ *   /bad      101 with a wrong accept                       /silent  nothing at all
+ *   others    101 to an upgrade, or 404
  *
  * The body of an answer names the method, the target, and how long the request's body was. Include world.h first. */
 #ifndef UPGATE_TESTS_GATEWAY_ORIGIN_H
@@ -14,12 +16,12 @@
 
 #define WS_KEY "dGhlIHNhbXBsZSBub25jZQ=="        /* the key and the accept of RFC 6455 section 1.3 */
 #define WS_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-#define WS_REQUEST_TO(target)                                                                                                    \
-    "GET " target " HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"       \
-    "Sec-WebSocket-Key: " WS_KEY "\r\n\r\n"
+#define WS_OFFER_FIELDS \
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " WS_KEY "\r\n"
+#define WS_REQUEST_TO(target) "GET " target " HTTP/1.1\r\nHost: a.test\r\n" WS_OFFER_FIELDS "\r\n"
 #define WS_REQUEST WS_REQUEST_TO("/ws")
-#define WS_101                                                                                                                   \
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " WS_ACCEPT "\r\n\r\n"
+#define WS_101_HEAD "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+#define WS_101 WS_101_HEAD "Sec-WebSocket-Accept: " WS_ACCEPT "\r\n\r\n"
 
 static inline size_t origin_number(const char *head, const char *name)
 {
@@ -79,7 +81,7 @@ static inline void origin_answer(struct peer *p, const char *request, size_t bod
     static const char head[] = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
     int line = (int)strcspn(request, "\r") - 9;
     const char *target = strchr(request, ' ') + 1;
-    bool is_head = strncmp(request, "HEAD ", 5) == 0;
+    bool is_head = strncmp(request, "HEAD ", 5) == 0, is_last = origin_target_is(target, "/last");
     char said[512];
     struct bytes out = { NULL, 0, 0 };
 
@@ -97,16 +99,16 @@ static inline void origin_answer(struct peer *p, const char *request, size_t bod
     else if (origin_target_is(target, "/empty"))
         bytes_add_text(&out, "HTTP/1.1 204 No Content\r\n\r\n");
     else if (origin_target_is(target, "/bad"))
-        bytes_add_text(&out, "HTTP/1.1 101 No\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n");
+        bytes_add_text(&out, WS_101_HEAD "Sec-WebSocket-Accept: wrong\r\n\r\n");
     else if (strstr(request, "\r\nUpgrade: websocket\r\n") != NULL)
         bytes_add_text(&out, WS_101);
-    else if (origin_target_is(target, "/plain") || origin_target_is(target, "/100") || origin_target_is(target, "/last"))
-        bytes_print(&out, "%s%sContent-Length: %zu\r\n\r\n%s", head, origin_target_is(target, "/last") ? "Connection: close\r\n" : "",
-                    strlen(said), is_head ? "" : said);
+    else if (origin_target_is(target, "/plain") || origin_target_is(target, "/100") || is_last)
+        bytes_print(&out, "%s%sContent-Length: %zu\r\n\r\n%s", head, is_last ? "Connection: close\r\n" : "", strlen(said),
+                    is_head ? "" : said);
     else if (!origin_target_is(target, "/chunked"))
         bytes_add_text(&out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     peer_give(p, bytes_span(&out));
-    if (origin_target_is(target, "/close") || origin_target_is(target, "/last"))
+    if (origin_target_is(target, "/close") || is_last)
         peer_ends(p);
     bytes_free(&out);
 }

@@ -8,9 +8,9 @@
  *   t N                N milliseconds pass
  *   drain, kill        the gateway ends
  *
- * After each step everything happens that can, except after one that begins with `&`: that one and the next happen at once. What a
- * peer got is told in the same words, with `fin`, `reset` or `closed` behind it when its connection was finished, reset, or closed
- * without either; `lost`: with something of the gateway's own that had not gone out. Include it first. */
+ * After each step everything happens that can, except after one that begins with `&`: that one and the next happen at once.
+ * What a peer got is told in the same words, with `fin`, `reset` or `closed` behind it when its connection was finished,
+ * reset, or closed without either; `lost`: with something of the gateway's own that had not gone out. Include it first. */
 #ifndef UPGATE_TESTS_GATEWAY_PLAY_H
 #define UPGATE_TESTS_GATEWAY_PLAY_H
 
@@ -36,7 +36,8 @@ static inline struct stage play_begin(struct world *w, size_t route, bool deflat
         .protocol = SPAN_LITERAL("chat"),
         .server_record = &w->services.upstreams[0].servers[0],
         .request = { .client = SPAN_LITERAL("192.0.2.7:40000"), .listener = SPAN_LITERAL("main"), .target = SPAN_LITERAL("/ws"),
-                     .host = SPAN_LITERAL("example.com"), .upstream = SPAN_LITERAL("app"), .server = SPAN_LITERAL("127.0.0.1:9001") },
+                     .host = SPAN_LITERAL("example.com"), .upstream = SPAN_LITERAL("app"),
+                     .server = SPAN_LITERAL("127.0.0.1:9001") },
     };
 
     assert_non_null(start.client);

@@ -1,12 +1,13 @@
 /* scripted: a stream without a socket, and the peer at its other end, played by the test.
  *
- * The peer gives bytes (all at once, or `piece` at a time), ends or fails behind them, and takes what it has room for (`grain` bytes at
- * a time); it can be made to fail after so many bytes. The stream keeps to the contract of gateway/stream.h as stream_uv does: events
- * come from the ready queue only, what was put goes before what is sent, a peer's reset fails the output at once and the input behind
- * what was sent before. Buffers that stream_uv would have come from protocol/mem.h, so that they can be counted and made to fail.
+ * The peer gives bytes (all at once, or `piece` at a time), ends or fails behind them, and takes what it has room for (`grain`
+ * bytes at a time); it can be made to fail after so many bytes. The stream keeps to the contract of gateway/stream.h as
+ * stream_uv does: events come from the ready queue only, what was put goes before what is sent, a peer's reset fails the
+ * output at once and the input behind what was sent before. Buffers that stream_uv would have come from protocol/mem.h, so
+ * that they can be counted and made to fail.
  *
- * Each peek shows a fresh copy of exactly the bytes that are there: reading past them, or after the next peek, is an error that the
- * address sanitizer sees. Include it first. */
+ * Each peek shows a fresh copy of exactly the bytes that are there: reading past them, or after the next peek, is an error
+ * that the address sanitizer sees. Include it first. */
 #ifndef UPGATE_TESTS_GATEWAY_SCRIPTED_H
 #define UPGATE_TESTS_GATEWAY_SCRIPTED_H
 

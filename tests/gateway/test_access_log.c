@@ -1,11 +1,11 @@
-/* The access log: each line is JSON whatever bytes a client sent; a reader that does not read costs lines, never a wait, and is counted. */
+/* The access log: each line is JSON whatever bytes a client sent; a reader that does not read costs lines, never a wait, and
+ * is counted. */
 #include "tests/gateway/scripted.h"
 
 #include "gateway/access_log.h"
-#include "protocol/utf8.h"
+#include "tests/gateway/json.h"
 #include "tests/protocol/chance.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -80,73 +80,6 @@ static void end(struct desk *d)
     assert_int_equal(mem_live_blocks(), d->blocks_before);
 }
 
-/* ---- JSON, strictly (RFC 8259) ---- */
-
-static const char *json_value(const char *p);
-
-static const char *json_must(bool good, const char *p)
-{
-    if (!good)
-        fail_msg("not JSON from here: %.60s", p);
-    return p;
-}
-
-static const char *json_string(const char *p)
-{
-    json_must(*p == '"', p);
-    for (p++; *p != '"'; p++) {
-        json_must((unsigned char)*p >= 0x20, p);
-        if (*p != '\\')
-            continue;
-        p++;
-        json_must(*p != '\0' && strchr("\"\\/bfnrtu", *p) != NULL, p);
-        for (int i = 0; *p == 'u' && i < 4; i++)
-            json_must(isxdigit((unsigned char)p[i + 1]) != 0, p);
-    }
-    return p + 1;
-}
-
-static const char *json_object(const char *p)
-{
-    json_must(*p == '{', p);
-    if (p[1] == '}')
-        return p + 2;
-    do {
-        p = json_string(p + 1);
-        json_must(*p == ':', p);
-        p = json_value(p + 1);
-    } while (*p == ',');
-    return json_must(*p == '}', p) + 1;
-}
-
-static const char *json_value(const char *p)
-{
-    const char *start = p;
-
-    if (*p == '"')
-        return json_string(p);
-    if (*p == '{')
-        return json_object(p);
-    while (isdigit((unsigned char)*p))
-        p++;
-    return json_must(p > start && (*start != '0' || p == start + 1), p);
-}
-
-/* Every line is one object and UTF-8; returns how many lines there are. */
-static size_t expect_json(const char *text)
-{
-    size_t lines = 0;
-
-    assert_true(utf8_valid((const uint8_t *)text, strlen(text)));
-    while (*text != '\0') {
-        text = json_object(text);
-        json_must(*text == '\n', text);
-        text++;
-        lines++;
-    }
-    return lines;
-}
-
 /* ---- lines ---- */
 
 static struct access_exchange usual(void)
@@ -184,11 +117,12 @@ static void an_exchange(void **state)
     lseek(d.fd, 0, SEEK_SET);
     text = read_all(&d);
     assert_int_equal(expect_json(text), 2);
-    expect_in(text, "\"kind\":\"exchange\",\"client\":\"192.0.2.1:4711\",\"listener\":\"public\",\"method\":\"GET\",\"target\":\"/a?b\","
-                    "\"host\":\"example.com\",\"upstream\":\"app\",\"server\":\"127.0.0.1:9000\",\"status\":200,\"bytes_in\":1,"
-                    "\"bytes_out\":18446744073709551615,\"duration_ms\":3,\"end\":\"complete\"}\n");
+    expect_in(text, "\"kind\":\"exchange\",\"client\":\"192.0.2.1:4711\",\"listener\":\"public\",\"method\":\"GET\","
+                    "\"target\":\"/a?b\",\"host\":\"example.com\",\"upstream\":\"app\",\"server\":\"127.0.0.1:9000\","
+                    "\"status\":200,\"bytes_in\":1,\"bytes_out\":18446744073709551615,\"duration_ms\":3,\"end\":\"complete\"}\n");
     expect_in(text, "\"host\":\"example.com\",\"status\":200,");         /* no server was chosen: none is named */
-    expect_in(text, "\"attempts\":2,\"end\":\"connect_failed\",\"fault\":\"truncated\",\"detail\":\"connection \\\"refused\\\"\"}\n");
+    expect_in(text, "\"attempts\":2,\"end\":\"connect_failed\",\"fault\":\"truncated\","
+                    "\"detail\":\"connection \\\"refused\\\"\"}\n");
     end(&d);
 }
 
@@ -198,7 +132,8 @@ static void a_tunnel(void **state)
     struct access_tunnel t = {
         .request = usual().request, .protocol = SPAN_LITERAL("chat"), .deflate = true, .duration_ms = 77,
         .from_client = { .frames = 3, .messages = 2, .bytes = 40, .pings = 1, .close_code = 1000 },
-        .from_server = { .pongs = 1, .close_code = 1005, .blocked_ms = 9, .rtt = { .n = 2, .least_ms = 1, .most_ms = 5, .sum_ms = 6 } },
+        .from_server = { .pongs = 1, .close_code = 1005, .blocked_ms = 9,
+                         .rtt = { .n = 2, .least_ms = 1, .most_ms = 5, .sum_ms = 6 } },
         .closed_by = "client", .end = END_CLOSED,
     };
     const char *text;
@@ -212,10 +147,11 @@ static void a_tunnel(void **state)
     text = read_all(&d);
     assert_int_equal(expect_json(text), 2);
     expect_in(text, "\"kind\":\"tunnel\"");
-    expect_in(text, "\"protocol\":\"chat\",\"compression\":\"permessage-deflate\",\"duration_ms\":77,\"from_client\":{\"frames\":3,"
-                    "\"messages\":2,\"bytes\":40,\"pings\":1,\"pongs\":0,\"close_code\":1000,\"blocked_ms\":0}");
-    expect_in(text, "\"close_code\":1005,\"blocked_ms\":9,\"rtt_ms\":{\"n\":2,\"min\":1,\"avg\":3,\"max\":5}},\"closed_by\":\"client\","
-                    "\"end\":\"closed\"}\n");
+    expect_in(text, "\"protocol\":\"chat\",\"compression\":\"permessage-deflate\",\"duration_ms\":77,");
+    expect_in(text, "\"from_client\":{\"frames\":3,\"messages\":2,\"bytes\":40,\"pings\":1,\"pongs\":0,\"close_code\":1000,"
+                    "\"blocked_ms\":0}");
+    expect_in(text, "\"close_code\":1005,\"blocked_ms\":9,\"rtt_ms\":{\"n\":2,\"min\":1,\"avg\":3,\"max\":5}},"
+                    "\"closed_by\":\"client\",\"end\":\"closed\"}\n");
     expect_in(text, "\"server\":\"127.0.0.1:9000\",\"compression\":\"none\"");
     end(&d);
 }
@@ -270,8 +206,9 @@ static void off_is_off(void **state)
 
 static void random_text(struct chance *c, uint8_t *to, size_t n)
 {
-    static const char *const pieces[] = { "\"", "\\", "\\u", "\n", "\r", "\x00", "\x7f", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
-                                          "\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "</script>", "," };
+    static const char *const pieces[] = { "\"", "\\", "\\u", "\n", "\r", "\x00", "\x7f", "\xc3\xa9", "\xe2\x82\xac",
+                                          "\xf0\x9f\x98\x80", "\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                          "</script>", "," };
 
     for (size_t i = 0; i < n;) {
         const char *piece = pieces[chance_below(c, COUNT_OF(pieces))];
@@ -296,7 +233,8 @@ static void any_bytes_give_json(void **state)
     for (int round = 0; round < 400; round++) {
         struct access_exchange x = usual();
         struct access_tunnel t = { .closed_by = "server", .end = END_CLOSED };
-        struct span *fields[] = { &x.request.client, &x.request.listener, &x.request.method, &x.request.target, &x.request.host, &t.protocol };
+        struct span *fields[] = { &x.request.client, &x.request.listener, &x.request.method, &x.request.target,
+                                  &x.request.host, &t.protocol };
         for (size_t i = 0; i < COUNT_OF(fields); i++) {
             size_t n = chance_below(&c, chance_one_in(&c, 8) ? sizeof(text[i]) : 40);
             random_text(&c, text[i], n);

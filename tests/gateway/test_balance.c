@@ -1,4 +1,5 @@
-/* Which server is next: exact shares over a cycle, smoothly; the least busy for its weight; never one that was tried while another is left. */
+/* Which server is next: exact shares over a cycle, smoothly; the least busy for its weight; never one that was tried while
+ * another is left. */
 #include "gateway/balance.h"
 
 #include <setjmp.h>
@@ -37,7 +38,8 @@ static size_t choose(struct fleet *f, uint64_t tried)
 
 static void weights_are_exact_over_every_cycle(void **state)
 {
-    static const unsigned weights[][4] = { { 1, 1, 1, 1 }, { 5, 1, 1, 1 }, { 7, 3, 2, 1 }, { 1000, 1, 500, 499 }, { 2, 2, 2, 1 } };
+    static const unsigned weights[][4] = { { 1, 1, 1, 1 }, { 5, 1, 1, 1 }, { 7, 3, 2, 1 }, { 1000, 1, 500, 499 },
+                                            { 2, 2, 2, 1 } };
     struct fleet f;
 
     (void)state;

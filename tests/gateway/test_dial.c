@@ -228,7 +228,8 @@ static void refused(void **state)
 /* Fills the listener's backlog, so that the next connection hangs. */
 static size_t fill_backlog(struct phone *p, int fds[BACKLOG_MAX])
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)p->to.port) };
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                              .sin_port = htons((uint16_t)p->to.port) };
     size_t n = 0;
 
     while (n < 4) {

@@ -1,5 +1,6 @@
-/* Close at every moment: each state of a connection, an exchange and a tunnel, ended in each way there is. Whatever happens, everything is
- * gone in the end, nothing is left over, and there is exactly one line for each exchange and one record for each tunnel. */
+/* Close at every moment: each state of a connection, an exchange and a tunnel, ended in each way there is. Whatever happens,
+ * everything is gone in the end, nothing is left over, and there is exactly one line for each exchange and one record for each
+ * tunnel. */
 #include "tests/gateway/origin.h"
 
 #include "tests/gateway/play.h"
@@ -40,7 +41,8 @@ static int unload(void **state)
 
 /* ---- moments of an exchange ---- */
 
-/* In this order: the first dials' plans, what the client says, what stops reading, what the server says, and what the client says then. */
+/* In this order: the first dials' plans, what the client says, what stops reading, what the server says, and what the client
+ * says then. */
 static const struct moment {
     const char *name;
     enum dial_plan plan[2];
@@ -61,24 +63,30 @@ static const struct moment {
     { .name = "the answer is awaited", .client_says = GET("/") },
     { .name = "the request does not go out", .client_says = GET("/"), .server_blocked = true },
     { .name = "the body is awaited", .client_says = POST("/", "10") "abc" },
-    { .name = "the body does not go out", .client_says = POST("/", "10"), .server_blocked = true, .client_says_then = "abcdefghij" },
+    { .name = "the body does not go out", .client_says = POST("/", "10"), .server_blocked = true,
+      .client_says_then = "abcdefghij" },
     { .name = "in a chunk", .client_says = "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab" },
     { .name = "in the trailers", .client_says = "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " },
     { .name = "an interim answer has passed", .client_says = GET("/"), .server_says = "HTTP/1.1 103 Early Hints\r\n\r\n" },
     { .name = "in the answer's head", .client_says = GET("/"), .server_says = "HTTP/1.1 200 O" },
     { .name = "in the answer's body", .client_says = GET("/"), .server_says = OK_10 "abc" },
-    { .name = "in the answer's body, which does not go out", .client_says = GET("/"), .client_blocked = true, .server_says = OK_10 "abc" },
-    { .name = "the whole answer waits for the client", .client_says = GET("/"), .client_blocked = true, .server_says = OK_10 "abcdefghij" },
-    { .name = "in a chunk of the answer", .client_says = GET("/"), .server_says = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab" },
+    { .name = "in the answer's body, which does not go out", .client_says = GET("/"), .client_blocked = true,
+      .server_says = OK_10 "abc" },
+    { .name = "the whole answer waits for the client", .client_says = GET("/"), .client_blocked = true,
+      .server_says = OK_10 "abcdefghij" },
+    { .name = "in a chunk of the answer", .client_says = GET("/"),
+      .server_says = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab" },
     { .name = "in an answer until the end", .client_says = GET("/"), .server_says = "HTTP/1.1 200 OK\r\n\r\nabc" },
-    { .name = "the server is gone, its answer waits", .client_says = GET("/"), .client_blocked = true, .server_says = OK_10 "abcdefghij",
+    { .name = "the server is gone, its answer waits", .client_says = GET("/"), .client_blocked = true,
+      .server_says = OK_10 "abcdefghij",
       .server_ends = true },
     { .name = "an early answer in both bodies", .client_says = POST("/", "10") "abc", .server_says = OK_10 "abc" },
     { .name = "an early answer is over", .client_says = POST("/", "10") "abc", .server_says = OK_10 "abcdefghij" },
     { .name = "refused", .client_says = "GET / HTTP/1.1\r\n\r\n" },
     { .name = "refused, and the client does not read", .client_says = "GET / HTTP/1.1\r\n\r\n", .client_blocked = true },
     { .name = "kept", .client_says = GET("/"), .server_says = OK_10 "abcdefghij" },
-    { .name = "kept, and in the next head", .client_says = GET("/"), .server_says = OK_10 "abcdefghij", .client_says_then = "GET / HT" },
+    { .name = "kept, and in the next head", .client_says = GET("/"), .server_says = OK_10 "abcdefghij",
+      .client_says_then = "GET / HT" },
     { .name = "the second request is with the same server", .client_says = GET("/"), .server_says = OK_10 "abcdefghij",
       .client_says_then = GET("/2") },
     { .name = "the second request waits", .client_says = GET("/") GET("/2"), .server_says = OK_10 "abc" },
@@ -87,13 +95,21 @@ static const struct moment {
     { .name = "an upgrade is awaited", .client_says = WS_REQUEST },
     { .name = "an upgrade is awaited, early bytes wait", .client_says = WS_REQUEST GET("/admin") },
     { .name = "in the head of a 101", .client_says = WS_REQUEST, .server_says = "HTTP/1.1 101 Switching" },
-    { .name = "a refused upgrade, in the body", .client_says = WS_REQUEST "x", .server_says = "HTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\nno" },
-    { .name = "a bad 101 was answered", .client_says = WS_REQUEST, .server_says = "HTTP/1.1 101 No\r\nUpgrade: websocket\r\n\r\n" },
+    { .name = "a refused upgrade, in the body", .client_says = WS_REQUEST "x",
+      .server_says = "HTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\nno" },
+    { .name = "a bad 101 was answered", .client_says = WS_REQUEST,
+      .server_says = "HTTP/1.1 101 No\r\nUpgrade: websocket\r\n\r\n" },
 };
 
-enum ending { CLIENT_EOF, CLIENT_RESET, CLIENT_DEAF, CLIENT_JUNK, SERVER_EOF, SERVER_RESET, SERVER_DEAF, SERVER_JUNK, TIME, DRAIN, KILL, ENDINGS };
-static const char *const ending_names[] = { "client eof", "client reset", "client deaf", "client junk", "server eof", "server reset",
-                                            "server deaf", "server junk", "time", "drain", "kill" };
+enum ending {
+    CLIENT_EOF, CLIENT_RESET, CLIENT_DEAF, CLIENT_JUNK, SERVER_EOF, SERVER_RESET, SERVER_DEAF, SERVER_JUNK, TIME, DRAIN, KILL,
+    ENDINGS
+};
+static const char *const ending_names[] = {
+    "client eof", "client reset", "client deaf", "client junk", "server eof", "server reset", "server deaf", "server junk",
+    "time",
+    "drain", "kill"
+};
 
 static struct peer *last_server(struct world *w)
 {

@@ -1,5 +1,6 @@
-/* The Nth failure: a good run is counted, and then repeated with each of its allocations failing in turn; and the same for dials and for
- * writes. Nobody crashes, nobody is left behind, nobody waits in vain: the client gets its answers, or sees its connection end. */
+/* The Nth failure: a good run is counted, and then repeated with each of its allocations failing in turn; and the same for
+ * dials and for writes. Nobody crashes, nobody is left behind, nobody waits in vain: the client gets its answers, or sees its
+ * connection end. */
 #include "tests/gateway/origin.h"
 
 #include "tests/gateway/play.h"
@@ -8,7 +9,8 @@ static const char *const conf_text =
     "listeners: [ { address: 127.0.0.1:1, name: main } ]\n"
     "timeouts: { drain_spread: 0ms }\n"
     "upstreams: { app: { servers: [ 127.0.0.1:9001, 127.0.0.1:9002 ], retries: 1 } }\n"
-    "routes: [ { upstream: app, match: { host: a.test }, websocket: { verify: utf8, protocols: [ chat ], origins: [ \"https://a.test\" ] } } ]\n";
+    "routes: [ { upstream: app, match: { host: a.test }, websocket: { verify: utf8, protocols: [ chat ], "
+    "origins: [ \"https://a.test\" ] } } ]\n";
 
 static struct conf *conf;
 
@@ -27,10 +29,10 @@ static int unload(void **state)
 }
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: a.test\r\nUser-Agent: test\r\n\r\n"
+#define OFFER_TO(target)                                                                   \
+    "GET " target " HTTP/1.1\r\nHost: a.test\r\nOrigin: https://a.test\r\n" WS_OFFER_FIELDS \
+    "Sec-WebSocket-Protocol: mqtt, chat\r\n\r\n"
 #define OFFER OFFER_TO("/ws")
-#define OFFER_TO(target)                                                                                                          \
-    "GET " target " HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"              \
-    "Sec-WebSocket-Key: " WS_KEY "\r\nOrigin: https://a.test\r\nSec-WebSocket-Protocol: mqtt, chat\r\n\r\n"
 
 /* ---- peers that perform by themselves ---- */
 
@@ -88,8 +90,7 @@ static void chatting_server(struct peer *p)
 {
     if (p->step == 0 && strstr(bytes_text(&p->got), "\r\n\r\n") != NULL && p->ends == STREAM_OPEN) {
         p->step = 1;
-        peer_says(p, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " WS_ACCEPT
-                     "\r\nSec-WebSocket-Protocol: chat\r\n\r\n");
+        peer_says(p, WS_101_HEAD "Sec-WebSocket-Accept: " WS_ACCEPT "\r\nSec-WebSocket-Protocol: chat\r\n\r\n");
         peer_frames(p, "text(welcome)", false);
     }
     if (has_frame(p, 0x89))
@@ -121,14 +122,17 @@ static const struct run {
     bool drain;
 } runs[] = {
     { "a request", GET("/plain"), 1, hang_up_when_finished, origin_new, DIAL_GIVES, NULL, false },
-    { "a body and trailers, both ways", "PUT /chunked HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n",
+    { "a body and trailers, both ways",
+      "PUT /chunked HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n",
       1, hang_up_when_finished, origin_new, DIAL_GIVES, NULL, false },
-    { "requests one behind the other", GET("/plain") GET("/chunked") GET("/100") "HEAD /plain HTTP/1.1\r\nHost: a.test\r\n\r\n" GET("/last"), 5,
+    { "requests one behind the other",
+      GET("/plain") GET("/chunked") GET("/100") "HEAD /plain HTTP/1.1\r\nHost: a.test\r\n\r\n" GET("/last"), 5,
       hang_up_when_finished, origin_new, DIAL_GIVES, NULL, false },
     { "an answer until the end", GET("/close"), 1, hang_up_when_finished, origin_new, DIAL_GIVES, NULL, false },
     { "the first server refuses", GET("/plain"), 1, hang_up_when_finished, origin_new, DIAL_REFUSED, NULL, false },
     { "refused by us", "GET / HTTP/1.1\r\n\r\n", 1, hang_up_when_finished, origin_new, DIAL_GIVES, NULL, false },
-    { "an old WebSocket", "GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key1: 1 8\r\n\r\n", 1,
+    { "an old WebSocket",
+      "GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key1: 1 8\r\n\r\n", 1,
       hang_up_when_finished, origin_new, DIAL_GIVES, NULL, false },
     { "no route", "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n", 1, hang_up_when_finished, origin_new, DIAL_GIVES, NULL, false },
     { "a bad 101", OFFER_TO("/bad"), 1, hang_up_when_finished, origin_new, DIAL_GIVES, NULL, false },
@@ -175,7 +179,8 @@ static void begin_run(struct world *w, const struct run *r, size_t piece)
 static void finish_run(struct world *w, struct peer *client, const struct run *r, const char *what, size_t nth)
 {
     if (!client->closed && !client->fin && final_answers(client) < r->answers)
-        fail_msg("%s: %s %zu fails, and the client waits in vain; it got `%s`\n%s", r->name, what, nth, bytes_text(&client->got), bytes_text(&w->log));
+        fail_msg("%s: %s %zu fails, and the client waits in vain; it got `%s`\n%s", r->name, what, nth, bytes_text(&client->got),
+                 bytes_text(&w->log));
     peer_ends(client);
     world_sleep(w, 400000);
     if (world_living(w) != 0)

@@ -1,4 +1,5 @@
-/* One direction of a tunnel: whatever the rhythm in which bytes come and room is made, what goes out is the same, and is what came in. */
+/* One direction of a tunnel: whatever the rhythm in which bytes come and room is made, what goes out is the same, and is what
+ * came in. */
 #include "tests/gateway/frames.h"
 
 #include "gateway/pump.h"
@@ -72,7 +73,8 @@ static const struct pump_case cases[] = {
     { "fragments and a ping between", "frag(he) ping(are you there) cont(l) end(lo)", .from_client = true, .last = PUMP_STARVED },
     { "a close", "text(bye) close(1000,done)", .from_client = true, .last = PUMP_CLOSED },
     { "a close without a code", "close()", .last = PUMP_CLOSED },
-    { "nothing passes after a close", "close(1000) text(more)", .from_client = true, .passes = "close(1000)", .last = PUMP_CLOSED },
+    { "nothing passes after a close", "close(1000) text(more)", .from_client = true, .passes = "close(1000)",
+      .last = PUMP_CLOSED },
     { "an end between frames", "text(hello)", .ends = true, .last = PUMP_EOF },
     { "an end inside a header", "text(hello) hex(81)", .ends = true, .passes = "text(hello)", .last = PUMP_CUT },
     { "an end inside a frame", "open(10,abc)", .ends = true, .passes = "cut(5)", .last = PUMP_CUT },
@@ -80,16 +82,20 @@ static const struct pump_case cases[] = {
     { "a reset", "text(hello)", .resets = true, .last = PUMP_RESET },
     { "a reset behind a close", "close(1001)", .resets = true, .last = PUMP_CLOSED },
     { "a reserved opcode", "text(a) hex(83) text(b)", .passes = "text(a)", .last = PUMP_FAULT, .fault = FAULT_WS_OPCODE },
-    { "an unmasked frame", "text(a) hex(8100)", .from_client = true, .passes = "text(a)", .last = PUMP_FAULT, .fault = FAULT_WS_UNMASKED },
-    { "a fault behind what did not end", "open(4,abcd) hex(ff)", .passes = "text(abcd)", .last = PUMP_FAULT, .fault = FAULT_WS_OPCODE },
+    { "an unmasked frame", "text(a) hex(8100)", .from_client = true, .passes = "text(a)", .last = PUMP_FAULT,
+      .fault = FAULT_WS_UNMASKED },
+    { "a fault behind what did not end", "open(4,abcd) hex(ff)", .passes = "text(abcd)", .last = PUMP_FAULT,
+      .fault = FAULT_WS_OPCODE },
     { "compressed where it was agreed", "deflated(abc)", .deflate = true, .last = PUMP_STARVED },
     { "compressed where it was not", "deflated(abc)", .passes = "", .last = PUMP_FAULT, .fault = FAULT_WS_RSV },
     { "a message too large", "frag(abc) end(defg)", .max_message = 6, .passes = "frag(abc)", .last = PUMP_FAULT,
       .fault = FAULT_WS_MESSAGE_TOO_LARGE },
-    { "blind sees nothing", "text(a) hex(ffff) close(1000) hex(00)", .verify = WS_VERIFY_BLIND, .passes = NULL, .last = PUMP_STARVED },
+    { "blind sees nothing", "text(a) hex(ffff) close(1000) hex(00)", .verify = WS_VERIFY_BLIND, .passes = NULL,
+      .last = PUMP_STARVED },
     { "blind at the end", "hex(81)", .verify = WS_VERIFY_BLIND, .ends = true, .last = PUMP_EOF },
     { "utf8", "text(κόσμε) frag(\xce) end(\xba)", .from_client = true, .verify = WS_VERIFY_UTF8, .last = PUMP_STARVED },
-    { "utf8 with a ping inside a code point", "frag(\xf0\x9f) ping(x) cont(\x98) end(\x80)", .verify = WS_VERIFY_UTF8, .last = PUMP_STARVED },
+    { "utf8 with a ping inside a code point", "frag(\xf0\x9f) ping(x) cont(\x98) end(\x80)", .verify = WS_VERIFY_UTF8,
+      .last = PUMP_STARVED },
     { "utf8 that is none", "text(ab) text(c\xff" "d)", .from_client = true, .verify = WS_VERIFY_UTF8, .passes = "text(ab)",
       .last = PUMP_FAULT, .fault = FAULT_WS_TEXT },
     { "utf8 cut off", "frag(a\xce) end()", .verify = WS_VERIFY_UTF8, .last = PUMP_FAULT, .fault = FAULT_WS_TEXT },
@@ -99,7 +105,8 @@ static const struct pump_case cases[] = {
 
 static struct ws_scan_rules rules_of(const struct pump_case *c)
 {
-    return (struct ws_scan_rules){ .from_client = c->from_client, .deflate = c->deflate, .verify = c->verify, .max_message = c->max_message };
+    return (struct ws_scan_rules){ .from_client = c->from_client, .deflate = c->deflate, .verify = c->verify,
+                                   .max_message = c->max_message };
 }
 
 static void give(struct pipe *p, const struct pump_case *c, const struct bytes *input)
@@ -163,7 +170,8 @@ static void whole_and_in_every_pair_of_pieces_and_grains(void **state)
 /* ---- every interleaving ---- */
 
 /* Bit by bit: one more byte in, or room for one more byte out. Then the rest of both. */
-static void play(const struct pump_case *c, const struct ws_scan_rules *rules, const struct bytes *input, uint32_t steps, size_t n)
+static void play(const struct pump_case *c, const struct ws_scan_rules *rules, const struct bytes *input, uint32_t steps,
+                 size_t n)
 {
     struct pipe p;
     char rhythm[64];

@@ -139,7 +139,8 @@ static void every_fault_and_every_end_has_its_answer(void **state)
         struct answer a;
         if (fault_status((enum fault)f) == 0)
             continue;
-        put(&a, (struct reply){ .status = fault_status((enum fault)f), .sentence = fault_sentence((enum fault)f), .version_minor = 1 });
+        put(&a, (struct reply){ .status = fault_status((enum fault)f), .sentence = fault_sentence((enum fault)f),
+                                .version_minor = 1 });
         read_it(&a, false);
         assert_int_equal(a.r.head->status, fault_status((enum fault)f));
         assert_true(a.r.head->reason.n > 0);

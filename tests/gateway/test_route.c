@@ -103,7 +103,8 @@ static void the_first_that_matches(void **state)
 
 static void a_route_for_everything(void **state)
 {
-    struct conf *conf = world_conf("listeners: [ 1 ]\nupstreams: { app: { servers: [ 9000 ] } }\nroutes: [ { upstream: app } ]\n");
+    struct conf *conf = world_conf("listeners: [ 1 ]\nupstreams: { app: { servers: [ 9000 ] } }\n"
+                                   "routes: [ { upstream: app } ]\n");
 
     (void)state;
     assert_int_equal(find(conf, 0, "GET", "/", "a"), 0);

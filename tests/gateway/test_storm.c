@@ -1,5 +1,6 @@
-/* Storms: clients and servers that do anything at any time, by dice. Nobody may crash, stall, leak, or go without a line in the log; and
- * whatever a client got is, as far as it came, what a client may get: whole heads of answers, then whole lawful frames.
+/* Storms: clients and servers that do anything at any time, by dice. Nobody may crash, stall, leak, or go without a line in
+ * the log; and whatever a client got is, as far as it came, what a client may get: whole heads of answers, then whole lawful
+ * frames.
  *
  * The seed is printed; UPGATE_SEED=N repeats a run, UPGATE_STORMS=N makes it longer. */
 #include "tests/gateway/origin.h"
@@ -18,7 +19,8 @@ static const char *const conf_text =
     "  - { upstream: app, match: { path: /utf8 }, websocket: { verify: utf8, max_message: 100B, rate: 50 } }\n"
     "  - { upstream: app, match: { path: /blind }, websocket: { verify: blind } }\n"
     "  - { upstream: app, match: { path: /quick }, timeouts: { body: 50ms, response: 50ms, connect: 50ms },\n"
-    "      websocket: { ping_interval: 20ms, idle_timeout: 100ms, close_timeout: 30ms, slow_timeout: 40ms, handshake_timeout: 30ms } }\n"
+    "      websocket: { ping_interval: 20ms, idle_timeout: 100ms, close_timeout: 30ms, slow_timeout: 40ms,\n"
+    "        handshake_timeout: 30ms } }\n"
     "  - { upstream: app }\n";
 
 #define CLIENTS 3
@@ -49,12 +51,15 @@ static const char *const frames[] = {
     "frag(\xce) ping() end(\xba)",
 };
 static const char *const odd_frames[] = {
-    "close(1000)", "close(1001)", "close()", "frag(a)", "cont(b)", "end(c)", "open(9,abc)", "more(defghi)", "text(\xff)", "hex(83)", "hex(81fe)",
+    "close(1000)", "close(1001)", "close()", "frag(a)", "cont(b)", "end(c)", "open(9,abc)", "more(defghi)", "text(\xff)",
+    "hex(83)", "hex(81fe)",
 };
 
 static const char *const answers[] = {
-    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "0\r\n\r\n",
-    "HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 304 Not Modified\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\nhello", WS_101, "garbage\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    "0\r\n\r\n",
+    "HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 304 Not Modified\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\nhello", WS_101,
+    "garbage\r\n",
     "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", "HTTP/1.1 200 ",
 };
 
@@ -283,7 +288,8 @@ static void tell_what_it_was(const struct storm *s, unsigned long long storms)
         for (size_t why = 0; why < END_REASON_COUNT; why++) {
             reasons += s->sum.ended[what][why] > 0;
             if (getenv("UPGATE_STORMS") != NULL && s->sum.ended[what][why] > 0)
-                printf("  %s: %llu %s\n", kinds[what], (unsigned long long)s->sum.ended[what][why], end_reason_word((enum end_reason)why));
+                printf("  %s: %llu %s\n", kinds[what], (unsigned long long)s->sum.ended[what][why],
+                       end_reason_word((enum end_reason)why));
         }
         printf("%s ended for %zu reasons\n", kinds[what], reasons);
         if (storms >= 100)
@@ -310,7 +316,7 @@ static void storms(void **state)
             time_acts(&s);
         }
         for (size_t i = 0; i < s.w.peers_n; i++)
-            if (s.w.peers[i]->got.n > 0 && memcmp(s.w.peers[i]->got.p, "HTTP/", s.w.peers[i]->got.n < 5 ? s.w.peers[i]->got.n : 5) == 0)
+            if (strncmp(bytes_text(&s.w.peers[i]->got), "HTTP/", 5) == 0)
                 check_client(s.w.peers[i]);
         end_storm(&s);
     }

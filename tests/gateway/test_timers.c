@@ -72,7 +72,8 @@ static void run_at(struct alarms *all, uint64_t now_ms)
 
 static void never_early_and_at_most_a_tick_late(void **state)
 {
-    static const uint64_t delays[] = { 0, 1, 2, 3, 4, 5, 7, 8, 63, 64, 255, 256, 257, 1000, 1023, 1024, 16383, 16384, 16385, 65536 };
+    static const uint64_t delays[] = { 0, 1, 2, 3, 4, 5, 7, 8, 63, 64, 255, 256, 257, 1000, 1023, 1024, 16383, 16384, 16385,
+        65536 };
     struct alarms all;
 
     (void)state;

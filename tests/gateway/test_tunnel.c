@@ -1,4 +1,5 @@
-/* Every way in which a tunnel lives and ends, played by two peers: what each of them saw, in which order, and what the record says.
+/* Every way in which a tunnel lives and ends, played by two peers: what each of them saw, in which order, and what the record
+ * says.
  *
  * Each play is performed with bytes coming and going whole, one by one, and in odd pieces: nobody may see a difference. */
 #include "tests/gateway/play.h"
@@ -58,20 +59,21 @@ static const struct scene closings[] = {
       "close() fin", "close() closed", "closed", "client", 1005, 1005, NULL },
     { "both close at once", FRAMES, false, "& c close(1000); s close(1001)" PEERS_GO,
       "close(1001) fin", "close(1000) closed", "closed", NULL, 1000, 1001, NULL },
-    { "the server goes on talking before it answers", FRAMES, false, "c close(1000); s text(one) text(two); s close(1000)" PEERS_GO,
+    { "the server goes on talking before it answers", FRAMES, false,
+      "c close(1000); s text(one) text(two); s close(1000)" PEERS_GO,
       "text(one) text(two) close(1000) fin", "close(1000) closed", "closed", "client", 1000, 1000, NULL },
     { "nothing passes behind a close", FRAMES, false, "c close(1000) text(more) hex(ff); s close(1000) text(more)" PEERS_GO,
       "close(1000) fin", "close(1000) closed", "closed", "client", 1000, 1000, NULL },
-    { "a close that was sent is delivered before the end that followed it", FRAMES, false, "& c text(a) close(1000); c eof; s close(1000); s eof",
+    { "a close that was sent is delivered before the end that followed it", FRAMES, false,
+      "& c text(a) close(1000); c eof; s close(1000); s eof",
       "close(1000) fin", "text(a) close(1000) closed", "closed", "client", 1000, 1000, NULL },
     { "… and before the reset that followed it", FRAMES, false, "& s close(1011); s reset; c close(1011); c eof",
       "close(1011) fin", "closed", "closed", "server", 1011, 1011, NULL },     /* nobody is there for the answer */
-    { "the answer to a close finds nobody", FRAMES, false, "s close(1000); s reset; c close(1000); t 1100",
-      "close(1000) fin", "closed", "closed", "server", 1000, 1000, NULL },
     { "the close goes out although the other side does not read now", FRAMES, false,
       "s block; c text(abc) close(1000); t 1000; s unblock; s close(1000)" PEERS_GO,
       "close(1000) fin", "text(abc) close(1000) closed", "closed", "client", 1000, 1000, NULL },
-    { "the server ends its connection before the gateway does", FRAMES, false, "c close(1000); s close(1000); t 900; s eof; c eof",
+    { "the server ends its connection before the gateway does", FRAMES, false,
+      "c close(1000); s close(1000); t 900; s eof; c eof",
       "close(1000) fin", "close(1000) closed", "closed", "client", 1000, 1000, NULL },     /* RFC 6455 section 7.1.1 */
     { "peers that do not end their connection after the closing handshake", FRAMES, false, "c close(1000); s close(1000); t 1100",
       "close(1000) fin", "close(1000) closed", "closed", "client", 1000, 1000, NULL },
@@ -79,15 +81,20 @@ static const struct scene closings[] = {
       "fin", "close(1000) fin", "close_timeout", "client", 1000, 0, NULL },
     { "the answer to a close never comes, from the client", FRAMES, false, "s close(1001); c text(busy); t 5100; t 1100",
       "close(1001) fin", "text(busy) closed", "close_timeout", "server", 0, 1001, NULL },
+    { "the answer to a close finds nobody", FRAMES, false, "s close(1000); s reset; c close(1000); t 1100",
+      "close(1000) fin", "closed", "closed", "server", 1000, 1000, NULL },
     { "the one that should answer vanishes", FRAMES, false, "c close(1000); s eof; c eof",
       "fin", "close(1000) fin", "server_vanished", "client", 1000, 0, NULL },
     { "the one that should answer is reset", FRAMES, false, "c close(1000); s reset; c eof",
       "fin", "close(1000) closed", "server_reset", "client", 1000, 0, NULL },
     { "pings, pongs and fragments pass", FRAMES, false,
-      "c ping(a); s pong(a) pong(unasked); s fragbin(x) ping(b) cont(y); c pong(b); s end(z); & c close(1000); s close(1000)" PEERS_GO,
-      "pong(a) pong(unasked) fragbin(x) ping(b) cont(y) end(z) close(1000) fin", "ping(a) pong(b) close(1000) closed", "closed", NULL,
+      "c ping(a); s pong(a) pong(unasked); s fragbin(x) ping(b) cont(y); c pong(b); s end(z); & c close(1000); "
+      "s close(1000)" PEERS_GO,
+      "pong(a) pong(unasked) fragbin(x) ping(b) cont(y) end(z) close(1000) fin", "ping(a) pong(b) close(1000) closed", "closed",
+      NULL,
       1000, 1000, NULL },
-    { "compressed messages pass where that was agreed", FRAMES, true, "c deflated(abc); s deflated(x); & c close(1000); s close(1000)" PEERS_GO,
+    { "compressed messages pass where that was agreed", FRAMES, true,
+      "c deflated(abc); s deflated(x); & c close(1000); s close(1000)" PEERS_GO,
       "deflated(x) close(1000) fin", "deflated(abc) close(1000) closed", "closed", NULL, 1000, 1000, NULL },
 };
 
@@ -96,7 +103,8 @@ static const struct scene faults[] = {
       "close(1002) fin", "text(a) close(1011) closed", "client_frame_fault", "gateway", 0, 1011, "ws_opcode" },
     { "the server breaks the protocol", FRAMES, false, "s text(a) hex(c100); c close(1011)" PEERS_GO,
       "text(a) close(1011) fin", "close(1002) fin", "server_frame_fault", "gateway", 1011, 0, "ws_rsv" },
-    { "what was already on its way back is delivered first", FRAMES, false, "c text(a) hex(8100); s text(a); s close(1011)" PEERS_GO,
+    { "what was already on its way back is delivered first", FRAMES, false,
+      "c text(a) hex(8100); s text(a); s close(1011)" PEERS_GO,
       "text(a) close(1002) fin", "text(a) close(1011) closed", "client_frame_fault", "gateway", 0, 1011, "ws_unmasked" },
     { "the innocent side does not answer", FRAMES, false, "c hex(83); t 5100; c eof; s eof",
       "close(1002) fin", "close(1011) fin", "client_frame_fault", "gateway", 0, 0, "ws_opcode" },
@@ -112,9 +120,11 @@ static const struct scene faults[] = {
       "close(1002) fin", "frag(a) close(1011) closed", "client_frame_fault", "gateway", 0, 1011, "ws_interleaved" },
     { "inside a frame that has begun to pass", UTF8, false, "c open(10,ab); c more(\xff); s text(x); s eof; c eof",
       "text(x) close(1007) fin", "cut(8) fin", "client_frame_fault", "gateway", 0, 0, "ws_text" },
-    { "inside a frame of the server's that has begun to pass", UTF8, false, "s open(10,ab); s more(\xff); c text(x); c close(1000)" PEERS_GO,
+    { "inside a frame of the server's that has begun to pass", UTF8, false,
+      "s open(10,ab); s more(\xff); c text(x); c close(1000)" PEERS_GO,
       "cut(4) fin", "text(x) close(1007) fin", "server_frame_fault", "gateway", 1000, 0, "ws_text" },
-    { "behind verified bytes that could not go out yet", FRAMES, false, "s block; c text(abc) hex(83); t 1000; s unblock; s close(1011)" PEERS_GO,
+    { "behind verified bytes that could not go out yet", FRAMES, false,
+      "s block; c text(abc) hex(83); t 1000; s unblock; s close(1011)" PEERS_GO,
       "close(1002) fin", "text(abc) close(1011) closed", "client_frame_fault", "gateway", 0, 1011, "ws_opcode" },
     { "the innocent side does not read", FRAMES, false, "s block; c hex(83); t 5100; t 5100; c eof",
       "close(1002) fin", "closed lost", "client_frame_fault", "gateway", 0, 0, "ws_opcode" },
@@ -142,12 +152,14 @@ static const struct scene faults[] = {
       "s frag(" TEN TEN TEN TEN TEN TEN TEN TEN ") cont(" TEN TEN TEN TEN TEN TEN TEN TEN ") hex(8029); c close(1009)" PEERS_GO,
       NULL, "close(1009) fin", "server_frame_fault", "gateway", 1009, 0, "ws_message_too_large" },
     { "too many fragments", LIMITS, false, "s frag(a) cont(b) cont(c) cont(d); c close(1000)" PEERS_GO,
-      "frag(a) cont(b) cont(c) close(1011) fin", "close(1009) fin", "server_frame_fault", "gateway", 1000, 0, "ws_too_many_fragments" },
+      "frag(a) cont(b) cont(c) close(1011) fin", "close(1009) fin", "server_frame_fault", "gateway", 1000, 0,
+      "ws_too_many_fragments" },
     { "compressed where it was not agreed", FRAMES, false, "s deflated(abc); c close(1000)" PEERS_GO,
       "close(1011) fin", "close(1002) fin", "server_frame_fault", "gateway", 1000, 0, "ws_rsv" },
     { "a fault after the other side's close", FRAMES, false, "s close(1000); c hex(83)" PEERS_GO,
       "close(1000) fin", "close(1011) closed", "client_frame_fault", "server", 0, 1000, "ws_opcode" },
-    { "a fault while the other side's close waits for room", FRAMES, false, "c block; s text(x) close(1000); c hex(83); c unblock" PEERS_GO,
+    { "a fault while the other side's close waits for room", FRAMES, false,
+      "c block; s text(x) close(1000); c hex(83); c unblock" PEERS_GO,
       NULL, "close(1011) closed", "client_frame_fault", NULL, 0, 1000, "ws_opcode" },      /* one of the two closes, never both */
 };
 
@@ -162,7 +174,8 @@ static const struct scene losses[] = {
       "close(1014) fin", "cut(9) fin", "client_cut", "client", 0, 0, NULL },
     { "the client vanishes inside a header", FRAMES, false, "c text(a) hex(8184); c eof; s close(1001); s eof",
       "close(1001) fin", "text(a) close(1001) closed", "client_cut", "client", 0, 1001, NULL },
-    { "the server vanishes inside a frame, the client still says something", FRAMES, false, "s open(9,abc); s eof; c text(x); c close(1000); c eof",
+    { "the server vanishes inside a frame, the client still says something", FRAMES, false,
+      "s open(9,abc); s eof; c text(x); c close(1000); c eof",
       "cut(5) fin", "text(x) close(1000) fin", "server_cut", "server", 1000, 0, NULL },
     { "the client is reset", FRAMES, false, "c text(a); c reset; s close(1001); s eof",
       "closed", "text(a) close(1001) closed", "client_reset", "client", 0, 1001, NULL },
@@ -172,7 +185,8 @@ static const struct scene losses[] = {
       "close(1014) fin", "closed", "server_reset", "server", 1014, 0, NULL },
     { "the server is reset inside a frame", FRAMES, false, "s open(9,abc); s reset; c eof",
       "cut(5) fin", "closed", "server_reset", "server", 0, 0, NULL },
-    { "both vanish", FRAMES, false, "& c eof; s eof", "close(1014) fin", "close(1001) fin", "client_vanished", "client", 0, 0, NULL },
+    { "both vanish", FRAMES, false, "& c eof; s eof", "close(1014) fin", "close(1001) fin", "client_vanished", "client", 0, 0,
+      NULL },
     { "both are reset", FRAMES, false, "& c reset; s reset", NULL, NULL, "client_reset", "client", 0, 0, NULL },
     { "the one that is left does not answer", FRAMES, false, "c eof; t 5100; t 1100",
       "fin", "close(1001) fin", "client_vanished", "client", 0, 0, NULL },
@@ -187,18 +201,21 @@ static const struct scene timers[] = {
       "text(not him) close(1001) fin", "close(1001) closed", "client_idle", "gateway", 1001, 1001, NULL },
     { "the server says nothing", FRAMES, false, "t 299000; c text(not he); t 1100; c close(1001); s close(1001)" PEERS_GO,
       "close(1001) fin", "text(not he) close(1001) closed", "server_idle", "gateway", 1001, 1001, NULL },
-    { "nobody answers that it is over", FRAMES, false, "t 300100; t 5100; t 1100", "close(1001) fin", "close(1001) fin", "client_idle", "gateway", 0, 0, NULL },
+    { "nobody answers that it is over", FRAMES, false, "t 300100; t 5100; t 1100", "close(1001) fin", "close(1001) fin",
+      "client_idle", "gateway", 0, 0, NULL },
     { "idle in the middle of a frame", FRAMES, false, "c open(9,abc); t 300100; t 5100; t 1100",
       "close(1001) fin", "cut(9) fin", NULL, "gateway", 0, 0, NULL },
     { "a side that talks is not idle", FRAMES, false,
       "t 200000; c text(a); s text(b); t 200000; c ping(c); s pong(c); t 200000; & c close(1000); s close(1000)" PEERS_GO,
       "text(b) pong(c) close(1000) fin", "text(a) ping(c) close(1000) closed", "closed", NULL, 1000, 1000, NULL },
-    { "the server does not read", FRAMES, false, "s take 0; s block; c text(abcdefgh); t 60100; c close(1000); t 5100; t 5100; c eof",
+    { "the server does not read", FRAMES, false,
+      "s take 0; s block; c text(abcdefgh); t 60100; c close(1000); t 5100; t 5100; c eof",
       "close(1014) fin", "fin", "server_slow", "gateway", 0, 0, NULL },
     { "the client does not read", FRAMES, false, "c block; s text(abcdefgh); t 60100; s close(1000); t 5100; t 5100; s eof",
       "fin", "close(1001) fin", "client_slow", "gateway", 0, 0, NULL },
     { "the server reads slowly, but it reads", FRAMES, false,
-      "s block; c text(abcdefgh); t 50000; s take 1; t 50000; s take 1; t 50000; s unblock; s text(x); & c close(1000); s close(1000)" PEERS_GO,
+      "s block; c text(abcdefgh); t 50000; s take 1; t 50000; s take 1; t 50000; s unblock; s text(x); & c close(1000); "
+      "s close(1000)" PEERS_GO,
       "text(x) close(1000) fin", "text(abcdefgh) close(1000) closed", "closed", NULL, 1000, 1000, NULL },
     { "the lifetime is over", LIMITS, false, "t 3600100; c close(1001); s close(1001)" PEERS_GO,
       "close(1001) fin", "close(1001) closed", "lifetime", "gateway", 1001, 1001, NULL },
@@ -220,17 +237,20 @@ static const struct scene endings_of_the_gateway[] = {
     { "drained while a close waits for room", FRAMES, false,
       "c block; s text(x) close(1000); drain; t 10; c unblock; c close(1000)" PEERS_GO,
       NULL, "close(1001) closed", "drained", NULL, 1000, 1000, NULL },     /* one of the two closes, never both */
-    { "drained, and nobody answers", FRAMES, false, "drain; t 10; t 5100; t 1100", "close(1012) fin", "close(1001) fin", "drained", "gateway", 0, 0, NULL },
+    { "drained, and nobody answers", FRAMES, false, "drain; t 10; t 5100; t 1100", "close(1012) fin", "close(1001) fin",
+      "drained", "gateway", 0, 0, NULL },
     { "drained while it is closing already", FRAMES, false, "c close(1000); drain; t 10; s close(1000)" PEERS_GO,
       "close(1000) fin", "close(1000) closed", "closed", "client", 1000, 1000, NULL },
     { "drained twice", FRAMES, false, "drain; drain; t 10; & c close(1012); s close(1001)" PEERS_GO,
       "close(1012) fin", "close(1001) closed", "drained", "gateway", 1012, 1001, NULL },
     { "killed", FRAMES, false, "c text(a); kill", "closed", "text(a) closed", "drained", "gateway", 0, 0, NULL },
-    { "killed while it is closing", FRAMES, false, "c close(1000); kill", "closed", "close(1000) closed", "drained", "client", 1000, 0, NULL },
+    { "killed while it is closing", FRAMES, false, "c close(1000); kill", "closed", "close(1000) closed", "drained", "client",
+      1000, 0, NULL },
 };
 
 static const struct scene blind[] = {
-    { "bytes pass, whatever they are", BLIND, false, "c hex(ff00) text(a); s hex(00); c eof; s hex(01); s eof", NULL, NULL, "closed", "client",
+    { "bytes pass, whatever they are", BLIND, false, "c hex(ff00) text(a); s hex(00); c eof; s hex(01); s eof", NULL, NULL,
+      "closed", "client",
       0, 0, NULL },
     { "an end passes as an end", BLIND, false, "c hex(aa); c eof; t 1; s eof", "fin", NULL, "closed", "client", 0, 0, NULL },
     { "a reset ends the other side", BLIND, false, "s reset; c eof", "fin", "closed", "server_reset", "server", 0, 0, NULL },
@@ -334,306 +354,6 @@ SCENES(timers)
 SCENES(endings_of_the_gateway)
 SCENES(blind)
 
-/* ---- pings of the gateway's own ---- */
-
-/* The payload of the nth Ping that a peer got, as hex digits of a frame's payload; "" when there are fewer. */
-static struct span ping_payload(const struct peer *p, bool masked, size_t nth, uint8_t payload[125])
-{
-    size_t at = 0;
-
-    while (at < p->got.n) {
-        struct ws_head h;
-        int size = ws_head_parse(p->got.p + at, p->got.n - at, &h);
-        assert_true(size > 0 && h.masked == masked);
-        at += (size_t)size;
-        if (h.opcode == WS_PING && nth-- == 0) {
-            for (size_t i = 0; i < h.length; i++)
-                payload[i] = p->got.p[at + i] ^ (h.masked ? h.mask[i % 4] : 0);
-            return span_of(payload, (size_t)h.length);
-        }
-        at += (size_t)h.length;
-    }
-    return SPAN_EMPTY;
-}
-
-static size_t pings_of(const struct stage *st, const struct peer *p)
-{
-    uint8_t payload[125];
-    size_t n = 0;
-
-    while (ping_payload(p, p == st->server, n, payload).n > 0)
-        n++;
-    return n;
-}
-
-static void answer_ping(struct stage *st, struct peer *p, size_t nth)
-{
-    uint8_t payload[125];
-    struct span s = ping_payload(p, p == st->server, nth, payload);
-    struct bytes frame = { NULL, 0, 0 };
-
-    assert_int_equal(s.n, 8);
-    frame_add(&frame, 0x8a, s, s.n, p == st->client ? FRAME_MASKED : FRAME_UNMASKED);
-    peer_give(p, bytes_span(&frame));
-    bytes_free(&frame);
-    world_run(st->world);
-}
-
-static void goodbye(struct world *w, struct stage *st, const char *end)
-{
-    play(st, "& c close(1000); s close(1000); c eof; s eof");
-    assert_int_equal(world_lines(w, "tunnel"), 1);
-    assert_string_equal(world_said(w, "tunnel", 0, "end"), end);
-    world_end(w);
-}
-
-static void each_side_is_pinged_when_it_was_silent(void **state)
-{
-    struct world w;
-    struct stage st;
-    uint8_t one[125], two[125];
-    uint64_t round_trips = 0;
-    struct bytes saw;
-
-    (void)state;
-    world_begin(&w, conf);
-    st = play_begin(&w, PING, false);
-    play(&st, "t 29900; c text(a); t 200");
-    assert_int_equal(pings_of(&st, st.client), 0);       /* it has just said something */
-    assert_int_equal(pings_of(&st, st.server), 1);
-    play(&st, "t 7");
-    answer_ping(&st, st.server, 0);
-    play(&st, "t 29900");
-    assert_int_equal(pings_of(&st, st.client), 1);
-    answer_ping(&st, st.client, 0);
-    play(&st, "t 200");
-    assert_int_equal(pings_of(&st, st.server), 2);
-    ping_payload(st.server, true, 0, one);
-    ping_payload(st.server, true, 1, two);
-    assert_memory_not_equal(one, two, 8);                /* nobody can know the next */
-    answer_ping(&st, st.server, 1);
-    assert_int_equal(pings_of(&st, st.client), 1);
-    saw = play_saw(&st, st.client);
-    assert_null(strstr(bytes_text(&saw), "pong("));      /* the answers were for the gateway */
-    bytes_free(&saw);
-    for (size_t i = 0; i < METRICS_RTT_BUCKETS; i++)
-        round_trips += w.metrics.rtt[METRICS_SERVER][i];
-    assert_int_equal(round_trips, 2);
-    goodbye(&w, &st, "closed");
-}
-
-static void round_trips_are_in_the_record(void **state)
-{
-    struct world w;
-    struct stage st;
-
-    (void)state;
-    world_begin(&w, conf);
-    st = play_begin(&w, PING, false);
-    play(&st, "t 30000; t 40");
-    answer_ping(&st, st.client, 0);
-    play(&st, "& s pong(nobody asked); t 20");
-    answer_ping(&st, st.server, 0);
-    play(&st, "& c close(1000); s close(1000); c eof; s eof");
-    assert_non_null(strstr(world_access(&w), "\"rtt_ms\":{\"n\":1,\"min\":40,\"avg\":40,\"max\":40}"));
-    assert_non_null(strstr(world_access(&w), "\"rtt_ms\":{\"n\":1,\"min\":60,\"avg\":60,\"max\":60}"));
-    assert_non_null(strstr(bytes_text(&w.access), "\"kind\":\"tunnel\""));
-    world_end(&w);
-}
-
-static void a_ping_that_is_not_answered_ends_the_tunnel(void **state)
-{
-    for (int server = 0; server < 2; server++) {
-        struct world w;
-        struct stage st;
-        struct bytes saw;
-
-        (void)state;
-        world_begin(&w, conf);
-        st = play_begin(&w, PING, false);
-        play(&st, "t 30004");
-        assert_int_equal(pings_of(&st, st.client), 1);
-        assert_int_equal(pings_of(&st, st.server), 1);
-        answer_ping(&st, server ? st.client : st.server, 0);
-        play(&st, "t 29000");
-        assert_int_equal(world_lines(&w, "tunnel"), 0);
-        play(&st, server ? "t 1100; c close(1014); t 5100; t 1100" : "t 1100; s close(1001); t 5100; t 1100");
-        assert_string_equal(world_said(&w, "tunnel", 0, "end"), server ? "server_silent" : "client_silent");
-        saw = play_saw(&st, server ? st.client : st.server);
-        assert_non_null(strstr(bytes_text(&saw), server ? "close(1014) fin" : "close(1001) closed"));
-        bytes_free(&saw);
-        saw = play_saw(&st, server ? st.server : st.client);
-        assert_non_null(strstr(bytes_text(&saw), "close(1011) fin"));
-        bytes_free(&saw);
-        world_end(&w);
-    }
-}
-
-static void whoever_says_something_is_alive(void **state)
-{
-    struct world w;
-    struct stage st;
-
-    (void)state;
-    world_begin(&w, conf);
-    st = play_begin(&w, PING, false);
-    play(&st, "t 30004");
-    for (int i = 0; i < 12; i++) {       /* it answers no ping, but it sends */
-        play(&st, "t 20000; c text(x)");
-        if (i == 0)
-            answer_ping(&st, st.server, 0);
-        else
-            play(&st, "s text(y)");
-    }
-    assert_int_equal(world_lines(&w, "tunnel"), 0);
-    goodbye(&w, &st, "closed");
-}
-
-static void a_ping_waits_for_the_end_of_a_frame(void **state)
-{
-    struct world w;
-    struct stage st;
-    struct bytes saw;
-
-    (void)state;
-    world_begin(&w, conf);
-    st = play_begin(&w, PING, false);
-    play(&st, "s open(6,ab); t 30100");
-    assert_int_equal(st.client->got.n, 4);               /* nothing of ours inside the server's frame */
-    play(&st, "s more(cdef)");
-    assert_int_equal(pings_of(&st, st.client), 1);
-    answer_ping(&st, st.client, 0);
-    answer_ping(&st, st.server, 0);
-    play(&st, "s frag(g); t 30100");
-    assert_int_equal(pings_of(&st, st.client), 2);       /* between fragments it may go */
-    play(&st, "s end(h); & c close(1000); s close(1000); c eof; s eof");
-    saw = play_saw(&st, st.client);
-    assert_non_null(strstr(bytes_text(&saw), "text(abcdef) ping("));
-    assert_non_null(strstr(bytes_text(&saw), " frag(g) ping("));
-    bytes_free(&saw);
-    world_end(&w);
-}
-
-/* ---- rates, and what is held ---- */
-
-static void a_second_s_worth_at_once_and_then_the_rate(void **state)
-{
-    struct world w;
-    struct stage st;
-    struct bytes saw;
-
-    (void)state;
-    world_begin(&w, conf);
-    st = play_begin(&w, RATE, false);
-    play(&st, "c text(1) text(2) text(3) text(4) text(5)");
-    for (int i = 0; i < 20; i++)
-        play(&st, "t 204; c text(x)");
-    play(&st, "c frag(a) cont(b) ping(c) ping(d); t 204; c end(z)");     /* fragments and pings are no messages */
-    assert_int_equal(world_lines(&w, "tunnel"), 0);
-    play(&st, "c text(6) text(7) text(8); s close(1001); c close(1008); c eof; s eof");
-    assert_string_equal(world_said(&w, "tunnel", 0, "end"), "rate");
-    saw = play_saw(&st, st.client);
-    assert_string_equal(bytes_text(&saw), "close(1008) fin");
-    bytes_free(&saw);
-    saw = play_saw(&st, st.server);
-    assert_non_null(strstr(bytes_text(&saw), "close(1001) closed"));
-    bytes_free(&saw);
-    world_end(&w);
-}
-
-static void nothing_is_held_at_rest(void **state)
-{
-    struct world w;
-    struct stage st;
-    size_t blocks, bytes;
-
-    (void)state;
-    world_begin(&w, conf);
-    st = play_begin(&w, UTF8, false);
-    blocks = mem_live_blocks();
-    bytes = mem_live_bytes();
-    for (int i = 0; i < 50; i++) {
-        play(&st, "c text(hello) ping(x); s text(world) pong(x); c frag(he); c end(llo)");
-        assert_int_equal(mem_live_blocks(), blocks);
-        assert_int_equal(mem_live_bytes(), bytes);
-    }
-    goodbye(&w, &st, "closed");
-}
-
-static void a_large_message_passes_unchanged_both_ways(void **state)
-{
-    static const size_t sizes[][2] = { { 700, 999 }, { 16384, 1 << 20 }, { 1 << 20, 333 } };
-    static uint8_t payload[300000];
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(payload); i++)
-        payload[i] = (uint8_t)(i * 31 + i / 257);
-    for (size_t s = 0; s < COUNT_OF(sizes); s++) {
-        struct world w;
-        struct stage st;
-        struct bytes up = { NULL, 0, 0 }, down = { NULL, 0, 0 };
-        world_begin(&w, conf);
-        w.piece = sizes[s][0];
-        w.grain = sizes[s][1];
-        st = play_begin(&w, FRAMES, false);
-        frame_add(&up, 0x82, span_of(payload, sizeof(payload)), sizeof(payload), FRAME_MASKED);
-        frame_add(&down, 0x82, span_of(payload, 70000), 70000, FRAME_UNMASKED);
-        peer_give(st.client, bytes_span(&up));
-        peer_give(st.server, bytes_span(&down));
-        world_run(&w);
-        assert_int_equal(st.server->got.n, up.n);
-        assert_memory_equal(st.server->got.p, up.p, up.n);
-        assert_int_equal(st.client->got.n, down.n);
-        assert_memory_equal(st.client->got.p, down.p, down.n);
-        bytes_free(&up);
-        bytes_free(&down);
-        goodbye(&w, &st, "closed");
-    }
-}
-
-static void the_record_counts_what_passed(void **state)
-{
-    struct world w;
-    struct stage st;
-    const char *line;
-
-    (void)state;
-    world_begin(&w, conf);
-    st = play_begin(&w, FRAMES, false);
-    play(&st, "c text(hello) frag(a) ping(x) end(b); s bin(yo) pong(x); t 1234; c close(1000); s close(1000); c eof; s eof");
-    line = world_access(&w);
-    assert_non_null(strstr(line, "\"method\":\"GET\",\"target\":\"/ws\",\"host\":\"example.com\",\"upstream\":\"app\","
-                                 "\"server\":\"127.0.0.1:9001\",\"protocol\":\"chat\",\"compression\":\"none\",\"duration_ms\":1234,"));
-    assert_non_null(strstr(line, "\"from_client\":{\"frames\":5,\"messages\":2,\"bytes\":40,\"pings\":1,\"pongs\":0,\"close_code\":1000,"));
-    assert_non_null(strstr(line, "\"from_server\":{\"frames\":3,\"messages\":1,\"bytes\":11,\"pings\":0,\"pongs\":1,\"close_code\":1000,"));
-    assert_int_equal(w.metrics.bytes_from_clients, 40);
-    assert_int_equal(w.metrics.bytes_to_clients, 11);
-    assert_int_equal(w.metrics.ended[METRICS_TUNNEL][END_CLOSED], 1);
-    world_end(&w);
-}
-
-static void no_memory_for_a_tunnel(void **state)
-{
-    struct world w;
-    struct peer *client, *server;
-    struct tunnel_start start = { .request = { .target = SPAN_LITERAL("/") } };
-
-    (void)state;
-    world_begin(&w, conf);
-    client = world_peer(&w);
-    server = world_peer(&w);
-    start.client = scripted_new(&w.ready, client);
-    start.server = scripted_new(&w.ready, server);
-    start.conf = &conf->routes[0].websocket;
-    start.server_record = &w.services.upstreams[0].servers[0];
-    w.accepted++;
-    mem_fail_nth(1);
-    assert_int_equal(tunnel_new(&w.services, &start), -ENOMEM);
-    mem_fail_nth(0);
-    assert_true(client->closed && server->closed);
-    world_end(&w);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -643,16 +363,6 @@ int main(void)
         cmocka_unit_test(timers_all),
         cmocka_unit_test(endings_of_the_gateway_all),
         cmocka_unit_test(blind_all),
-        cmocka_unit_test(each_side_is_pinged_when_it_was_silent),
-        cmocka_unit_test(round_trips_are_in_the_record),
-        cmocka_unit_test(a_ping_that_is_not_answered_ends_the_tunnel),
-        cmocka_unit_test(whoever_says_something_is_alive),
-        cmocka_unit_test(a_ping_waits_for_the_end_of_a_frame),
-        cmocka_unit_test(a_second_s_worth_at_once_and_then_the_rate),
-        cmocka_unit_test(nothing_is_held_at_rest),
-        cmocka_unit_test(a_large_message_passes_unchanged_both_ways),
-        cmocka_unit_test(the_record_counts_what_passed),
-        cmocka_unit_test(no_memory_for_a_tunnel),
     };
 
     return cmocka_run_group_tests(tests, load, unload);

@@ -1,8 +1,9 @@
 /* world: everything that a worker gives its clients and tunnels, without a loop and without a clock.
  *
- * Time stands still until the test moves it. Clients are accepted by the test; the servers are peers that a scripted dialer hands out, or
- * refuses. The log and the access log are caught. world_run() turns the ready queue until it is quiet, and then looks whether everybody
- * who lives has a deadline; world_end() ends the world and looks whether anything is left: streams, timers, memory. Include it first. */
+ * Time stands still until the test moves it. Clients are accepted by the test; the servers are peers that a scripted dialer
+ * hands out, or refuses. The log and the access log are caught. world_run() turns the ready queue until it is quiet, and then
+ * looks whether everybody who lives has a deadline; world_end() ends the world and looks whether anything is left: streams,
+ * timers, memory. Include it first. */
 #ifndef UPGATE_TESTS_GATEWAY_WORLD_H
 #define UPGATE_TESTS_GATEWAY_WORLD_H
 
