@@ -10,7 +10,7 @@
 #define STREAM_MIN_BYTES 65536           /* one way: as many whole messages as make this are sent in one call */
 #define HEAD_MAX_BYTES 2048
 
-enum client_state { CONNECTING, HEAD, REPLY, STREAMING, SILENT, ENDING };
+enum client_state { CONNECTING, HEAD, QUIET, REPLY, STREAMING, ENDING };
 
 struct client {
     struct peer peer;
@@ -19,6 +19,7 @@ struct client {
     const uint8_t *out;
     size_t out_n;
     size_t at;                           /* one way: in `stream` */
+    uint64_t left;                       /* messages or requests still to be sent; one way: bytes */
     size_t got;
     uint8_t head[HEAD_MAX_BYTES];
 };
@@ -28,6 +29,7 @@ size_t run_frame_bytes;
 
 static struct run run;
 static size_t opening, to_open;
+static uint64_t cycles_left;             /* beyond those that are under way */
 static struct client *all;
 static uint8_t *stream, *reply;          /* messages as they are sent; one as it comes back */
 static size_t stream_bytes, reply_bytes;
@@ -167,51 +169,57 @@ static void say(struct client *c, const void *bytes, size_t n, enum client_state
 
 static void push_stream(struct client *c)
 {
-    ssize_t sent = net_send(c->peer.fd, stream + c->at, stream_bytes - c->at);
+    size_t n = c->left < stream_bytes - c->at ? (size_t)c->left : stream_bytes - c->at;
+    ssize_t sent = net_send(c->peer.fd, stream + c->at, n);
 
-    if (sent < 0)
+    if (sent < 0) {
         fail(c);
-    else
-        c->at = (c->at + (size_t)sent) % stream_bytes;
+        return;
+    }
+    c->at = (c->at + (size_t)sent) % stream_bytes;
+    c->left -= (uint64_t)sent;
+    if (c->left == 0) {
+        c->state = QUIET;
+        net_watch(&c->peer, EPOLLIN);
+    }
 }
 
-/* One way begins on all at once: a proxy that is kept busy by the first ones would never come to the others. */
-static void begin_streams(void)
+/* The next message or request, or quiet. */
+static void go_on(struct client *c)
 {
-    if (run_counts.open < run.connections)
+    if (c->left == 0) {
+        c->state = QUIET;
         return;
-    for (struct client *c = all; c != NULL; c = c->next)
-        net_watch(&c->peer, EPOLLOUT);
+    }
+    c->left--;
+    if (run.kind == LOAD_REQUESTS)
+        say(c, request, sizeof(request) - 1, HEAD);
+    else
+        say(c, stream, run_frame_bytes, REPLY);
 }
 
 static void opened(struct client *c)
 {
     opening--;
     run_counts.open++;
-    if (run.kind == LOAD_CYCLE) {
+    c->state = QUIET;
+    if (run.kind == LOAD_CYCLE)
         say(c, close_frame, sizeof(close_frame), ENDING);
-    } else if (run.kind == LOAD_ONEWAY) {
-        c->state = STREAMING;
-        net_watch(&c->peer, 0);
-        begin_streams();
-    } else {
+    else if (run.kind == LOAD_IDLE)
         say(c, stream, run_frame_bytes, REPLY);
-    }
+    else
+        net_watch(&c->peer, EPOLLIN);
     open_more();
 }
 
 static void connected(struct client *c)
 {
-    if (run.kind == LOAD_REQUESTS) {
-        opening--;
-        run_counts.open++;
-        say(c, request, sizeof(request) - 1, HEAD);
-        open_more();
-    } else if (run.kind == LOAD_ONEWAY) {
+    if (run.kind == LOAD_REQUESTS)
+        opened(c);
+    else if (run.kind == LOAD_ONEWAY)
         say(c, offer_sink, sizeof(offer_sink) - 1, HEAD);
-    } else {
+    else
         say(c, offer_echo, sizeof(offer_echo) - 1, HEAD);
-    }
 }
 
 /* ---- what comes ---- */
@@ -234,7 +242,7 @@ static void read_head(struct client *c)
     c->got += n > 0 ? (size_t)n : 0;
     if (run.kind == LOAD_REQUESTS && response_is_whole(c)) {
         run_counts.done++;
-        say(c, request, sizeof(request) - 1, HEAD);
+        go_on(c);
     } else if (run.kind != LOAD_REQUESTS && c->got > 16 && memcmp(c->head + c->got - 4, "\r\n\r\n", 4) == 0) {
         if (memcmp(c->head, "HTTP/1.1 101", 12) == 0)
             opened(c);
@@ -257,10 +265,7 @@ static void read_reply(struct client *c)
     if (c->got < reply_bytes)
         return;
     run_counts.done++;
-    if (run.kind == LOAD_ECHO)
-        say(c, stream, run_frame_bytes, REPLY);
-    else
-        c->state = SILENT;
+    go_on(c);
 }
 
 static void read_end(struct client *c)
@@ -279,6 +284,9 @@ static void read_end(struct client *c)
     }
     run_counts.done++;
     forget(c);
+    if (cycles_left == 0)
+        return;
+    cycles_left--;
     to_open++;
     open_more();
 }
@@ -309,7 +317,7 @@ static void on_event(struct peer *p, uint32_t events)
     else if (c->state == ENDING)
         read_end(c);
     else
-        fail(c);                         /* silent: nothing should come, and it should not end */
+        fail(c);                         /* quiet: nothing should come, and it should not end */
 }
 
 /* ---- a run ---- */
@@ -318,13 +326,40 @@ void clients_start(const struct run *r)
 {
     run = *r;
     make_messages();
-    to_open = r->connections;
+    if (run.kind == LOAD_CYCLE)
+        return;
+    to_open = run.connections;
     open_more();
+}
+
+/* All begin at once: a proxy that is kept busy by the first ones might never come to the others. */
+void clients_begin(void)
+{
+    struct client *next;
+
+    if (run.kind == LOAD_CYCLE) {
+        to_open = run.connections;
+        cycles_left = run.connections * (run.each - 1);
+        open_more();
+        return;
+    }
+    for (struct client *c = all; c != NULL; c = next) {
+        next = c->next;
+        if (run.kind == LOAD_ONEWAY) {
+            c->left = run.each * run_frame_bytes;
+            c->state = STREAMING;
+            net_watch(&c->peer, EPOLLOUT);
+        } else {
+            c->left = run.each;
+            go_on(c);
+        }
+    }
 }
 
 void clients_stop(void)
 {
     to_open = 0;
+    cycles_left = 0;
     while (all != NULL)
         forget(all);
     run_counts = (struct run_counts){ 0 };

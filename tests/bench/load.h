@@ -33,6 +33,7 @@ struct run {
     unsigned port;
     size_t connections;
     size_t message_bytes;                /* payload */
+    size_t each;                         /* messages, requests or cycles of one connection */
 };
 struct run_counts {
     uint64_t done;                       /* round trips, cycles, responses */
@@ -41,7 +42,8 @@ struct run_counts {
 };
 extern struct run_counts run_counts;
 extern size_t run_frame_bytes;           /* one message on the wire, masked */
-void clients_start(const struct run *run);       /* adds connections; those that are there stay */
+void clients_start(const struct run *run);       /* adds connections, quiet ones; those that are there stay */
+void clients_begin(void);                /* all are open: now they do what they are for (LOAD_IDLE: has been done) */
 void clients_stop(void);                 /* all of them */
 
 #endif

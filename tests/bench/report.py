@@ -64,7 +64,7 @@ def cpu_model():
 def facts(versions, load_before, load_after, seconds, arguments):
     return {"cores": os.cpu_count(), "cpu": cpu_model(), "kernel": re.match(r"\d+\.\d+", platform.release()).group(0),
             "versions": versions, "load": [round(load_before, 1), round(load_after, 1)], "seconds": round(seconds),
-            "rounds": arguments.rounds, "ms": arguments.ms}
+            "rounds": arguments.rounds}
 
 
 def facts_text(what, f):
