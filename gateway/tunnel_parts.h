@@ -1,0 +1,90 @@
+/* tunnel_parts: what the files of a tunnel share among themselves; nobody else includes it.
+ *
+ *   tunnel.c         the states, the turn, the beginning, the record, the one place that frees
+ *   tunnel_end.c     why it ends, and what each side is told
+ *   tunnel_watch.c   who was heard, who does not read, when something is due */
+#ifndef UPGATE_GATEWAY_TUNNEL_PARTS_H
+#define UPGATE_GATEWAY_TUNNEL_PARTS_H
+
+#include "gateway/pump.h"
+#include "gateway/tunnel.h"
+
+enum tunnel_state { TUNNEL_OPEN, TUNNEL_CLOSING, TUNNEL_ENDING, TUNNEL_FLUSHING, TUNNEL_OVER };
+enum side_name { CLIENT, SERVER };
+enum owes { OWES_NOTHING, OWES_NOW, OWES_AFTER_OTHER };
+
+struct side {
+    struct stream *stream;
+    struct pump pump;                    /* from this side to the other */
+    enum owes owes;                      /* a Close that this side is still to get from the gateway … */
+    unsigned owed_code;
+    bool told;                           /* a Close went to it, or its output was finished: nothing more passes to it */
+    bool done;                           /* nothing more comes from it: its Close came, or its input ended or is no longer wanted */
+    bool deaf;                           /* its output failed */
+    const char *reason;                  /* goes with owed_code */
+    uint64_t heard_ms, heard_bytes;      /* when bytes last came from it, and how many there were by then */
+    uint64_t ping_sent_ms;               /* with pump.ping_out … */
+    uint64_t ping_heard_bytes;           /* … and how many bytes had come from it by then */
+    bool ping_due;                       /* as soon as a frame ends that is on its way to it */
+    bool blocked;                        /* the other side does not read what this one sent … */
+    uint64_t blocked_from_ms;            /* … since then nothing moved */
+    uint64_t blocked_moved, blocked_ms;
+    struct access_rtt rtt;
+};
+
+struct tunnel {
+    struct services *services;
+    struct list link;                    /* services->tunnels */
+    enum tunnel_state state;
+    struct side sides[2];
+    const struct conf_websocket *conf;
+    struct server *server_record;
+    struct timer timer, drain_timer;
+    struct ready ready;
+    bool deflate, blind;
+    uint64_t begun_ms, entered_ms;
+    uint64_t rate_due_us;                /* when the client's messages so far would be due at the rate it may send */
+    uint64_t rate_messages;
+    enum end_reason end;
+    enum fault fault;
+    const char *closed_by;
+    struct access_request request;       /* spans into text */
+    struct span protocol;
+    uint8_t text[];
+};
+
+static inline struct side *tunnel_other(struct tunnel *t, const struct side *s)
+{
+    return s == &t->sides[CLIENT] ? &t->sides[SERVER] : &t->sides[CLIENT];
+}
+
+static inline bool tunnel_is_client(const struct tunnel *t, const struct side *s)
+{
+    return s == &t->sides[CLIENT];
+}
+
+/* tunnel.c */
+void tunnel_enter(struct tunnel *t, enum tunnel_state to);
+
+/* tunnel_end.c: deciding to end. `s` is the side that did it */
+void tunnel_end_by_fault(struct tunnel *t, struct side *s);
+void tunnel_end_by_loss(struct tunnel *t, struct side *s, enum pump_result how);
+void tunnel_end_by_gateway(struct tunnel *t, enum end_reason why, struct side *to_blame, unsigned blame_code);
+void tunnel_end_by_drain(struct tunnel *t);
+void tunnel_end_by_rate(struct tunnel *t);
+void tunnel_note_close(struct tunnel *t, struct side *s);
+/* … and saying so. True when something changed; at_once: the deadline struck, an open frame is not waited for */
+bool tunnel_tell(struct tunnel *t, struct side *s, bool at_once);
+bool tunnel_all_said(const struct tunnel *t);
+void tunnel_begin_flushing(struct tunnel *t);
+
+/* tunnel_watch.c */
+void tunnel_note_movement(struct tunnel *t, struct side *s);
+bool tunnel_over_rate(struct tunnel *t);
+void tunnel_ping_if_due(struct tunnel *t, struct side *s);
+bool tunnel_both_flushed(const struct tunnel *t);
+uint64_t tunnel_deadline_ms(const struct tunnel *t);
+void tunnel_wait(struct tunnel *t);
+void tunnel_on_open_due(struct tunnel *t, uint64_t now_ms);
+
+#endif
