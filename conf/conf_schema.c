@@ -196,8 +196,8 @@ static const struct conf_key keys[] = {
       .zero_word = "off", BOUNDS(1, 365 * DAY), .sentence = "How long a tunnel may live; then it is closed with 1001." },
     { "rate", CONF_IN_WEBSOCKET, CONF_TYPE_COUNT, FIELD(conf_websocket, rate), .fallback = "off", .zero_word = "off",
       BOUNDS(1, 1000000),
-      .sentence = "Messages per second from the client, a second's worth at once; past it the tunnel is closed with 1008. What arrived in "
-                  "the same read has passed by then." },
+      .sentence = "Messages per second from the client, a second's worth at once; the first one too many is not passed on, and "
+                  "the tunnel is closed with 1008." },
     { "compression", CONF_IN_WEBSOCKET, CONF_TYPE_WORD, FIELD(conf_websocket, compression), .fallback = "pass",
       .words = compressions,
       .sentence = "Let permessage-deflate be agreed between client and server, or remove the offer. The UTF-8 of compressed "

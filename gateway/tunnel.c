@@ -139,10 +139,10 @@ static void move(struct tunnel *t, struct side *s)
         s->pump.discard = true;
         s->pump.hold_close = true;
     }
+    if (tunnel_is_client(t, s) && t->conf->rate > 0)
+        tunnel_allow_rate(t);
     note_result(t, s, pump_run(&s->pump));
     tunnel_note_movement(t, s);
-    if (tunnel_is_client(t, s) && t->conf->rate > 0 && t->state == TUNNEL_OPEN && tunnel_over_rate(t))
-        tunnel_end_by_rate(t);
 }
 
 /* ---- the turn ---- */

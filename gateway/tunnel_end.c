@@ -31,10 +31,18 @@ static const char *name_of(const struct tunnel *t, const struct side *s)
     return tunnel_is_client(t, s) ? "client" : "server";
 }
 
+static enum end_reason reason_of_fault(const struct tunnel *t, const struct side *s)
+{
+    if (s->pump.scan.fault == FAULT_WS_RATE)
+        return END_RATE;
+    return tunnel_is_client(t, s) ? END_CLIENT_FRAME_FAULT : END_SERVER_FRAME_FAULT;
+}
+
+/* Who broke the protocol is told when the other side has had its last word. Who was only too fast is told at once. */
 void tunnel_end_by_fault(struct tunnel *t, struct side *s)
 {
     enum fault fault = s->pump.scan.fault;
-    enum end_reason why = tunnel_is_client(t, s) ? END_CLIENT_FRAME_FAULT : END_SERVER_FRAME_FAULT;
+    enum end_reason why = reason_of_fault(t, s);
 
     s->done = true;
     t->fault = fault;
@@ -42,8 +50,8 @@ void tunnel_end_by_fault(struct tunnel *t, struct side *s)
     log_info("tunnel %.*s: the %s: %s", SPAN_FORMAT(t->request.client), name_of(t, s), fault_sentence(fault));
     begin_ending(t, why, "gateway");
     tunnel_other(t, s)->pump.hold_close = true;
-    owe(tunnel_other(t, s), OWES_NOW, end_reason_close_code(why), "the other side broke the protocol");
-    owe(s, OWES_AFTER_OTHER, fault_close_code(fault), fault_sentence(fault));
+    owe(tunnel_other(t, s), OWES_NOW, end_reason_close_code(why), why == END_RATE ? end_reason_sentence(why) : "the other side broke the protocol");
+    owe(s, why == END_RATE ? OWES_NOW : OWES_AFTER_OTHER, fault_close_code(fault), fault_sentence(fault));
 }
 
 /* The side's input ended without a Close. After its own Close that is as it should be, and never comes here. Where it left the other's
@@ -150,11 +158,4 @@ void tunnel_begin_flushing(struct tunnel *t)
         if (!s->deaf && !ends_first(t, s) && stream_finish(s->stream) != 0)
             s->deaf = true;
     }
-}
-
-void tunnel_end_by_rate(struct tunnel *t)
-{
-    tunnel_end_by_gateway(t, END_RATE, &t->sides[CLIENT], 1008);
-    /* What it sent too much goes nowhere; a frame that stands open is completed, so that the server can be told. */
-    t->sides[CLIENT].done = pump_at_boundary(&t->sides[CLIENT].pump);
 }

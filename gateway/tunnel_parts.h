@@ -71,7 +71,6 @@ void tunnel_end_by_fault(struct tunnel *t, struct side *s);
 void tunnel_end_by_loss(struct tunnel *t, struct side *s, enum pump_result how);
 void tunnel_end_by_gateway(struct tunnel *t, enum end_reason why, struct side *to_blame, unsigned blame_code);
 void tunnel_end_by_drain(struct tunnel *t);
-void tunnel_end_by_rate(struct tunnel *t);
 void tunnel_note_close(struct tunnel *t, struct side *s);
 /* … and saying so. True when something changed; at_once: the deadline struck, an open frame is not waited for */
 bool tunnel_tell(struct tunnel *t, struct side *s, bool at_once);
@@ -80,7 +79,7 @@ void tunnel_begin_flushing(struct tunnel *t);
 
 /* tunnel_watch.c */
 void tunnel_note_movement(struct tunnel *t, struct side *s);
-bool tunnel_over_rate(struct tunnel *t);
+void tunnel_allow_rate(struct tunnel *t);
 void tunnel_ping_if_due(struct tunnel *t, struct side *s);
 bool tunnel_both_flushed(const struct tunnel *t);
 uint64_t tunnel_deadline_ms(const struct tunnel *t);

@@ -45,21 +45,19 @@ void tunnel_note_movement(struct tunnel *t, struct side *s)
     }
 }
 
-/* Messages per second, a second's worth at once: each message moves the due time on, and it may be at most a second ahead of now. */
-bool tunnel_over_rate(struct tunnel *t)
+/* Messages per second, a second's worth at once: each message moves the due time on, and it may be at most a second ahead of now. How many
+ * that allows is told to the scanner before it looks at what came, so that not one too many passes. */
+void tunnel_allow_rate(struct tunnel *t)
 {
-    uint64_t messages = t->sides[CLIENT].pump.scan.counts.messages;
-    uint64_t now_us = timers_now_ms(t->services->timers) * 1000;
+    struct ws_scan *scan = &t->sides[CLIENT].pump.scan;
+    uint64_t now_us = timers_now_ms(t->services->timers) * 1000, step_us = 1000000 / t->conf->rate;
 
-    if (messages == t->rate_messages)
-        return false;
+    t->rate_due_us += (scan->counts.messages - t->rate_messages) * step_us;
+    t->rate_messages = scan->counts.messages;
     if (t->rate_due_us < now_us)
         t->rate_due_us = now_us;
-    t->rate_due_us += (messages - t->rate_messages) * (1000000 / t->conf->rate);
-    t->rate_messages = messages;
-    return t->rate_due_us > now_us + 1000000;
+    scan->messages_allowed = t->rate_messages + (now_us + 1000000 - t->rate_due_us) / step_us;
 }
-
 /* A Ping of the gateway's own, between two frames of the other side's (between fragments is lawful, RFC 6455 section 5.4). */
 void tunnel_ping_if_due(struct tunnel *t, struct side *s)
 {

@@ -77,6 +77,7 @@
     F(WS_FRAME_TOO_LARGE, "ws_frame_too_large", 0, 1009, "a frame is larger than max_frame")                                   \
     F(WS_MESSAGE_TOO_LARGE, "ws_message_too_large", 0, 1009, "a message is larger than max_message")                           \
     F(WS_TOO_MANY_FRAGMENTS, "ws_too_many_fragments", 0, 1009, "a message has more frames than max_fragments")                 \
+    F(WS_RATE, "ws_rate", 0, 1008, "the client sent more messages per second than it may")                                     \
     F(WS_AFTER_CLOSE, "ws_after_close", 0, 1002, "a frame followed the Close frame")                                           \
     /* FastCGI: the specification 1.0, and RFC 3875 */                                                                         \
     F(FCGI_VERSION, "fcgi_version", 0, 0, "the version of a FastCGI record is not 1")                                          \

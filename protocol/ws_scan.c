@@ -27,7 +27,7 @@ enum step { STEP_ON, STEP_STARVED, STEP_CONTROL, STEP_FAULT };
 
 void ws_scan_init(struct ws_scan *s, const struct ws_scan_rules *rules)
 {
-    *s = (struct ws_scan){ .rules = *rules };
+    *s = (struct ws_scan){ .rules = *rules, .messages_allowed = UINT64_MAX };
 }
 
 static enum step fail(struct ws_scan *s, enum fault fault)
@@ -78,6 +78,8 @@ static enum fault judge_first_byte(const struct ws_scan *s, uint8_t byte)
         return FAULT_WS_CONTINUATION;
     if (opcode != WS_CONTINUATION && in_message)
         return FAULT_WS_INTERLEAVED;
+    if (opcode != WS_CONTINUATION && s->counts.messages >= s->messages_allowed)
+        return FAULT_WS_RATE;
     if (s->rules.max_fragments > 0 && s->place.message_fragments >= s->rules.max_fragments)
         return FAULT_WS_TOO_MANY_FRAGMENTS;
     return FAULT_NONE;

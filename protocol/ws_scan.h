@@ -65,6 +65,7 @@ struct ws_scan {                         /* the caller embeds it and touches onl
     struct ws_place place;
     uint8_t control_opcode;              /* of the control frame that was delivered and not yet done with; else 0 */
     bool close_seen;
+    uint64_t messages_allowed;           /* over its life; the caller moves it on with time. The first byte of one more is a fault */
 };
 
 struct ws_control {

@@ -539,6 +539,45 @@ static void nothing_of_the_faulty_frame(void **state)
     assert_int_equal(passed, 0);
 }
 
+/* The first byte of one message too many is a fault, at every cut; fragments and control frames are no messages; the caller may allow more. */
+static void messages_allowed(void **state)
+{
+    static const uint8_t stream[] = "\x81\x01" "a" "\x02\x01" "b" "\x89\x00" "\x80\x01" "c" "\x82\x01" "d" "\x81\x01" "e";
+    const struct ws_scan_rules rules = { .verify = WS_VERIFY_UTF8 };
+    const size_t n = sizeof(stream) - 1;
+    struct ws_control control;
+
+    (void)state;
+    for (size_t cut = 0; cut <= n; cut++) {
+        struct ws_scan s;
+        size_t at = 0, passed = 0;
+        enum ws_scan_verdict verdict = WS_SCAN_MORE;
+        ws_scan_init(&s, &rules);
+        s.messages_allowed = 2;
+        for (int piece = 0; piece < 2 && verdict != WS_SCAN_FAULT; piece++) {
+            const size_t end = piece == 0 ? cut : n;
+            do {
+                verdict = ws_scan_feed(&s, stream + at, end - at, &passed, &control);
+                at += passed;
+                if (verdict == WS_SCAN_CONTROL) {
+                    ws_scan_control_done(&s);
+                    at += control.frame_bytes;
+                }
+            } while (verdict == WS_SCAN_CONTROL);
+        }
+        assert_int_equal(s.fault, FAULT_WS_RATE);
+        assert_int_equal(at, 11);
+        assert_true(ws_scan_at_boundary(&s));
+        ws_scan_init(&s, &rules);
+        s.messages_allowed = 2;
+        assert_int_equal(ws_scan_feed(&s, stream, 8, &passed, &control), WS_SCAN_CONTROL);
+        s.messages_allowed = 3;
+        ws_scan_control_done(&s);
+        assert_int_equal(ws_scan_feed(&s, stream + 8, n - 8, &passed, &control), WS_SCAN_FAULT);
+        assert_int_equal(passed, 6);
+    }
+}
+
 /* A control frame that was not done with comes again; a swallowed one counts. */
 static void control_again(void **state)
 {
@@ -686,6 +725,7 @@ int main(void)
         cmocka_unit_test(compressed),
         cmocka_unit_test(limits),
         cmocka_unit_test(nothing_of_the_faulty_frame),
+        cmocka_unit_test(messages_allowed),
         cmocka_unit_test(control_again),
         cmocka_unit_test(blind),
         cmocka_unit_test(random_lawful),
