@@ -3,10 +3,9 @@
 #define UPGATE_GATEWAY_ACCESS_H
 
 #include "conf/conf.h"
+#include "protocol/net_address.h"
 
-#include <sys/socket.h>
-
-/* Whether one of the networks holds the address; an IPv4 address mapped into IPv6 counts as the IPv4 address. */
-bool access_in_networks(const struct conf_network *networks, size_t n, const struct sockaddr *address);
+/* Whether one of the networks holds the address. */
+bool access_in_networks(const struct conf_network *networks, size_t n, const struct net_address *address);
 
 #endif

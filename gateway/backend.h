@@ -9,14 +9,16 @@
 #ifndef UPGATE_GATEWAY_BACKEND_H
 #define UPGATE_GATEWAY_BACKEND_H
 
-#include "gateway/services.h"
+#include "gateway/inbound.h"
 #include "protocol/rules.h"
 
 struct backend_request {
     const struct http1_head *head;
     const struct rules_request *rules;
     struct rules_facts facts;
-    struct arena *arena;                 /* of the exchange; outlives the backend */
+    const struct conf_upstream *upstream;
+    const struct inbound *inbound;       /* whose request it is; outlives the backend, as the arena does */
+    struct arena *arena;                 /* of the exchange */
 };
 
 struct backend_failure {

@@ -8,6 +8,7 @@
  * refuse a body it did not read, and says so before it closes. */
 #include "gateway/backend_h1.h"
 #include "gateway/body_out.h"
+#include "gateway/outbound.h"
 #include "protocol/http1_write.h"
 #include "protocol/mem.h"
 
@@ -21,7 +22,7 @@ struct backend_h1 {
     enum h1_state state;
     struct backend_request request;
     struct http1_parse *parse;
-    struct dial *dial;
+    struct outbound *outbound;           /* the connection is being made */
     struct stream *stream;
     struct body_out out;
     struct ready ready;                  /* a kept connection was there at once: progress is told from the loop */
@@ -98,23 +99,27 @@ static void on_ready(struct ready *r)
     b->base.progress(b->base.ctx);
 }
 
-static void on_dialed(void *ctx, const struct dial_answer *a)
+static void on_connected(void *ctx, const struct dial_answer *a)
 {
     struct backend_h1 *b = ctx;
 
-    b->dial = NULL;
-    if (a->stream != NULL) {
+    b->outbound = NULL;
+    if (a->stream != NULL)
         open_stream(b, a->stream);
-    } else {
-        metrics_add(&b->base.services->metrics->dials_failed, 1);
+    else
         fail(b, (struct backend_failure){ .why = a->why, .detail = a->detail, .unsent = true });
-    }
     b->base.progress(b->base.ctx);
 }
 
 static bool connect_or_reuse(struct backend_h1 *b, bool fresh, uint64_t connect_timeout_ms)
 {
     struct services *svc = b->base.services;
+    struct outbound_request wanted = {
+        .upstream = b->request.upstream,
+        .address = &b->base.server->conf->address,
+        .inbound = b->request.inbound,
+        .timeout_ms = connect_timeout_ms,
+    };
     struct stream *s = fresh ? NULL : pool_get(&b->base.server->pool);
 
     if (s != NULL) {
@@ -124,9 +129,8 @@ static bool connect_or_reuse(struct backend_h1 *b, bool fresh, uint64_t connect_
         ready_add(svc->ready, &b->ready);
         return true;
     }
-    metrics_add(&svc->metrics->dials, 1);
-    b->dial = svc->dialer->start(svc->dialer, &b->base.server->conf->address, connect_timeout_ms, on_dialed, b);
-    return b->dial != NULL;
+    b->outbound = outbound_start(svc, &wanted, on_connected, b);
+    return b->outbound != NULL;
 }
 
 /* ---- the request's body ---- */
@@ -239,8 +243,7 @@ static void h1_release(struct backend *base, bool reusable)
 {
     struct backend_h1 *b = of(base);
 
-    if (b->dial != NULL)
-        base->services->dialer->cancel(base->services->dialer, b->dial);
+    outbound_cancel(&b->outbound);
     ready_cancel(&b->ready);
     if (reusable && b->state == H1_OPEN && b->answer_over && b->keep_alive && b->stream != NULL && !base->services->draining)
         pool_put(&base->server->pool, &b->stream);

@@ -7,14 +7,10 @@
  *
  * Requests that were sent ahead wait unread in the stream until the exchange before them is over: answers cannot change places. */
 #include "gateway/client.h"
-#include "gateway/access.h"
 #include "gateway/exchange.h"
 #include "protocol/mem.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <stdio.h>
-#include <string.h>
 
 #define LINGER_MS 3000
 #define LINGER_BYTES (1024 * 1024)       /* a client that sends more than this against its answer is cut off */
@@ -25,7 +21,7 @@ struct client {
     struct services *services;
     struct list link;                    /* services->clients */
     enum client_state state;
-    const struct conf_listener *listener;
+    struct inbound inbound;
     struct stream *stream;
     struct http1_parse *parse;
     struct exchange *exchange;
@@ -33,10 +29,6 @@ struct client {
     uint64_t linger_from;                /* bytes_in when lingering began */
     bool served;                         /* one exchange is over: the connection is a kept one */
     bool in_head;                        /* the first byte of a head was seen */
-    bool trusted;
-    unsigned port;
-    char address[INET6_ADDRSTRLEN];
-    char name[INET6_ADDRSTRLEN + 8];
 };
 
 static void client_enter(struct client *c, enum client_state to)
@@ -59,11 +51,9 @@ static void end(struct client *c, enum end_reason why)
 {
     struct services *svc = c->services;
 
-    metrics_ended(svc->metrics, METRICS_CONNECTION, why);
-    metrics_sub(&svc->metrics->connections_open, 1);
     stream_close(&c->stream);
     client_free(c);
-    svc->connection_ended(svc->connection_ended_ctx);
+    inbound_ended(svc, why);
 }
 
 /* ---- HEAD ---- */
@@ -76,11 +66,7 @@ static struct exchange_client lend(struct client *c)
     return (struct exchange_client){
         .stream = &c->stream,
         .parse = c->parse,
-        .listener = c->listener,
-        .address = span_of_text(c->address),
-        .port = c->port,
-        .name = span_of_text(c->name),
-        .trusted = c->trusted,
+        .inbound = &c->inbound,
         .done = on_done,
         .ctx = c,
     };
@@ -143,8 +129,7 @@ static void linger(struct client *c)
 
 static void switched(struct client *c)
 {
-    metrics_ended(c->services->metrics, METRICS_CONNECTION, END_SWITCHED);
-    metrics_sub(&c->services->metrics->connections_open, 1);
+    inbound_switched(c->services);
     client_free(c);
 }
 
@@ -230,26 +215,7 @@ static void on_timer(struct timer *t, uint64_t now_ms)
 
 /* ---- the beginning, and the gateway's end ---- */
 
-static void name_peer(struct client *c, const struct sockaddr *peer)
-{
-    const struct sockaddr_in *v4 = (const void *)peer;
-    const struct sockaddr_in6 *v6 = (const void *)peer;
-
-    if (peer->sa_family == AF_INET) {
-        inet_ntop(AF_INET, &v4->sin_addr, c->address, sizeof(c->address));
-        c->port = ntohs(v4->sin_port);
-        snprintf(c->name, sizeof(c->name), "%s:%u", c->address, c->port);
-    } else if (peer->sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &v6->sin6_addr, c->address, sizeof(c->address));
-        c->port = ntohs(v6->sin6_port);
-        snprintf(c->name, sizeof(c->name), "[%s]:%u", c->address, c->port);
-    } else {
-        memcpy(c->address, "unix", sizeof("unix"));
-        memcpy(c->name, "unix:", sizeof("unix:"));
-    }
-}
-
-void client_new(struct services *services, const struct conf_listener *listener, struct stream *stream, const struct sockaddr *peer)
+void client_new(struct services *services, struct stream *stream, const struct inbound *inbound)
 {
     struct client *c = mem_zalloc(sizeof(*c));
 
@@ -258,18 +224,14 @@ void client_new(struct services *services, const struct conf_listener *listener,
     if (c == NULL || c->parse == NULL) {
         mem_free(c);
         stream_close(&stream);
-        services->connection_ended(services->connection_ended_ctx);
+        inbound_ended(services, END_NO_MEMORY);
         return;
     }
     c->services = services;
-    c->listener = listener;
+    c->inbound = *inbound;
     c->stream = stream;
-    c->trusted = access_in_networks(listener->trusted, listener->trusted_n, peer);
     timer_init(&c->timer, on_timer);
-    name_peer(c, peer);
     list_append(&services->clients, &c->link);
-    metrics_add(&services->metrics->connections, 1);
-    metrics_add(&services->metrics->connections_open, 1);
     await_head(c);
 }
 

@@ -2,12 +2,10 @@
 #ifndef UPGATE_GATEWAY_CLIENT_H
 #define UPGATE_GATEWAY_CLIENT_H
 
-#include "gateway/services.h"
+#include "gateway/inbound.h"
 
-#include <sys/socket.h>
-
-/* Takes the stream, whatever comes of it. peer as accept gave it. */
-void client_new(struct services *services, const struct conf_listener *listener, struct stream *stream, const struct sockaddr *peer);
+/* Takes the stream, whatever comes of it, and copies inbound; the connection was counted when it arrived. */
+void client_new(struct services *services, struct stream *stream, const struct inbound *inbound);
 /* The gateway drains: idle connections are closed, busy ones after their exchange. */
 void client_drain_all(struct services *services);
 void client_kill_all(struct services *services);

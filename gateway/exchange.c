@@ -154,8 +154,8 @@ static enum fault check(struct exchange *x)
 
     if (fault != FAULT_NONE)
         return fault;
-    x->route = route_find(x->services->conf, x->client.listener, x->head->method, &x->rules);
-    if (route_is_ambiguous(x->services->conf, x->client.listener, x->head->method, &x->rules))
+    x->route = route_find(x->services->conf, x->client.inbound->listener, x->head->method, &x->rules);
+    if (route_is_ambiguous(x->services->conf, x->client.inbound->listener, x->head->method, &x->rules))
         return FAULT_TARGET;
     if (x->route == NULL || x->route->websocket.mode == CONF_WEBSOCKET_OFF)
         return FAULT_NONE;

@@ -6,7 +6,7 @@
 #ifndef UPGATE_GATEWAY_EXCHANGE_H
 #define UPGATE_GATEWAY_EXCHANGE_H
 
-#include "gateway/services.h"
+#include "gateway/inbound.h"
 
 enum exchange_outcome {
     EXCHANGE_KEEP,                       /* the next request may follow on the connection */
@@ -20,11 +20,7 @@ enum exchange_outcome {
 struct exchange_client {
     struct stream **stream;
     struct http1_parse *parse;           /* stands behind the head */
-    const struct conf_listener *listener;
-    struct span address;                 /* numeric, or "unix" */
-    unsigned port;
-    struct span name;                    /* address:port for the log */
-    bool trusted;
+    const struct inbound *inbound;
     void (*done)(void *ctx, enum exchange_outcome outcome);
     void *ctx;
 };

@@ -9,7 +9,8 @@
 static void log_line(struct exchange *x)
 {
     struct access_exchange line = {
-        .request = { .client = x->client.name, .listener = span_of_text(x->client.listener->name), .host = x->rules.authority },
+        .request = { .client = span_of_text(x->client.inbound->name),
+                     .listener = span_of_text(x->client.inbound->listener->name), .host = x->rules.authority },
         .status = x->status,
         .bytes_in = x->bytes_in,
         .bytes_out = x->out.bytes,

@@ -12,9 +12,9 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
         .head = x->head,
         .rules = &x->rules,
         .facts = { .pseudonym = span_of_text(conf->forwarded.via),
-                   .client_address = x->client.address,
-                   .client_port = x->client.port,
-                   .client_trusted = x->client.trusted,
+                   .client_address = span_of_text(x->client.inbound->address),
+                   .client_port = x->client.inbound->client.port,
+                   .client_trusted = x->client.inbound->trusted,
                    .forwarded = (conf->forwarded.x_forwarded ? RULES_FORWARDED_X : 0U) |
                                 (conf->forwarded.rfc7239 ? RULES_FORWARDED_RFC7239 : 0U),
                    .strip_also = x->services->strip_also,
@@ -22,6 +22,8 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
                    .websocket = x->websocket,
                    .websocket_strip_extensions = x->offer.extensions_stripped,
                    .upstream_keep_alive = true },
+        .upstream = x->upstream->conf,
+        .inbound = x->client.inbound,
         .arena = &x->arena,
     };
     size_t index = (size_t)(server - x->upstream->servers);

@@ -1,5 +1,5 @@
 #include "gateway/listener.h"
-#include "gateway/client.h"
+#include "gateway/entry.h"
 #include "gateway/log.h"
 #include "protocol/mem.h"
 
@@ -205,6 +205,17 @@ static void on_pause_over(struct timer *t, uint64_t now_ms)
     listener_resume(LIST_OWNER(t, struct listener, pause));
 }
 
+static void enter(struct listener *l, struct stream *s, int fd, const struct sockaddr_storage *peer)
+{
+    union any_address local = { 0 };
+    socklen_t n = sizeof(local);
+    struct inbound inbound;
+
+    getsockname(fd, &local.any, &n);
+    inbound_init(&inbound, l->conf, (const struct sockaddr *)peer, &local.any);
+    entry_new(l->services, s, &inbound);
+}
+
 /* One connection in; false: none is there, or none may come now. */
 static bool accept_one(struct listener *l)
 {
@@ -234,7 +245,7 @@ static bool accept_one(struct listener *l)
     if (s == NULL)
         atomic_fetch_sub_explicit(&l->gate->open, 1, memory_order_relaxed);
     else
-        client_new(l->services, l->conf, s, (const struct sockaddr *)&peer);
+        enter(l, s, fd, &peer);
     return true;
 }
 

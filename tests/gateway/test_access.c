@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -25,25 +25,21 @@ static struct conf_network network(const char *text)
     return n;
 }
 
-static struct sockaddr_storage address(const char *text)
+static struct net_address address(const char *text)
 {
-    struct sockaddr_storage s = { .ss_family = AF_UNIX };
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&s;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&s;
+    struct net_address a = { .family = NET_UNIX };
 
-    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1)
-        s.ss_family = AF_INET;
-    else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1)
-        s.ss_family = AF_INET6;
-    return s;
+    if (strcmp(text, "unix") != 0)
+        assert_true(net_address_parse(span_of_text(text), &a));
+    return a;
 }
 
 static bool holds(const char *net, const char *text)
 {
     struct conf_network n = network(net);
-    struct sockaddr_storage s = address(text);
+    struct net_address a = address(text);
 
-    return access_in_networks(&n, 1, (struct sockaddr *)&s);
+    return access_in_networks(&n, 1, &a);
 }
 
 static void rows(void **state)
@@ -86,19 +82,17 @@ static void every_prefix(void **state)
         unsigned most = v6 ? 128 : 32;
         for (unsigned bits = 0; bits <= most; bits++) {
             struct conf_network n = network(v6 ? "2001:db8:a5a5:5a5a:1234:5678:9abc:def0/128" : "203.0.113.77/32");
-            struct sockaddr_storage s = address(v6 ? "2001:db8:a5a5:5a5a:1234:5678:9abc:def0" : "203.0.113.77");
-            uint8_t *bytes = v6 ? ((struct sockaddr_in6 *)&s)->sin6_addr.s6_addr
-                                : (uint8_t *)&((struct sockaddr_in *)&s)->sin_addr;
+            struct net_address a = address(v6 ? "2001:db8:a5a5:5a5a:1234:5678:9abc:def0" : "203.0.113.77");
             n.prefix_bits = bits;
-            assert_true(access_in_networks(&n, 1, (struct sockaddr *)&s));
+            assert_true(access_in_networks(&n, 1, &a));
             if (bits < most) {
-                bytes[bits / 8] ^= (uint8_t)(0x80u >> bits % 8);
-                assert_true(access_in_networks(&n, 1, (struct sockaddr *)&s));
-                bytes[bits / 8] ^= (uint8_t)(0x80u >> bits % 8);
+                a.bytes[bits / 8] ^= (uint8_t)(0x80u >> bits % 8);
+                assert_true(access_in_networks(&n, 1, &a));
+                a.bytes[bits / 8] ^= (uint8_t)(0x80u >> bits % 8);
             }
             if (bits > 0) {
-                bytes[(bits - 1) / 8] ^= (uint8_t)(0x80u >> (bits - 1) % 8);
-                assert_false(access_in_networks(&n, 1, (struct sockaddr *)&s));
+                a.bytes[(bits - 1) / 8] ^= (uint8_t)(0x80u >> (bits - 1) % 8);
+                assert_false(access_in_networks(&n, 1, &a));
             }
         }
     }
@@ -107,13 +101,13 @@ static void every_prefix(void **state)
 static void any_of_several(void **state)
 {
     struct conf_network n[3] = { network("10.0.0.0/8"), network("unix"), network("2001:db8::/32") };
-    struct sockaddr_storage in = address("2001:db8::7"), out = address("192.0.2.1");
+    struct net_address in = address("2001:db8::7"), out = address("192.0.2.1");
 
     (void)state;
-    assert_true(access_in_networks(n, 3, (struct sockaddr *)&in));
-    assert_false(access_in_networks(n, 2, (struct sockaddr *)&in));
-    assert_false(access_in_networks(n, 3, (struct sockaddr *)&out));
-    assert_false(access_in_networks(NULL, 0, (struct sockaddr *)&out));
+    assert_true(access_in_networks(n, 3, &in));
+    assert_false(access_in_networks(n, 2, &in));
+    assert_false(access_in_networks(n, 3, &out));
+    assert_false(access_in_networks(NULL, 0, &out));
 }
 
 int main(void)

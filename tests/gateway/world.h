@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "gateway/access_log.h"
 #include "gateway/client.h"
+#include "gateway/entry.h"
 #include "gateway/log.h"
 #include "gateway/services.h"
 #include "gateway/tunnel.h"
@@ -330,6 +331,8 @@ static inline struct peer *world_client_at(struct world *w, size_t listener, con
     struct peer *p = world_peer(w);
     struct stream *s = scripted_new(&w->ready, p);
     struct sockaddr_in from = { .sin_family = AF_INET, .sin_port = htons(40000) };
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) }, .sin_port = htons(1) };
+    struct inbound inbound;
 
     inet_pton(AF_INET, address, &from.sin_addr);
     if (s == NULL) {                     /* as the listener does when there is no memory for a stream */
@@ -337,7 +340,9 @@ static inline struct peer *world_client_at(struct world *w, size_t listener, con
         return p;
     }
     w->accepted++;
-    client_new(&w->services, &w->services.conf->listeners[listener], s, (const struct sockaddr *)(const void *)&from);
+    inbound_init(&inbound, &w->services.conf->listeners[listener], (const struct sockaddr *)(const void *)&from,
+                 (const struct sockaddr *)(const void *)&to);
+    entry_new(&w->services, s, &inbound);
     return p;
 }
 

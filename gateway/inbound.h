@@ -1,0 +1,36 @@
+/* inbound: who is at the other end of an accepted connection, and on which side of a load balancer.
+ *
+ * Made by the listener from what the sockets say; a PROXY header may then tell the client behind the hop. Whoever holds the connection
+ * holds one of these: the entry, then the client. */
+#ifndef UPGATE_GATEWAY_INBOUND_H
+#define UPGATE_GATEWAY_INBOUND_H
+
+#include "gateway/services.h"
+#include "protocol/net_address.h"
+
+#include <sys/socket.h>
+
+struct tls_facts;
+
+struct inbound {
+    const struct conf_listener *listener;
+    struct net_address hop;              /* the socket's peer */
+    struct net_address client;           /* the hop, or whom the PROXY header of a trusted hop names */
+    struct net_address local;            /* where it connected to: the socket's own address, or the PROXY header's destination */
+    bool trusted;                        /* the client is in listener->trusted: what its fields say of others is believed. Behind a PROXY
+                                          * header every byte is the client's, so that the hop's good name does not count here */
+    const struct tls_facts *tls;         /* NULL: clear text; lives as long as the stream */
+    char address[NET_ADDRESS_TEXT];      /* of the client: numeric, or "unix" */
+    char name[NET_NAME_TEXT];            /* … with its port, for the logs */
+};
+
+struct net_address inbound_address(const struct sockaddr *a);    /* NULL, or of another family: NET_UNKNOWN */
+void inbound_init(struct inbound *in, const struct conf_listener *listener, const struct sockaddr *hop, const struct sockaddr *local);
+
+/* One accepted connection is counted once when it comes and once when it goes, whoever holds it then. inbound_ended is the last thing to
+ * be done: it tells the worker. A connection that becomes a tunnel is counted by the tunnel from there on. */
+void inbound_arrived(struct services *services);
+void inbound_ended(struct services *services, enum end_reason why);
+void inbound_switched(struct services *services);
+
+#endif

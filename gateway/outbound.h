@@ -1,0 +1,23 @@
+/* outbound: a connection to a server made ready to speak on: dialed, and with everything behind it that its upstream wants first.
+ *
+ * All who speak to servers begin here: HTTP, FastCGI, pass-through, health checks. The answer is a dialer's: a stream, or one reason. It
+ * comes once, from the loop, never from inside outbound_start. tests/gateway/test_outbound.c */
+#ifndef UPGATE_GATEWAY_OUTBOUND_H
+#define UPGATE_GATEWAY_OUTBOUND_H
+
+#include "gateway/inbound.h"
+
+struct outbound;
+
+struct outbound_request {
+    const struct conf_upstream *upstream;
+    const struct conf_address *address;  /* the server's */
+    const struct inbound *inbound;       /* for whom; NULL: for the gateway itself (health checks). Outlives the outbound */
+    uint64_t timeout_ms;                 /* for all of it */
+};
+
+/* NULL: no memory. The outbound is gone when `answered` is called, or after outbound_cancel. */
+struct outbound *outbound_start(struct services *services, const struct outbound_request *request, dial_answered *answered, void *ctx);
+void outbound_cancel(struct outbound **o);       /* NULL-safe through *o */
+
+#endif
