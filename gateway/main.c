@@ -1,6 +1,7 @@
 /* main: what the operator types. */
 #include "conf/conf.h"
 #include "gateway/control.h"
+#include "gateway/fcgi_tool.h"
 #include "gateway/log.h"
 #include "gateway/version.h"
 #include "gateway/weather.h"
@@ -20,6 +21,7 @@ static const char usage[] =
     "upgate -t -c FILE                     check the configuration: exit 0, or 1 with messages\n"
     "upgate -T -c FILE                     print the effective configuration, every default filled in\n"
     "upgate --listen ADDRESS --to ADDRESS  a gateway from one line; both may be repeated; unix:/path works\n"
+    "upgate fcgi [OPTION]… ADDRESS         a request to a FastCGI server: upgate fcgi --help\n"
     "upgate --schema | --reference         the configuration as JSON Schema, or as text\n"
     "upgate -V                             versions\n";
 
@@ -138,6 +140,15 @@ static void check_leaks(size_t handles_left)
 #endif
 }
 
+/* `upgate fcgi …`: as a program of its own. */
+static int run_fcgi_tool(int argc, char **argv)
+{
+    static char name[] = "upgate fcgi";
+
+    argv[1] = name;
+    return fcgi_tool_main(argc - 1, argv + 1);
+}
+
 int main(int argc, char **argv)
 {
     struct options o = { .action = ACTION_RUN };
@@ -145,6 +156,8 @@ int main(int argc, char **argv)
     size_t handles_left = 0;
     int option, code;
 
+    if (argc > 1 && strcmp(argv[1], "fcgi") == 0)
+        return run_fcgi_tool(argc, argv);
     while ((option = getopt_long(argc, argv, "c:tTVh", long_options, NULL)) != -1)
         if ((code = take_option(&o, option)) >= 0)
             return code;
