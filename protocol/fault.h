@@ -3,7 +3,7 @@
  * A row: F(name, word for logs and counters, HTTP status, WebSocket close code, sentence). The status is what the gateway
  * answers a *request* with such a fault; a fault in a *response* is 502 whatever the row says (0: never in a request). The close code
  * goes to the offending side of a tunnel (0: never in a tunnel). Sources: RFC 9110, RFC 9112, RFC 6455, the FastCGI
- * specification 1.0, RFC 3875. */
+ * specification 1.0, RFC 3875, RFC 8446. */
 #ifndef UPGATE_PROTOCOL_FAULT_H
 #define UPGATE_PROTOCOL_FAULT_H
 
@@ -94,6 +94,16 @@
     F(FCGI_REPEATED, "fcgi_repeated", 0, 0, "the reply has Content-Type, Location or Status more than once")                   \
     F(FCGI_STATUS, "fcgi_status", 0, 0, "the reply's Status is not a number from 200 to 599")                                  \
     F(FCGI_CONTENT_TYPE, "fcgi_content_type", 0, 0, "the reply has a body and no Content-Type")                                \
+    /* what a TLS client says first: RFC 8446 sections 4.1.2 and 5.1, RFC 6066 section 3, RFC 7301 */                          \
+    F(TLS_PLAIN_TEXT, "tls_plain_text", 400, 0, "plain text came, HTTP most likely, where TLS was due")                        \
+    F(TLS_SSL2, "tls_ssl2", 0, 0, "the client begins with SSLv2")                                                              \
+    F(TLS_RECORD, "tls_record", 0, 0, "what came is no TLS handshake")                                                         \
+    F(TLS_MESSAGE, "tls_message", 0, 0, "the first TLS message is not a ClientHello")                                          \
+    F(TLS_HELLO_TOO_LARGE, "tls_hello_too_large", 0, 0, "the ClientHello is larger than this gateway accepts")                 \
+    F(TLS_HELLO, "tls_hello", 0, 0, "the ClientHello is malformed")                                                            \
+    F(TLS_EXTENSION_TWICE, "tls_extension_twice", 0, 0, "the ClientHello has an extension twice")                              \
+    F(TLS_SERVER_NAME, "tls_server_name", 0, 0, "the ClientHello's server name is no host name, or there are two")             \
+    F(TLS_ALPN, "tls_alpn", 0, 0, "the ClientHello's list of protocols is malformed")                                          \
     /* not the peer's fault */                                                                                                 \
     F(NO_MEMORY, "no_memory", 503, 1011, "there is not enough memory")
 
