@@ -36,4 +36,16 @@ static inline void list_remove(struct list *l)
     list_init(l);
 }
 
+/* All that `from` holds moves to `to`, which holds nothing yet. */
+static inline void list_take_all(struct list *to, struct list *from)
+{
+    list_init(to);
+    if (list_empty(from))
+        return;
+    *to = *from;
+    to->next->prev = to;
+    to->prev->next = to;
+    list_init(from);
+}
+
 #endif

@@ -13,10 +13,11 @@ from sources import finish, project_files, read, root_from_arguments
 ROWS = """
     end_reason list
     log metrics
-    timers ready weather
+    timers ready weather mailbox
     stream
     stream_uv tls_ctx stream_tls
     resolver dial
+    server_state server_set places
     balance upstream pool health
     services
     access_log reply route access

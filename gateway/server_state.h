@@ -1,0 +1,59 @@
+/* server_state: one server of an upstream, as all threads share it: how busy it is, and whether it is to be used.
+ *
+ * Made by the control loop, known by its upstream and its address, so that it stays the same over a reload. Counted: each worker that lists
+ * it holds it, and whoever holds it holds its set, too. Nothing here takes a lock: the control loop says what is wanted of the server and
+ * what its checks found; the workers count what they have with it, once per exchange and per connection, never per message.
+ * tests/gateway/test_server_state.c */
+#ifndef UPGATE_GATEWAY_SERVER_STATE_H
+#define UPGATE_GATEWAY_SERVER_STATE_H
+
+#include "conf/conf.h"
+
+#include <stdatomic.h>
+
+#define SERVER_STATE_APART 64            /* bytes between what different threads write often: no cache line in common */
+
+struct server_set;
+
+enum server_health { SERVER_UNCHECKED, SERVER_UP, SERVER_DOWN };
+
+/* Who is chosen before whom: of a set only the best tier that it has takes part. */
+enum server_tier {
+    SERVER_IN_USE,
+    SERVER_IN_RESERVE,                   /* a backup */
+    SERVER_EJECTED,                      /* it failed, but no check says that it is down: better than none */
+    SERVER_OUT,                          /* down, or draining */
+};
+
+struct server_state {
+    _Atomic size_t holders;
+    struct server_set *set;              /* whose member it is, or was; outlives it */
+    struct conf_address address;         /* its own copy */
+    uint64_t id;                         /* the same in every gateway: of its address, or of what the operator calls it */
+    unsigned slot;                       /* its number in the set, no other's as long as it is a member */
+    /* what the control loop says */
+    _Atomic unsigned weight;
+    _Atomic bool backup;
+    _Atomic bool draining;               /* nobody new goes there */
+    _Atomic int health;                  /* enum server_health */
+    _Atomic uint64_t slow_from_ms;       /* since then it gets more and more; 0: all that it can */
+    char apart[SERVER_STATE_APART];
+    /* what the workers count */
+    _Atomic uint64_t connections;        /* open ones and those being made, kept ones too: the places that are taken */
+    _Atomic uint64_t exchanges, tunnels; /* in flight */
+    _Atomic unsigned failures;           /* in a row */
+    _Atomic uint64_t ejected_until_ms;
+};
+
+/* Copies what it needs. NULL: no memory. The caller holds it. */
+struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, unsigned slot);
+struct server_state *server_state_hold(struct server_state *s);
+void server_state_release(struct server_state **s);      /* NULL-safe, *s becomes NULL; in any thread */
+
+enum server_tier server_state_tier(const struct server_state *s, uint64_t now_ms);
+static inline uint64_t server_state_busy(const struct server_state *s)
+{
+    return atomic_load_explicit(&s->exchanges, memory_order_relaxed) + atomic_load_explicit(&s->tunnels, memory_order_relaxed);
+}
+
+#endif
