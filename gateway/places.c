@@ -140,16 +140,18 @@ void places_review(struct server_set *set, uint64_t now_ms)
 
 bool places_offer_warm(struct place_port *p, struct server_state *s, uint64_t now_ms)
 {
-    struct place_wait *w = NULL;
+    struct place_wait *w;
+    bool ours;
 
     if (atomic_load(&s->set->waiting_n) == 0)
         return false;
     pthread_mutex_lock(&s->set->lock);
     w = first_for(s, now_ms);
-    if (w != NULL && w->port == p)
+    ours = w != NULL && w->port == p;
+    if (ours)
         grant(w, s, true);
     pthread_mutex_unlock(&s->set->lock);
-    return w != NULL && w->port == p;
+    return ours;
 }
 
 /* Others that keep idle connections are asked for one; for any server one of them will do. */

@@ -3,7 +3,7 @@
  * Made by the control loop, known by its upstream and its address, so that it stays the same over a reload. Counted: each worker that lists
  * it holds it, and whoever holds it holds its set, too. Nothing here takes a lock: the control loop says what is wanted of the server and
  * what its checks found; the workers count what they have with it, once per exchange and per connection, never per message.
- * tests/gateway/test_server_state.c */
+ * tests/gateway/test_server_set.c */
 #ifndef UPGATE_GATEWAY_SERVER_STATE_H
 #define UPGATE_GATEWAY_SERVER_STATE_H
 
