@@ -116,7 +116,7 @@ static bool connect_or_reuse(struct backend_h1 *b, bool fresh, uint64_t connect_
     struct services *svc = b->base.services;
     struct outbound_request wanted = {
         .upstream = b->request.upstream,
-        .address = &b->base.server->conf->address,
+        .address = &b->base.server->address,
         .inbound = b->request.inbound,
         .timeout_ms = connect_timeout_ms,
     };
@@ -274,7 +274,7 @@ struct backend *backend_h1_new(struct services *services, struct server *server,
     ready_init(&b->ready, on_ready);
     body_out_init(&b->out, request->head->body);
     server->busy++;
-    b->parse = http1_parse_new(HTTP1_RESPONSE, &services->response_limits);
+    b->parse = http1_parse_new(HTTP1_RESPONSE, request->limits);
     if (b->parse == NULL)
         goto fail;
     http1_parse_expect(b->parse, request->rules->is_head);

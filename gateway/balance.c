@@ -8,7 +8,7 @@ static bool was_tried(size_t i, uint64_t tried)
 /* By what is asked of a server for its weight. */
 static bool is_busier(const struct server *a, const struct server *b)
 {
-    return a->busy * b->conf->weight > b->busy * a->conf->weight;
+    return a->busy * b->weight > b->busy * a->weight;
 }
 
 /* Smooth weighted round robin: each turn everybody gains its weight, the richest serves and pays the sum of all. With `least` only those
@@ -19,11 +19,11 @@ static struct server *round_robin(struct upstream *u, uint64_t tried, const stru
     long sum = 0;
 
     for (size_t i = 0; i < u->servers_n; i++) {
-        struct server *s = &u->servers[i];
+        struct server *s = u->servers[i];
         if (was_tried(i, tried) || (least != NULL && is_busier(s, least)))
             continue;
-        s->turn += (long)s->conf->weight;
-        sum += (long)s->conf->weight;
+        s->turn += (long)s->weight;
+        sum += (long)s->weight;
         if (best == NULL || s->turn > best->turn)
             best = s;
     }
@@ -38,8 +38,8 @@ static struct server *least_busy(struct upstream *u, uint64_t tried)
     struct server *least = NULL;
 
     for (size_t i = 0; i < u->servers_n; i++)
-        if (!was_tried(i, tried) && (least == NULL || is_busier(least, &u->servers[i])))
-            least = &u->servers[i];
+        if (!was_tried(i, tried) && (least == NULL || is_busier(least, u->servers[i])))
+            least = u->servers[i];
     return least != NULL ? round_robin(u, tried, least) : NULL;
 }
 

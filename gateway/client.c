@@ -5,12 +5,16 @@
  *   LINGER     the last answer is put and finished: what the client still sends is read and thrown away for a while, because closing a
  *              socket with unread bytes makes the kernel send a reset, which can destroy the answer on its way
  *
+ * Between two requests a client goes over to the snapshot in force; the exchange goes on under the one it began with. A client whose listener
+ * was taken out of the configuration is an orphan: it keeps its last snapshot, and gets no further request.
+ *
  * Requests that were sent ahead wait unread in the stream until the exchange before them is over: answers cannot change places. */
 #include "gateway/client.h"
 #include "gateway/exchange.h"
 #include "protocol/mem.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define LINGER_MS 3000
 #define LINGER_BYTES (1024 * 1024)       /* a client that sends more than this against its answer is cut off */
@@ -21,7 +25,7 @@ struct client {
     struct services *services;
     struct list link;                    /* services->clients */
     enum client_state state;
-    struct inbound inbound;
+    struct inbound inbound;              /* its snapshot is the one under which requests are served */
     struct stream *stream;
     struct http1_parse *parse;
     struct exchange *exchange;
@@ -29,6 +33,7 @@ struct client {
     uint64_t linger_from;                /* bytes_in when lingering began */
     bool served;                         /* one exchange is over: the connection is a kept one */
     bool in_head;                        /* the first byte of a head was seen */
+    bool orphan;                         /* its listener is gone: this request is the last */
 };
 
 static void client_enter(struct client *c, enum client_state to)
@@ -50,10 +55,35 @@ static void client_free(struct client *c)
 static void end(struct client *c, enum end_reason why)
 {
     struct services *svc = c->services;
+    struct inbound inbound = c->inbound;
 
     stream_close(&c->stream);
     client_free(c);
-    inbound_ended(svc, why);
+    inbound_ended(svc, &inbound, why);
+}
+
+/* ---- the snapshot ---- */
+
+/* A head is read under the limits that were in force at its first byte. */
+static void renew_limits(struct client *c)
+{
+    struct http1_parse *parse = http1_parse_started(c->parse) ? NULL : http1_parse_new(HTTP1_REQUEST, &c->inbound.snapshot->request_limits);
+
+    if (parse == NULL)
+        return;
+    http1_parse_free(c->parse);
+    c->parse = parse;
+}
+
+static void renew(struct client *c)
+{
+    struct http1_limits before = c->inbound.snapshot->request_limits;
+
+    if (c->orphan || c->inbound.snapshot == c->services->snapshot)
+        return;
+    c->orphan = !inbound_renew(&c->inbound, c->services->snapshot);
+    if (memcmp(&before, &c->inbound.snapshot->request_limits, sizeof(before)) != 0)
+        renew_limits(c);
 }
 
 /* ---- HEAD ---- */
@@ -67,6 +97,7 @@ static struct exchange_client lend(struct client *c)
         .stream = &c->stream,
         .parse = c->parse,
         .inbound = &c->inbound,
+        .last = c->orphan,
         .done = on_done,
         .ctx = c,
     };
@@ -85,7 +116,7 @@ static void begin_exchange(struct client *c, const struct http1_head *head, enum
 
 static void await_head(struct client *c)
 {
-    const struct conf_timeouts *timeouts = &c->services->conf->timeouts;
+    const struct conf_timeouts *timeouts = &c->inbound.snapshot->conf->timeouts;
 
     c->in_head = false;
     stream_own(c->stream, &client_events, c);
@@ -108,7 +139,7 @@ static void read_head(struct client *c)
         end(c, c->stream->input == STREAM_FAILED || c->in_head ? END_CLIENT_ABORTED : END_CLIENT_CLOSED);
     } else if (!c->in_head && http1_parse_started(c->parse)) {
         c->in_head = true;
-        timer_start(c->services->timers, &c->timer, c->services->conf->timeouts.header_ms);
+        timer_start(c->services->timers, &c->timer, c->inbound.snapshot->conf->timeouts.header_ms);
     }
 }
 
@@ -124,13 +155,28 @@ static void linger(struct client *c)
         end(c, END_CLIENT_ABORTED);
         return;
     }
-    timer_start(c->services->timers, &c->timer, stream_flushed(c->stream) ? LINGER_MS : c->services->conf->timeouts.body_ms);
+    timer_start(c->services->timers, &c->timer, stream_flushed(c->stream) ? LINGER_MS : c->inbound.snapshot->conf->timeouts.body_ms);
 }
 
 static void switched(struct client *c)
 {
-    inbound_switched(c->services);
+    inbound_switched(c->services, &c->inbound);
     client_free(c);
+}
+
+/* No further request is wanted, and none has come. */
+static bool may_end(const struct client *c)
+{
+    const uint8_t *p;
+
+    return (c->orphan || c->services->draining) && stream_peek(c->stream, &p) == 0;
+}
+
+static void next_request(struct client *c)
+{
+    client_enter(c, CLIENT_HEAD);
+    http1_parse_idle(c->parse);
+    await_head(c);
 }
 
 static void on_done(void *ctx, enum exchange_outcome outcome)
@@ -141,9 +187,11 @@ static void on_done(void *ctx, enum exchange_outcome outcome)
     c->served = true;
     switch (outcome) {
     case EXCHANGE_KEEP:
-        client_enter(c, CLIENT_HEAD);
-        http1_parse_idle(c->parse);
-        await_head(c);
+        renew(c);
+        if (may_end(c))
+            linger(c);
+        else
+            next_request(c);
         break;
     case EXCHANGE_LINGER:
         linger(c);
@@ -218,34 +266,57 @@ static void on_timer(struct timer *t, uint64_t now_ms)
 void client_new(struct services *services, struct stream *stream, const struct inbound *inbound)
 {
     struct client *c = mem_zalloc(sizeof(*c));
+    struct inbound dropped = *inbound;
 
     if (c != NULL)
-        c->parse = http1_parse_new(HTTP1_REQUEST, &services->request_limits);
+        c->parse = http1_parse_new(HTTP1_REQUEST, &inbound->snapshot->request_limits);
     if (c == NULL || c->parse == NULL) {
         mem_free(c);
         stream_close(&stream);
-        inbound_ended(services, END_NO_MEMORY);
+        inbound_ended(services, &dropped, END_NO_MEMORY);
         return;
     }
     c->services = services;
     c->inbound = *inbound;
     c->stream = stream;
     timer_init(&c->timer, on_timer);
+    renew(c);
     list_append(&services->clients, &c->link);
     await_head(c);
 }
 
-void client_drain_all(struct services *services)
+static void for_each_waiting(struct services *services, void (*act)(struct client *c))
 {
     struct list *next;
 
     for (struct list *l = services->clients.next; l != &services->clients; l = next) {
         struct client *c = LIST_OWNER(l, struct client, link);
-        const uint8_t *p;
         next = l->next;
-        if (c->state == CLIENT_HEAD && !c->in_head && stream_peek(c->stream, &p) == 0)
-            end(c, END_DRAINED);
+        if (c->state == CLIENT_HEAD)
+            act(c);
     }
+}
+
+static void end_if_idle(struct client *c)
+{
+    if (!c->in_head && may_end(c))
+        end(c, END_DRAINED);
+}
+
+static void renew_waiting(struct client *c)
+{
+    renew(c);
+    end_if_idle(c);
+}
+
+void client_drain_all(struct services *services)
+{
+    for_each_waiting(services, end_if_idle);
+}
+
+void client_renew_all(struct services *services)
+{
+    for_each_waiting(services, renew_waiting);
 }
 
 void client_kill_all(struct services *services)

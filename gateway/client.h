@@ -8,6 +8,9 @@
 void client_new(struct services *services, struct stream *stream, const struct inbound *inbound);
 /* The gateway drains: idle connections are closed, busy ones after their exchange. */
 void client_drain_all(struct services *services);
+/* Another snapshot is in force. Those that are between two requests take it. Those whose listener it does not have go on as before to the
+ * end of their request, and are closed then; at once where they are idle. */
+void client_renew_all(struct services *services);
 void client_kill_all(struct services *services);
 
 #endif

@@ -15,7 +15,8 @@ static const int heard[] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP };
 #define DESCRIPTORS_BESIDES 64           /* what a process needs that is not a connection */
 
 struct control {
-    const struct conf *conf;
+    struct generation *generation;       /* the one in force */
+    const struct conf *conf;             /* its conf */
     uv_loop_t loop;
     uv_signal_t signals[HEARD_N];
     uv_timer_t drain_over;
@@ -161,7 +162,7 @@ static bool bind_all(struct control *c)
 static bool start_worker(struct control *c, unsigned i)
 {
     int *fds = mem_alloc(c->conf->listeners_n * sizeof(*fds));
-    struct worker_start start = { .conf = c->conf, .gate = &c->gate, .access_sink = c->access_sink, .fds = fds, .number = i,
+    struct worker_start start = { .generation = c->generation, .gate = &c->gate, .access_sink = c->access_sink, .fds = fds, .number = i,
                                   .ended = say_ended, .ctx = c };
 
     if (fds == NULL)
@@ -232,29 +233,48 @@ static unsigned workers_wanted(const struct conf *conf)
     return cpus < 1 ? 1 : (unsigned)cpus;
 }
 
-int control_run(const struct conf *conf, size_t *handles_left_out)
+static bool open_access_log(struct control *c)
 {
-    struct control c = { .conf = conf, .workers_n = workers_wanted(conf) };
-    bool started;
+    const struct conf_access *access = &c->conf->log.access;
     int error = 0;
 
-    *handles_left_out = 0;
+    if (access->format != CONF_ACCESS_OFF)
+        c->access_sink = access_sink_open(access->to, &error);
+    if (error != 0)
+        log_error("cannot open the access log %s: %s", access->to, uv_strerror(error));
+    return error == 0;
+}
+
+static bool run(struct control *c)
+{
+    bool started;
+
     signal(SIGPIPE, SIG_IGN);
-    c.gate.limit = connections_allowed(conf);
-    if (conf->log.access.format != CONF_ACCESS_OFF)
-        c.access_sink = access_sink_open(conf->log.access.to, &error);
-    if (error != 0) {
-        log_error("cannot open the access log %s: %s", conf->log.access.to, uv_strerror(error));
+    c->gate.limit = connections_allowed(c->conf);
+    init_handles(c);
+    started = open_access_log(c) && bind_all(c) && start_all(c);
+    if (!started && atomic_load(&c->workers_left) == 0)
+        close_handles(c);
+    uv_run(&c->loop, UV_RUN_DEFAULT);
+    return started;
+}
+
+int control_run(struct conf *conf, size_t *handles_left_out)
+{
+    struct control c = { .generation = generation_new(conf, 1) };
+    bool started;
+
+    *handles_left_out = 0;
+    if (c.generation == NULL || uv_loop_init(&c.loop) != 0) {
+        log_error("not started: no memory");
+        generation_release(&c.generation);
         return 1;
     }
-    if (uv_loop_init(&c.loop) != 0)
-        return 1;
-    init_handles(&c);
-    started = bind_all(&c) && start_all(&c);
-    if (!started && atomic_load(&c.workers_left) == 0)
-        close_handles(&c);
-    uv_run(&c.loop, UV_RUN_DEFAULT);
+    c.conf = c.generation->conf;
+    c.workers_n = workers_wanted(c.conf);
+    started = run(&c);
     *handles_left_out = end_all(&c);
+    generation_release(&c.generation);
     log_info("ended");
     return started && *handles_left_out == 0 ? 0 : 1;
 }

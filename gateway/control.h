@@ -4,9 +4,9 @@
 
 #include "conf/conf.h"
 
-/* Runs until a signal ends it. The process's exit code: 0, or 1 when it could not start (said in the log).
+/* Takes the conf. Runs until a signal ends it. The process's exit code: 0, or 1 when it could not start (said in the log).
  *   TERM, INT  drain: no more accepting, exchanges finish, tunnels get a Close; a second one ends at once
  *   QUIT       end at once            USR1  reopen the access log */
-int control_run(const struct conf *conf, size_t *handles_left_out);      /* handles_left: 0, or there is a bug */
+int control_run(struct conf *conf, size_t *handles_left_out);      /* handles_left: 0, or there is a bug */
 
 #endif

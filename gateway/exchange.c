@@ -63,7 +63,7 @@ static enum wait wait_of(const struct exchange *x)
 
 static uint64_t patience_ms(const struct exchange *x)
 {
-    const struct conf_timeouts *timeouts = x->route != NULL ? &x->route->timeouts : &x->services->conf->timeouts;
+    const struct conf_timeouts *timeouts = x->route != NULL ? &x->route->timeouts : &x->snapshot->conf->timeouts;
 
     switch (x->wait) {
     case WAIT_BEGIN:
@@ -105,7 +105,7 @@ static void on_timer(struct timer *t, uint64_t now_ms)
         return;
     }
     if (x->server != NULL && x->wait != WAIT_CLIENT_SENDS && x->wait != WAIT_CLIENT_READS)
-        log_warn("upstream %s server %s: %s", x->upstream->conf->name, x->server->conf->address.text,
+        log_warn("upstream %s server %s: %s", x->upstream->conf->name, x->server->address.text,
                  end_reason_sentence(wait_ends[x->wait]));
     exchange_give_up(x, wait_ends[x->wait], FAULT_NONE, end_reason_status(wait_ends[x->wait]));
 }
@@ -149,13 +149,13 @@ static const struct stream_events client_events = { .readable = exchange_on_prog
 
 static enum fault check(struct exchange *x)
 {
-    struct rules_policy policy = { .max_via = 8, .pseudonym = span_of_text(x->services->conf->forwarded.via) };
+    struct rules_policy policy = { .max_via = 8, .pseudonym = span_of_text(x->snapshot->conf->forwarded.via) };
     enum fault fault = rules_check_request(&x->arena, x->head, &policy, &x->rules);
 
     if (fault != FAULT_NONE)
         return fault;
-    x->route = route_find(x->services->conf, x->client.inbound->listener, x->head->method, &x->rules);
-    if (route_is_ambiguous(x->services->conf, x->client.inbound->listener, x->head->method, &x->rules))
+    x->route = route_find(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules);
+    if (route_is_ambiguous(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules))
         return FAULT_TARGET;
     if (x->route == NULL || x->route->websocket.mode == CONF_WEBSOCKET_OFF)
         return FAULT_NONE;
@@ -206,7 +206,7 @@ static void begin(struct exchange *x)
         exchange_give_up(x, why, FAULT_NONE, end_reason_status(why));
         return;
     }
-    x->upstream = &x->services->upstreams[x->route->upstream];
+    x->upstream = &x->snapshot->upstreams[x->route->upstream];
     server = balance_choose(x->upstream, 0);
     if (server->http10 && x->head->body == HTTP1_BODY_CHUNKED) {      /* RFC 9112 section 6.1: never chunked to HTTP/1.0 */
         exchange_refuse(x, FAULT_LENGTH_REQUIRED);
@@ -234,7 +234,8 @@ static struct exchange *make(struct services *services, const struct exchange_cl
         return NULL;
     x->services = services;
     x->client = *client;
-    arena_init(&x->arena, 16 * services->request_limits.head_bytes + 65536);
+    x->snapshot = client->inbound->snapshot;
+    arena_init(&x->arena, 16 * x->snapshot->request_limits.head_bytes + 65536);
     timer_init(&x->timer, on_timer);
     ready_init(&x->ready, on_ready);
     x->begun_ms = x->progress_ms = timers_now_ms(services->timers);

@@ -20,7 +20,8 @@ enum exchange_outcome {
 struct exchange_client {
     struct stream **stream;
     struct http1_parse *parse;           /* stands behind the head */
-    const struct inbound *inbound;
+    const struct inbound *inbound;       /* its snapshot is the one under which the request is served */
+    bool last;                           /* no request may follow on the connection */
     void (*done)(void *ctx, enum exchange_outcome outcome);
     void *ctx;
 };

@@ -31,7 +31,7 @@ static void log_line(struct exchange *x)
     if (x->upstream != NULL)
         line.request.upstream = span_of_text(x->upstream->conf->name);
     if (x->server != NULL)
-        line.request.server = span_of_text(x->server->conf->address.text);
+        line.request.server = span_of_text(x->server->address.text);
     access_log_exchange(x->services->access_log, &line);
 }
 
@@ -84,7 +84,7 @@ void exchange_give_up(struct exchange *x, enum end_reason why, enum fault fault,
     }
     r.version_minor = x->head != NULL ? x->head->version_minor : 1;
     r.head_request = x->head != NULL && x->rules.is_head;
-    r.keep_alive = x->request == REQUEST_DONE && x->head->keep_alive && !x->services->draining && !x->websocket;
+    r.keep_alive = x->request == REQUEST_DONE && exchange_wants_more(x) && !x->websocket;
     x->status = status;
     if (reply_put(exchange_client_stream(x), &r, &x->out.bytes) != 0)
         exchange_finish(x, END_CLIENT_ABORTED, EXCHANGE_GONE);
@@ -100,7 +100,7 @@ void exchange_refuse(struct exchange *x, enum fault fault)
 
 void exchange_log_failure(const struct exchange *x, const struct backend_failure *f, const char *then)
 {
-    log_warn("upstream %s server %s: %s%s%s%s", x->upstream->conf->name, x->server->conf->address.text,
+    log_warn("upstream %s server %s: %s%s%s%s", x->upstream->conf->name, x->server->address.text,
              f->fault != FAULT_NONE ? fault_sentence(f->fault) : end_reason_sentence(f->why), f->detail != NULL ? ": " : "",
              f->detail != NULL ? f->detail : "", then);
 }

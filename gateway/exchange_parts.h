@@ -21,6 +21,7 @@ enum wait { WAIT_BEGIN, WAIT_CONNECT, WAIT_SWITCH, WAIT_CLIENT_SENDS, WAIT_SERVE
 struct exchange {
     struct services *services;
     struct exchange_client client;
+    struct snapshot *snapshot;           /* the client's, which holds it as long as the exchange lasts */
     enum request_state request;
     enum response_state response;
     struct http1_head narrowed;          /* what the route lets through of a WebSocket offer; then `head` points here */
@@ -58,6 +59,12 @@ enum step { STEP_IDLE, STEP_MOVED, STEP_OVER };
 static inline struct stream *exchange_client_stream(const struct exchange *x)
 {
     return *x->client.stream;
+}
+
+/* As far as the request and the gateway are concerned, another one may follow on the connection. */
+static inline bool exchange_wants_more(const struct exchange *x)
+{
+    return x->head->keep_alive && !x->services->draining && !x->client.last;
 }
 
 /* exchange.c */

@@ -7,7 +7,7 @@
 
 enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh)
 {
-    const struct conf *conf = x->services->conf;
+    const struct conf *conf = x->snapshot->conf;
     struct backend_request request = {
         .head = x->head,
         .rules = &x->rules,
@@ -17,16 +17,17 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
                    .client_trusted = x->client.inbound->trusted,
                    .forwarded = (conf->forwarded.x_forwarded ? RULES_FORWARDED_X : 0U) |
                                 (conf->forwarded.rfc7239 ? RULES_FORWARDED_RFC7239 : 0U),
-                   .strip_also = x->services->strip_also,
+                   .strip_also = x->snapshot->strip_also,
                    .strip_also_n = conf->forwarded.strip_n,
                    .websocket = x->websocket,
                    .websocket_strip_extensions = x->offer.extensions_stripped,
                    .upstream_keep_alive = true },
         .upstream = x->upstream->conf,
         .inbound = x->client.inbound,
+        .limits = &x->snapshot->response_limits,
         .arena = &x->arena,
     };
-    size_t index = (size_t)(server - x->upstream->servers);
+    size_t index = upstream_index(x->upstream, server);
 
     x->attempts++;
     x->server = server;

@@ -36,7 +36,7 @@ static bool put_head(struct exchange *x, const struct http1_head *in, const stru
 static struct rules_reply_facts reply_facts(const struct exchange *x)
 {
     return (struct rules_reply_facts){
-        .pseudonym = span_of_text(x->services->conf->forwarded.via),
+        .pseudonym = span_of_text(x->snapshot->conf->forwarded.via),
         .client_version_minor = x->head->version_minor,
         .client_keep_alive = true,
         .date = reply_date(),
@@ -72,7 +72,7 @@ static enum step response_head(struct exchange *x, const struct http1_head *in)
     if (fault != FAULT_NONE)
         return server_fault(x, END_SERVER_FAULT, fault);
     framing = rules_reply_body(in, &facts);
-    x->keep_alive = x->head->keep_alive && !x->services->draining && framing != HTTP1_BODY_CLOSE && x->request == REQUEST_DONE &&
+    x->keep_alive = exchange_wants_more(x) && framing != HTTP1_BODY_CLOSE && x->request == REQUEST_DONE &&
                     !(x->websocket && client_sent_more(x));
     facts.client_keep_alive = x->keep_alive;
     if (!put_head(x, in, &facts))
@@ -118,6 +118,7 @@ static enum step response_end(struct exchange *x, const struct headers *trailers
 static enum step switch_over(struct exchange *x, const struct ws_agreement *agreement)
 {
     struct tunnel_start start = {
+        .snapshot = x->snapshot,
         .conf = &x->route->websocket,
         .deflate = agreement->deflate,
         .protocol = agreement->protocol,
@@ -128,7 +129,7 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
                      .target = x->head->target,
                      .host = x->rules.authority,
                      .upstream = span_of_text(x->upstream->conf->name),
-                     .server = span_of_text(x->server->conf->address.text) },
+                     .server = span_of_text(x->server->address.text) },
     };
 
     start.server = backend_take_stream(x->backend);

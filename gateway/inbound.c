@@ -16,13 +16,36 @@ struct net_address inbound_address(const struct sockaddr *a)
     return (struct net_address){ .family = a != NULL && a->sa_family == AF_UNIX ? NET_UNIX : NET_UNKNOWN };
 }
 
-void inbound_init(struct inbound *in, const struct conf_listener *listener, const struct sockaddr *hop, const struct sockaddr *local)
+static void use_listener(struct inbound *in, struct snapshot *snapshot, const struct conf_listener *listener)
 {
-    *in = (struct inbound){ .listener = listener, .hop = inbound_address(hop), .local = inbound_address(local) };
-    in->client = in->hop;
+    in->snapshot = snapshot_hold(snapshot);
+    in->listener = listener;
     in->trusted = access_in_networks(listener->trusted, listener->trusted_n, &in->client);
+}
+
+void inbound_init(struct inbound *in, struct snapshot *snapshot, const struct conf_listener *listener, const struct sockaddr *hop,
+                  const struct sockaddr *local)
+{
+    *in = (struct inbound){ .hop = inbound_address(hop), .local = inbound_address(local) };
+    in->client = in->hop;
+    use_listener(in, snapshot, listener);
     net_address_print(&in->client, in->address);
     net_address_print_name(&in->client, in->name);
+}
+
+bool inbound_renew(struct inbound *in, struct snapshot *now)
+{
+    struct snapshot *before = in->snapshot;
+    const struct conf_listener *listener;
+
+    if (now == before)
+        return true;
+    listener = generation_same_listener(now->conf, before->conf, in->listener);
+    if (listener == NULL)
+        return false;
+    use_listener(in, now, listener);
+    snapshot_release(&before);
+    return true;
 }
 
 void inbound_arrived(struct services *services)
@@ -31,14 +54,16 @@ void inbound_arrived(struct services *services)
     metrics_add(&services->metrics->connections_open, 1);
 }
 
-void inbound_switched(struct services *services)
+void inbound_switched(struct services *services, struct inbound *in)
 {
+    snapshot_release(&in->snapshot);
     metrics_ended(services->metrics, METRICS_CONNECTION, END_SWITCHED);
     metrics_sub(&services->metrics->connections_open, 1);
 }
 
-void inbound_ended(struct services *services, enum end_reason why)
+void inbound_ended(struct services *services, struct inbound *in, enum end_reason why)
 {
+    snapshot_release(&in->snapshot);
     metrics_ended(services->metrics, METRICS_CONNECTION, why);
     metrics_sub(&services->metrics->connections_open, 1);
     services->connection_ended(services->connection_ended_ctx);

@@ -1,7 +1,8 @@
 /* inbound: who is at the other end of an accepted connection, and on which side of a load balancer.
  *
  * Made by the listener from what the sockets say; a PROXY header may then tell the client behind the hop. Whoever holds the connection
- * holds one of these: the entry, then the client. */
+ * holds one of these: the entry, then the client. It moves from hand to hand by being copied, and ends in inbound_ended or inbound_switched;
+ * until then it holds the snapshot that its listener belongs to. */
 #ifndef UPGATE_GATEWAY_INBOUND_H
 #define UPGATE_GATEWAY_INBOUND_H
 
@@ -13,7 +14,8 @@
 struct tls_facts;
 
 struct inbound {
-    const struct conf_listener *listener;
+    struct snapshot *snapshot;           /* held */
+    const struct conf_listener *listener;        /* in the snapshot's conf */
     struct net_address hop;              /* the socket's peer */
     struct net_address client;           /* the hop, or whom the PROXY header of a trusted hop names */
     struct net_address local;            /* where it connected to: the socket's own address, or the PROXY header's destination */
@@ -25,12 +27,15 @@ struct inbound {
 };
 
 struct net_address inbound_address(const struct sockaddr *a);    /* NULL, or of another family: NET_UNKNOWN */
-void inbound_init(struct inbound *in, const struct conf_listener *listener, const struct sockaddr *hop, const struct sockaddr *local);
+void inbound_init(struct inbound *in, struct snapshot *snapshot, const struct conf_listener *listener, const struct sockaddr *hop,
+                  const struct sockaddr *local);
+/* Goes over to the snapshot in force. false: its listener is not in that one's conf; it stays with the one it has. */
+bool inbound_renew(struct inbound *in, struct snapshot *now);
 
 /* One accepted connection is counted once when it comes and once when it goes, whoever holds it then. inbound_ended is the last thing to
  * be done: it tells the worker. A connection that becomes a tunnel is counted by the tunnel from there on. */
 void inbound_arrived(struct services *services);
-void inbound_ended(struct services *services, enum end_reason why);
-void inbound_switched(struct services *services);
+void inbound_ended(struct services *services, struct inbound *in, enum end_reason why);
+void inbound_switched(struct services *services, struct inbound *in);
 
 #endif

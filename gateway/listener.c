@@ -212,7 +212,7 @@ static void enter(struct listener *l, struct stream *s, int fd, const struct soc
     struct inbound inbound;
 
     getsockname(fd, &local.any, &n);
-    inbound_init(&inbound, l->conf, (const struct sockaddr *)peer, &local.any);
+    inbound_init(&inbound, l->services->snapshot, l->conf, (const struct sockaddr *)peer, &local.any);
     entry_new(l->services, s, &inbound);
 }
 

@@ -102,14 +102,17 @@ static struct conf *load(const struct options *o)
     return conf_load_file(o->file != NULL ? o->file : UPGATE_CONF_PATH, stderr);
 }
 
-static int act(const struct options *o, const struct conf *conf, size_t *handles_left)
+/* Takes the conf. */
+static int act(const struct options *o, struct conf *conf, size_t *handles_left)
 {
     switch (o->action) {
     case ACTION_CHECK:
+        conf_free(conf);
         printf("%s: good\n", o->file != NULL ? o->file : o->to_n > 0 ? "command line" : UPGATE_CONF_PATH);
         return 0;
     case ACTION_DUMP:
         conf_dump(conf, stdout);
+        conf_free(conf);
         return 0;
     case ACTION_RUN:
         break;
@@ -171,7 +174,6 @@ int main(int argc, char **argv)
     if (conf == NULL)
         return 1;
     code = act(&o, conf, &handles_left);
-    conf_free(conf);
     check_leaks(handles_left);
     return code;
 }

@@ -102,6 +102,14 @@ struct stream *pool_get(struct pool *p)
     return NULL;
 }
 
+void pool_limit(struct pool *p, size_t limit, uint64_t timeout_ms)
+{
+    p->limit = limit;
+    p->timeout_ms = timeout_ms;
+    while (p->n > limit)
+        drop(LIST_OWNER(p->idle.next, struct pooled, link), END_POOL_FULL);
+}
+
 void pool_close_all(struct pool *p)
 {
     while (!list_empty(&p->idle))

@@ -21,6 +21,8 @@ struct pool {
 void pool_init(struct pool *p, size_t limit, uint64_t timeout_ms, struct timers *timers, struct metrics *metrics);
 /* Takes the stream: it is kept, or closed when there is no room or it is not quiet. */
 void pool_put(struct pool *p, struct stream **s);
+/* Another limit from now on: what is too much is closed, oldest first; what is kept already keeps its deadline. */
+void pool_limit(struct pool *p, size_t limit, uint64_t timeout_ms);
 struct stream *pool_get(struct pool *p);         /* NULL: none is there. stream_own follows */
 void pool_close_all(struct pool *p);
 

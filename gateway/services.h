@@ -5,22 +5,18 @@
 #include "gateway/dial.h"
 #include "gateway/metrics.h"
 #include "gateway/ready.h"
+#include "gateway/snapshot.h"
 #include "gateway/timers.h"
-#include "gateway/upstream.h"
-#include "protocol/http1_parse.h"
 
 struct access_log;
 
 struct services {
-    const struct conf *conf;
+    struct snapshot *snapshot;           /* the one in force; whoever works under it longer than a turn holds it */
     struct timers *timers;
     struct ready_queue *ready;
     struct dialer *dialer;
-    struct upstream *upstreams;          /* same order as conf->upstreams */
     struct metrics *metrics;
     struct access_log *access_log;
-    const struct span *strip_also;       /* conf->forwarded.strip as spans */
-    struct http1_limits request_limits, response_limits;
     struct list clients;                 /* open client connections that are not tunnels */
     struct list tunnels;
     bool draining;                       /* no connection is kept, no upgrade begun */

@@ -84,6 +84,7 @@ static void tunnel_free(struct tunnel *t)
     ready_cancel(&t->ready);
     list_remove(&t->link);
     t->server_record->busy--;
+    snapshot_release(&t->snapshot);
     metrics_sub(&svc->metrics->tunnels_open, 1);
     mem_free(t);
     svc->connection_ended(svc->connection_ended_ctx);
@@ -310,6 +311,7 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
         return -ENOMEM;
     }
     t->services = services;
+    t->snapshot = snapshot_hold(start->snapshot);
     t->conf = start->conf;
     t->deflate = start->deflate;
     t->blind = start->conf->verify == WS_VERIFY_BLIND;

@@ -9,11 +9,12 @@
 
 struct tunnel_start {
     struct stream *client, *server;      /* taken, whatever comes of it */
+    struct snapshot *snapshot;           /* held for the tunnel's life: conf, server_record and what request borrows belong to it */
     const struct conf_websocket *conf;
     bool deflate;                        /* permessage-deflate was agreed */
     struct span protocol;                /* agreed subprotocol; copied */
     struct server *server_record;
-    struct access_request request;       /* copied */
+    struct access_request request;       /* copied; its listener, upstream and server are borrowed from the snapshot */
 };
 
 int tunnel_new(struct services *services, const struct tunnel_start *start);      /* 0, or -ENOMEM: both streams are closed */

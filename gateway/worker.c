@@ -30,7 +30,6 @@ struct worker {
     struct stream_uv_loop streams;
     struct resolver *resolver;
     struct metrics metrics;
-    struct span *strip;
     uint64_t wheel_due_ms;               /* what `wheel` is set for; 0 = not set */
     uv_thread_t thread;
     void (*ended)(void *ctx);
@@ -102,7 +101,7 @@ static void on_check(uv_check_t *check)
 
 static void close_listeners(struct worker *w)
 {
-    for (size_t i = 0; i < w->services.conf->listeners_n; i++)
+    for (size_t i = 0; i < w->services.snapshot->conf->listeners_n; i++)
         listener_close(&w->listeners[i]);
 }
 
@@ -119,8 +118,7 @@ static void finish(struct worker *w)
 {
     worker_enter(w, WORKER_ENDED);
     close_listeners(w);
-    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
-        upstream_close_idle(&w->services.upstreams[i]);
+    snapshot_close_idle(w->services.snapshot);
     ready_queue_run(&w->ready);          /* the access log's last lines */
     close_own_handles(w);
 }
@@ -146,7 +144,7 @@ static void on_connection_ended(void *ctx)
     if (w->state == WORKER_DRAINING)
         ready_add(&w->ready, &w->look);
     else if (w->state == WORKER_RUNNING)
-        for (size_t i = 0; i < w->services.conf->listeners_n; i++)
+        for (size_t i = 0; i < w->services.snapshot->conf->listeners_n; i++)
             listener_resume(w->listeners[i]);
 }
 
@@ -157,10 +155,9 @@ static void drain(struct worker *w)
     worker_enter(w, WORKER_DRAINING);
     w->services.draining = true;
     close_listeners(w);
-    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
-        upstream_close_idle(&w->services.upstreams[i]);
+    snapshot_close_idle(w->services.snapshot);
     client_drain_all(&w->services);
-    tunnel_drain_all(&w->services, w->services.conf->timeouts.drain_spread_ms);
+    tunnel_drain_all(&w->services, w->services.snapshot->conf->timeouts.drain_spread_ms);
     ready_add(&w->ready, &w->look);
 }
 
@@ -220,21 +217,11 @@ static void init_handles(struct worker *w)
     uv_check_start(&w->check, on_check);
 }
 
-static void init_services(struct worker *w, const struct conf *conf)
+static void init_services(struct worker *w)
 {
-    struct http1_limits limits = {
-        .head_bytes = (size_t)conf->limits.header_bytes,
-        .fields = (size_t)conf->limits.header_fields,
-        .chunk_extension_bytes = 1024,
-    };
-
-    w->services.conf = conf;
     w->services.timers = &w->timers;
     w->services.ready = &w->ready;
     w->services.metrics = &w->metrics;
-    w->services.response_limits = limits;
-    limits.body_bytes = conf->limits.body_bytes;
-    w->services.request_limits = limits;
     list_init(&w->services.clients);
     list_init(&w->services.tunnels);
     w->services.connection_ended = on_connection_ended;
@@ -244,46 +231,33 @@ static void init_services(struct worker *w, const struct conf *conf)
 
 static void free_parts(struct worker *w)
 {
-    const struct conf *conf = w->services.conf;
-
-    for (size_t i = 0; w->services.upstreams != NULL && i < conf->upstreams_n; i++)
-        if (w->services.upstreams[i].conf != NULL)
-            upstream_free(&w->services.upstreams[i]);
-    mem_free(w->services.upstreams);
+    snapshot_release(&w->services.snapshot);
     access_log_free(w->services.access_log);
     dialer_uv_free(w->services.dialer);
     resolver_free(w->resolver);
     mem_free(w->listeners);
-    mem_free(w->strip);
     stream_uv_loop_free(&w->streams);
 }
 
 static bool make_parts(struct worker *w, const struct worker_start *start)
 {
-    const struct conf *conf = start->conf;
+    const struct conf *conf = start->generation->conf;
 
     w->listeners = mem_zalloc(conf->listeners_n * sizeof(*w->listeners));
-    w->services.upstreams = mem_zalloc(conf->upstreams_n * sizeof(*w->services.upstreams));
-    w->strip = mem_alloc(conf->forwarded.strip_n * sizeof(*w->strip));
+    w->services.snapshot = snapshot_new(start->generation, &w->timers, &w->metrics);
     w->resolver = resolver_new(&w->loop, &w->ready);
     w->services.dialer = dialer_uv_new(&w->streams, &w->timers, w->resolver);
     w->services.access_log = access_log_new(start->access_sink, conf->log.access.format, &w->ready, &w->timers, &w->metrics);
-    if (stream_uv_loop_init(&w->streams, &w->loop, &w->ready) != 0 || w->listeners == NULL || w->services.upstreams == NULL ||
-        w->strip == NULL || w->resolver == NULL || w->services.dialer == NULL || w->services.access_log == NULL)
-        return false;
-    for (size_t i = 0; i < conf->upstreams_n; i++)
-        if (upstream_init(&w->services.upstreams[i], &conf->upstreams[i], &w->timers, &w->metrics) != 0)
-            return false;
-    for (size_t i = 0; i < conf->forwarded.strip_n; i++)
-        w->strip[i] = span_of_text(conf->forwarded.strip[i]);
-    w->services.strip_also = w->strip;
-    return true;
+    return stream_uv_loop_init(&w->streams, &w->loop, &w->ready) == 0 && w->listeners != NULL && w->services.snapshot != NULL &&
+           w->resolver != NULL && w->services.dialer != NULL && w->services.access_log != NULL;
 }
 
 static bool begin_accepting(struct worker *w, const struct worker_start *start)
 {
-    for (size_t i = 0; i < start->conf->listeners_n; i++) {
-        w->listeners[i] = listener_new(&w->services, &w->streams, w->gate, &start->conf->listeners[i], start->fds[i]);
+    const struct conf *conf = start->generation->conf;
+
+    for (size_t i = 0; i < conf->listeners_n; i++) {
+        w->listeners[i] = listener_new(&w->services, &w->streams, w->gate, &conf->listeners[i], start->fds[i]);
         if (w->listeners[i] == NULL)
             return false;
     }
@@ -305,10 +279,10 @@ struct worker *worker_new(const struct worker_start *start)
     init_handles(w);
     ready_queue_init(&w->ready);
     timers_init(&w->timers, clock_ms, &w->loop);
-    init_services(w, start->conf);
+    init_services(w);
     if (!make_parts(w, start) || !begin_accepting(w, start) || uv_thread_create(&w->thread, run_thread, w) != 0) {
         log_error("worker %u: no memory, or no thread", start->number);
-        if (w->listeners != NULL)
+        if (w->listeners != NULL && w->services.snapshot != NULL)
             close_listeners(w);
         close_own_handles(w);
         uv_run(&w->loop, UV_RUN_DEFAULT);

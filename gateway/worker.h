@@ -9,7 +9,7 @@
 struct worker;
 
 struct worker_start {
-    const struct conf *conf;
+    struct generation *generation;       /* held by the worker as long as something needs it */
     struct listener_gate *gate;
     struct access_sink *access_sink;
     const int *fds;                      /* one per listener, in conf's order; taken on success */

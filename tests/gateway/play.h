@@ -31,10 +31,11 @@ static inline struct stage play_begin(struct world *w, size_t route, bool deflat
     struct tunnel_start start = {
         .client = scripted_new(&w->ready, st.client),
         .server = scripted_new(&w->ready, st.server),
-        .conf = &w->services.conf->routes[route].websocket,
+        .snapshot = w->services.snapshot,
+        .conf = &w->services.snapshot->conf->routes[route].websocket,
         .deflate = deflate,
         .protocol = SPAN_LITERAL("chat"),
-        .server_record = &w->services.upstreams[0].servers[0],
+        .server_record = w->services.snapshot->upstreams[0].servers[0],
         .request = { .client = SPAN_LITERAL("192.0.2.7:40000"), .listener = SPAN_LITERAL("main"), .target = SPAN_LITERAL("/ws"),
                      .host = SPAN_LITERAL("example.com"), .upstream = SPAN_LITERAL("app"),
                      .server = SPAN_LITERAL("127.0.0.1:9001") },

@@ -47,13 +47,13 @@ static void says(struct world *w, struct peer *p, const char *text)
     world_run(w);
 }
 
-static void expect_in(const struct bytes *got, const char *what)
+static inline void expect_in(const struct bytes *got, const char *what)
 {
     if (strstr(bytes_text(got), what) == NULL)
         fail_msg("`%s` is not in `%s`", what, bytes_text(got));
 }
 
-static void expect_not_in(const struct bytes *got, const char *what)
+static inline void expect_not_in(const struct bytes *got, const char *what)
 {
     if (strstr(bytes_text(got), what) != NULL)
         fail_msg("`%s` is in `%s`", what, bytes_text(got));
@@ -67,7 +67,7 @@ static void expect_ends_with(const struct bytes *got, const char *what)
         fail_msg("`%s` does not end with `%s`", bytes_text(got), what);
 }
 
-static void expect_status(const struct peer *client, unsigned status)
+static inline void expect_status(const struct peer *client, unsigned status)
 {
     char line[32];
 
@@ -76,7 +76,7 @@ static void expect_status(const struct peer *client, unsigned status)
         fail_msg("not %u: `%s`", status, bytes_text(&client->got));
 }
 
-static void expect_line(struct world *w, size_t nth, unsigned status, const char *end)
+static inline void expect_line(struct world *w, size_t nth, unsigned status, const char *end)
 {
     char text[16];
 

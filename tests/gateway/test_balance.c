@@ -13,18 +13,18 @@
 struct fleet {
     struct upstream upstream;
     struct conf_upstream conf;
-    struct conf_server conf_servers[SERVERS_MAX];
     struct server servers[SERVERS_MAX];
+    struct server *listed[SERVERS_MAX];
 };
 
 static void begin(struct fleet *f, enum conf_balance balance, size_t n, const unsigned *weights)
 {
     memset(f, 0, sizeof(*f));
     f->conf.balance = balance;
-    f->upstream = (struct upstream){ .conf = &f->conf, .servers = f->servers, .servers_n = n };
+    f->upstream = (struct upstream){ .conf = &f->conf, .servers = f->listed, .servers_n = n };
     for (size_t i = 0; i < n; i++) {
-        f->conf_servers[i].weight = weights != NULL ? weights[i] : 1;
-        f->servers[i].conf = &f->conf_servers[i];
+        f->servers[i].weight = weights != NULL ? weights[i] : 1;
+        f->listed[i] = &f->servers[i];
     }
 }
 

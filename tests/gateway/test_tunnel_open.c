@@ -327,7 +327,7 @@ static void no_memory_for_a_tunnel(void **state)
     start.client = scripted_new(&w.ready, client);
     start.server = scripted_new(&w.ready, server);
     start.conf = &conf->routes[0].websocket;
-    start.server_record = &w.services.upstreams[0].servers[0];
+    start.server_record = w.services.snapshot->upstreams[0].servers[0];
     w.accepted++;
     mem_fail_nth(1);
     assert_int_equal(tunnel_new(&w.services, &start), -ENOMEM);

@@ -34,7 +34,7 @@ struct world {
     struct timers timers;
     struct ready_queue ready;
     struct metrics metrics;
-    struct span strip[8];
+    struct generation generation;        /* the test's conf; held from outside */
     struct dialer dialer;
     enum dial_plan plan[WORLD_PEERS_MAX];        /* of the nth dial */
     size_t dials;
@@ -207,35 +207,21 @@ static inline void world_open_access_log(struct world *w)
     snprintf(path, sizeof(path), "/proc/self/fd/%d", w->access_fd);
     w->sink = access_sink_open(path, &error);
     assert_non_null(w->sink);
-    w->services.access_log = access_log_new(w->sink, w->services.conf->log.access.format, &w->ready, &w->timers, &w->metrics);
+    w->services.access_log = access_log_new(w->sink, w->services.snapshot->conf->log.access.format, &w->ready, &w->timers, &w->metrics);
     assert_non_null(w->services.access_log);
 }
 
 static inline void world_make_services(struct world *w, const struct conf *conf)
 {
-    struct http1_limits limits = {
-        .head_bytes = (size_t)conf->limits.header_bytes,
-        .fields = (size_t)conf->limits.header_fields,
-        .chunk_extension_bytes = 1024,
-    };
     struct services *s = &w->services;
 
-    s->conf = conf;
+    w->generation = (struct generation){ .holders = 1, .conf = (struct conf *)(uintptr_t)conf, .number = 1 };
+    s->snapshot = snapshot_new(&w->generation, &w->timers, &w->metrics);
+    assert_non_null(s->snapshot);
     s->timers = &w->timers;
     s->ready = &w->ready;
     s->metrics = &w->metrics;
     s->dialer = &w->dialer;
-    s->response_limits = limits;
-    limits.body_bytes = conf->limits.body_bytes;
-    s->request_limits = limits;
-    s->upstreams = mem_zalloc(conf->upstreams_n * sizeof(*s->upstreams));
-    assert_non_null(s->upstreams);
-    for (size_t i = 0; i < conf->upstreams_n; i++)
-        assert_int_equal(upstream_init(&s->upstreams[i], &conf->upstreams[i], &w->timers, &w->metrics), 0);
-    assert_true(conf->forwarded.strip_n <= COUNT_OF(w->strip));
-    for (size_t i = 0; i < conf->forwarded.strip_n; i++)
-        w->strip[i] = span_of_text(conf->forwarded.strip[i]);
-    s->strip_also = w->strip;
     list_init(&s->clients);
     list_init(&s->tunnels);
     s->connection_ended = world_connection_ended;
@@ -254,6 +240,20 @@ static inline void world_begin(struct world *w, const struct conf *conf)
     world_open_access_log(w);
 }
 
+/* Another configuration comes into force, as worker.c does it. */
+static inline void world_reload(struct world *w, const char *text)
+{
+    struct generation *g = generation_new(world_conf(text), w->services.snapshot->generation->number + 1);
+    struct snapshot *before = w->services.snapshot, *now = snapshot_new(g, &w->timers, &w->metrics);
+
+    assert_non_null(now);
+    snapshot_follow(now, before);
+    w->services.snapshot = now;
+    snapshot_release(&before);
+    generation_release(&g);
+    client_renew_all(&w->services);
+}
+
 /* ---- turning ---- */
 
 static inline size_t world_count(const struct list *l)
@@ -269,9 +269,9 @@ static inline size_t world_pooled(const struct world *w)
 {
     size_t n = 0;
 
-    for (size_t u = 0; u < w->services.conf->upstreams_n; u++)
-        for (size_t i = 0; i < w->services.upstreams[u].servers_n; i++)
-            n += w->services.upstreams[u].servers[i].pool.n;
+    for (size_t u = 0; u < w->services.snapshot->conf->upstreams_n; u++)
+        for (size_t i = 0; i < w->services.snapshot->upstreams[u].servers_n; i++)
+            n += w->services.snapshot->upstreams[u].servers[i]->pool.n;
     return n;
 }
 
@@ -340,8 +340,8 @@ static inline struct peer *world_client_at(struct world *w, size_t listener, con
         return p;
     }
     w->accepted++;
-    inbound_init(&inbound, &w->services.conf->listeners[listener], (const struct sockaddr *)(const void *)&from,
-                 (const struct sockaddr *)(const void *)&to);
+    inbound_init(&inbound, w->services.snapshot, &w->services.snapshot->conf->listeners[listener],
+                 (const struct sockaddr *)(const void *)&from, (const struct sockaddr *)(const void *)&to);
     entry_new(&w->services, s, &inbound);
     return p;
 }
@@ -362,10 +362,9 @@ static inline struct peer *world_server(struct world *w, size_t n)
 static inline void world_drain(struct world *w)      /* as worker.c does it */
 {
     w->services.draining = true;
-    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
-        upstream_close_idle(&w->services.upstreams[i]);
+    snapshot_close_idle(w->services.snapshot);
     client_drain_all(&w->services);
-    tunnel_drain_all(&w->services, w->services.conf->timeouts.drain_spread_ms);
+    tunnel_drain_all(&w->services, w->services.snapshot->conf->timeouts.drain_spread_ms);
 }
 
 static inline void world_kill(struct world *w)
@@ -442,9 +441,9 @@ static inline void world_let_go(struct world *w)
     access_log_free(w->services.access_log);
     access_sink_close(w->sink);
     close(w->access_fd);
-    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
-        upstream_free(&w->services.upstreams[i]);
-    mem_free(w->services.upstreams);
+    assert_int_equal(w->services.snapshot->holders, 1);
+    snapshot_release(&w->services.snapshot);
+    assert_int_equal(w->generation.holders, 1);
     for (size_t i = 0; i < w->peers_n; i++) {
         peer_free(w->peers[i]);
         free(w->peers[i]);
@@ -458,8 +457,7 @@ static inline void world_let_go(struct world *w)
 static inline void world_end(struct world *w)
 {
     world_run(w);
-    for (size_t i = 0; i < w->services.conf->upstreams_n; i++)
-        upstream_close_idle(&w->services.upstreams[i]);
+    snapshot_close_idle(w->services.snapshot);
     world_run(w);
     assert_int_equal(world_living(w), 0);
     assert_int_equal(w->accepted, w->ended);
@@ -468,9 +466,9 @@ static inline void world_end(struct world *w)
     assert_int_equal(w->metrics.tunnels_open, 0);
     for (size_t i = 0; i < w->peers_n; i++)
         assert_true(w->peers[i]->closed);
-    for (size_t u = 0; u < w->services.conf->upstreams_n; u++)
-        for (size_t i = 0; i < w->services.upstreams[u].servers_n; i++)
-            assert_int_equal(w->services.upstreams[u].servers[i].busy, 0);
+    for (size_t u = 0; u < w->services.snapshot->conf->upstreams_n; u++)
+        for (size_t i = 0; i < w->services.snapshot->upstreams[u].servers_n; i++)
+            assert_int_equal(w->services.snapshot->upstreams[u].servers[i]->busy, 0);
     assert_int_equal(w->timers.n, 0);
     world_let_go(w);
     assert_int_equal(mem_live_blocks(), w->blocks_before);

@@ -19,6 +19,7 @@ ROWS = """
     resolver dial
     server_state server_set places
     balance upstream pool health
+    generation snapshot
     services
     access_log reply route access
     inbound

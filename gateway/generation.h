@@ -1,0 +1,27 @@
+/* generation: one configuration in force, as all threads share it: immutable, counted, freed by whoever lets go of it last.
+ *
+ * What is made of a configuration before the workers see it, and is the same for all of them, hangs here, too. A worker's own view of a
+ * generation, with everything that changes, is a snapshot. */
+#ifndef UPGATE_GATEWAY_GENERATION_H
+#define UPGATE_GATEWAY_GENERATION_H
+
+#include "conf/conf.h"
+
+#include <stdatomic.h>
+
+struct generation {
+    _Atomic size_t holders;
+    struct conf *conf;
+    unsigned number;                     /* 1 is what the gateway started with; each reload that succeeds is the next */
+};
+
+/* Takes the conf, whatever comes of it. NULL: no memory. The caller holds it. */
+struct generation *generation_new(struct conf *conf, unsigned number);
+struct generation *generation_hold(struct generation *g);
+void generation_release(struct generation **g);          /* NULL-safe, *g becomes NULL; in any thread */
+
+/* The listener of `now` that is the same as this one of `before`: it has the same address, and (of several with a port that the kernel
+ * chooses) the same place among them. NULL: there is none any more. */
+const struct conf_listener *generation_same_listener(const struct conf *now, const struct conf *before, const struct conf_listener *listener);
+
+#endif
