@@ -5,7 +5,7 @@
 #ifndef UPGATE_CONF_CONF_H
 #define UPGATE_CONF_CONF_H
 
-#include "protocol/span.h"
+#include "protocol/rules.h"
 #include "protocol/ws_scan.h"
 
 #include <stdio.h>
@@ -87,9 +87,20 @@ struct conf_match {
     char *listener;                      /* NULL: any */
 };
 
+struct conf_path {                       /* NULL: nothing */
+    char *strip;                         /* begins match.path, on a segment border; no slash at its end */
+    char *prepend;                       /* as it stands on the wire; no slash at its end */
+};
+
+struct conf_headers {                    /* no name in them is rules_is_machinery */
+    struct rules_changes request, response;
+};
+
 struct conf_route {
     struct conf_match match;
     size_t upstream;                     /* index into conf.upstreams */
+    struct conf_path path;
+    struct conf_headers headers;
     struct conf_websocket websocket;
     struct conf_timeouts timeouts;       /* the global ones with this route's changes */
 };

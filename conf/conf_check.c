@@ -1,32 +1,8 @@
 /* conf_check: see the header. Errors are what can't work; warnings are what works, but hardly as it was meant.
  * tests/conf/test_conf_check.c */
-#include "conf/conf_check.h"
+#include "conf/conf_check_parts.h"
 
 #include <string.h>
-
-static const struct conf_place nowhere = { .offset = CONF_NOWHERE };
-
-static const struct conf_place *place_of(const struct conf_reader *reader, const void *field)
-{
-    const struct conf_place *place = conf_place_of(reader, field);
-
-    return place != NULL ? place : &nowhere;
-}
-
-static const struct conf_place *item_place(const struct conf_reader *reader, const void *item)
-{
-    const struct conf_place *place = conf_place_of_item(reader, item);
-
-    return place != NULL ? place : &nowhere;
-}
-
-static const struct conf_source *source_of(const struct conf_reader *reader, const struct conf_place *place)
-{
-    return place->source != NULL ? place->source : reader->source;
-}
-
-#define ERROR_AT(reader, place, ...) conf_error((reader)->report, source_of(reader, place), (place)->offset, __VA_ARGS__)
-#define WARN_AT(reader, place, ...) conf_warn((reader)->report, source_of(reader, place), (place)->offset, __VA_ARGS__)
 
 static bool same_text(const char *a, const char *b)
 {
@@ -238,6 +214,8 @@ static void check_routes(struct conf_reader *reader)
         check_match_listener(reader, &c->routes[i].match);
         check_methods(reader, &c->routes[i].match);
         check_websocket(reader, &c->routes[i].websocket);
+        conf_check_headers(reader, &c->routes[i].headers);
+        conf_check_path(reader, &c->routes[i]);
     }
 }
 

@@ -29,11 +29,6 @@ static const char *items_of(const struct conf_key *key, const void *block)
     return items;
 }
 
-static size_t item_bytes(const struct conf_key *key)
-{
-    return key->type == CONF_TYPE_BLOCK ? conf_block(key->child)->size : conf_type(key->type)->item_size;
-}
-
 static bool is_string(const struct conf_key *key)
 {
     return conf_type(key->type)->write == conf_write_string;
@@ -86,9 +81,25 @@ static void dump_values(struct dump *dump, const struct conf_key *key, const voi
     fputs(" [", dump->out);
     for (size_t i = 0; i < n; i++) {
         fputs(i == 0 ? " " : ", ", dump->out);
-        dump_value(dump, key, items + i * item_bytes(key));
+        dump_value(dump, key, items + i * conf_item_bytes(key));
     }
     fputs(n > 0 ? " ]\n" : "]\n", dump->out);
+}
+
+/* A map of single values: the names and values are strings. */
+static void dump_pairs(struct dump *dump, const struct conf_key *key, const void *block)
+{
+    const struct field *pairs = (const void *)items_of(key, block);
+    size_t n = count_of(key, block);
+
+    fputs(" {", dump->out);
+    for (size_t i = 0; i < n; i++) {
+        fputs(i == 0 ? " " : ", ", dump->out);
+        conf_write_text((const char *)pairs[i].name.p, dump->out);
+        fputs(": ", dump->out);
+        conf_write_text((const char *)pairs[i].value.p, dump->out);
+    }
+    fputs(n > 0 ? " }\n" : "}\n", dump->out);
 }
 
 static void dump_inner(struct dump *dump, enum conf_block_id id, const void *block, int deeper)
@@ -105,7 +116,7 @@ static void dump_blocks(struct dump *dump, const struct conf_key *key, const voi
 
     putc('\n', dump->out);
     for (size_t i = 0; i < n; i++) {
-        const void *item = items + i * item_bytes(key);
+        const void *item = items + i * conf_item_bytes(key);
         char *name;
         fprintf(dump->out, "%*s", dump->indent + 2, "");
         if (key->shape == CONF_MAP) {
@@ -142,6 +153,8 @@ static void dump_key(struct dump *dump, const struct conf_key *key, const void *
         dump_child(dump, key, block);
     } else if (key->type == CONF_TYPE_BLOCK) {
         dump_blocks(dump, key, block);
+    } else if (key->shape == CONF_MAP) {
+        dump_pairs(dump, key, block);
     } else if (key->shape == CONF_LIST) {
         dump_values(dump, key, block);
     } else {

@@ -85,15 +85,16 @@ static bool add_reference(struct conf_reader *reader, struct span name, size_t o
     return true;
 }
 
-static bool read_text(struct conf_reader *reader, const struct conf_key *key, struct span text, size_t offset, void *field)
+static bool read_typed(struct conf_reader *reader, const struct conf_key *key, enum conf_type_id type, struct span text,
+                       size_t offset, void *field)
 {
     struct conf_value value = { .key = key, .text = text, .arena = reader->arena };
 
     if (text.n == 0)
         conf_error(reader->report, reader->source, offset, "`%s` is empty: give it a value, or leave it out", key->name);
-    else if (key->type == CONF_TYPE_REFERENCE)
+    else if (type == CONF_TYPE_REFERENCE)
         return add_reference(reader, text, offset, field);
-    else if (conf_type(key->type)->read(&value, field))
+    else if (conf_type(type)->read(&value, field))
         return true;
     else if (value.no_memory)
         reader->report->no_memory = true;
@@ -115,7 +116,7 @@ bool conf_read_value(struct conf_reader *reader, const struct conf_key *key, str
 {
     void *field = key->shape == CONF_LIST ? block_or_item : conf_field(key, block_or_item);
 
-    if (!read_text(reader, key, text, offset, field))
+    if (!read_typed(reader, key, key->type, text, offset, field))
         return false;
     if (key->shape == CONF_ONE)
         store_aux(key, block_or_item);
@@ -167,8 +168,7 @@ static bool expect_kind(struct conf_reader *reader, const struct conf_key *key, 
 
 void *conf_read_room(struct conf_reader *reader, const struct conf_key *key, size_t n, void *block)
 {
-    size_t item_bytes = key->type == CONF_TYPE_BLOCK ? conf_block(key->child)->size : conf_type(key->type)->item_size;
-    void *items = room(reader, reader->arena, n * item_bytes);
+    void *items = room(reader, reader->arena, n * conf_item_bytes(key));
 
     if (items == NULL)
         return NULL;
@@ -205,7 +205,7 @@ static void read_list(struct conf_reader *reader, const struct conf_key *key, co
 {
     const yaml_node_item_t *first = node->data.sequence.items.start;
     size_t n = (size_t)(node->data.sequence.items.top - first);
-    size_t item_bytes = key->type == CONF_TYPE_BLOCK ? conf_block(key->child)->size : conf_type(key->type)->item_size;
+    size_t item_bytes = conf_item_bytes(key);
     char *items = items_in_bounds(reader, key, node, n) && n > 0 ? conf_read_room(reader, key, n, block) : NULL;
 
     for (size_t i = 0; items != NULL && i < n; i++) {
@@ -256,20 +256,43 @@ static void read_item_name(struct conf_reader *reader, const struct conf_key *ke
         conf_error(reader->report, reader->source, offset_of(reader, node), "`%s`: %s", key->name, value.why);
 }
 
+static void read_block_pair(struct conf_reader *reader, const struct conf_key *key, const yaml_node_t *name,
+                            const yaml_node_t *value, void *item)
+{
+    read_item_name(reader, key, name, item);
+    if (expect_kind(reader, key, value, YAML_MAPPING_NODE))
+        read_block(reader, key->child, value, item);
+}
+
+/* `name: value`; both are strings, which become spans. */
+static void read_value_pair(struct conf_reader *reader, const struct conf_key *key, const yaml_node_t *name,
+                            const yaml_node_t *value, struct field *item)
+{
+    char *name_text = NULL, *value_text = NULL;
+
+    add_place(reader, item, offset_of(reader, name), true);
+    add_place(reader, &item->value, offset_of(reader, value), false);
+    read_typed(reader, key, key->names, scalar_text(name), offset_of(reader, name), &name_text);
+    if (expect_kind(reader, key, value, YAML_SCALAR_NODE))
+        read_typed(reader, key, key->type, scalar_text(value), offset_of(reader, value), &value_text);
+    *item = (struct field){ span_of_text(name_text), span_of_text(value_text) };
+}
+
 static void read_map(struct conf_reader *reader, const struct conf_key *key, const yaml_node_t *node, void *block)
 {
     const yaml_node_pair_t *pairs = node->data.mapping.pairs.start;
     size_t n = (size_t)(node->data.mapping.pairs.top - pairs);
-    size_t item_bytes = conf_block(key->child)->size;
-    char *items = items_in_bounds(reader, key, node, n) ? conf_read_room(reader, key, n, block) : NULL;
+    size_t item_bytes = conf_item_bytes(key);
+    char *items = items_in_bounds(reader, key, node, n) && n > 0 ? conf_read_room(reader, key, n, block) : NULL;
 
     for (size_t i = 0; items != NULL && i < n; i++) {
         const yaml_node_t *name = node_at(reader, pairs[i].key), *value = node_at(reader, pairs[i].value);
         if (!expect_kind(reader, key, name, YAML_SCALAR_NODE) || is_repeated(reader, pairs, i))
             continue;
-        read_item_name(reader, key, name, items + i * item_bytes);
-        if (expect_kind(reader, key, value, YAML_MAPPING_NODE))
-            read_block(reader, key->child, value, items + i * item_bytes);
+        if (key->type == CONF_TYPE_BLOCK)
+            read_block_pair(reader, key, name, value, items + i * item_bytes);
+        else
+            read_value_pair(reader, key, name, value, (void *)(items + i * item_bytes));
     }
 }
 

@@ -62,6 +62,14 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
                         "404." },
     [CONF_IN_MATCH] = { "routes[].match", "`match`", sizeof(struct conf_match), NULL,
                         "What a request must have; every key that is given must agree." },
+    [CONF_IN_PATH] = { "routes[].path", "`path` of a route", sizeof(struct conf_path), NULL,
+                       "How the path is changed on its way to a server. Without it a target is passed on byte for byte. What a response says "
+                       "of paths (Location, cookies, links) stays as it is." },
+    [CONF_IN_HEADERS] = { "routes[].headers", "`headers`", sizeof(struct conf_headers), NULL,
+                          "Fields that are changed on their way. Not those that HTTP itself needs: framing, Host, Via, what concerns "
+                          "one connection only, and the WebSocket handshake's." },
+    [CONF_IN_CHANGES] = { "routes[].headers.request", "`request` or `response`", sizeof(struct rules_changes), NULL,
+                          "Changes to one head. Names are compared without case, and with `_` and every other sign as `-`." },
     [CONF_IN_WEBSOCKET] = { "routes[].websocket", "`websocket`", sizeof(struct conf_websocket), NULL,
                             "How WebSockets of this route are handled. Without it, or with keys left out, the defaults hold." },
     [CONF_IN_ROUTE_TIMEOUTS] = { "routes[].timeouts", "`timeouts` of a route", sizeof(struct conf_timeouts), NULL,
@@ -157,6 +165,10 @@ static const struct conf_key keys[] = {
       .sentence = "WebSockets of this route. `off`: Upgrade is removed, and the request goes on as plain HTTP." },
     { "timeouts", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, timeouts), .child = CONF_IN_ROUTE_TIMEOUTS,
       .sentence = "Timeouts that differ for this route." },
+    { "path", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, path), .child = CONF_IN_PATH, .absent = "it stays as it is",
+      .sentence = "Changes to the path." },
+    { "headers", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, headers), .child = CONF_IN_HEADERS, .absent = "none are changed",
+      .sentence = "Fields that are set, added or removed." },
 
     { "host", CONF_IN_MATCH, CONF_TYPE_HOST, FIELD(conf_match, host), .absent = "any",
       .sentence = "The request's host, without a port. `*.example.com` is any name below example.com." },
@@ -168,6 +180,24 @@ static const struct conf_key keys[] = {
       .sentence = "The methods, in the case in which they are sent." },
     { "listener", CONF_IN_MATCH, CONF_TYPE_LABEL, FIELD(conf_match, listener), .absent = "any",
       .sentence = "The name of the listener that the client came through." },
+
+    { "strip", CONF_IN_PATH, CONF_TYPE_PATH, FIELD(conf_path, strip), .absent = "nothing",
+      .sentence = "Segments that are taken off its beginning: the path in `match`, or where that begins. A path that spells them in a way which "
+                  "could be read as another is answered 400 (dot or empty segments, parameters, an encoded slash in or right behind them)." },
+    { "prepend", CONF_IN_PATH, CONF_TYPE_PATH, FIELD(conf_path, prepend), .absent = "nothing",
+      .sentence = "What is put in front, after `strip`." },
+
+    { "request", CONF_IN_HEADERS, CONF_TYPE_BLOCK, FIELD(conf_headers, request), .child = CONF_IN_CHANGES,
+      .sentence = "Of requests and upgrades on their way to a server; to a FastCGI server a field becomes a parameter, HTTP_NAME." },
+    { "response", CONF_IN_HEADERS, CONF_TYPE_BLOCK, FIELD(conf_headers, response), .child = CONF_IN_CHANGES,
+      .sentence = "Of servers' final responses and 101s on their way to a client; the gateway's own answers stay as they are." },
+
+    { "set", CONF_IN_CHANGES, CONF_TYPE_FIELD_VALUE, CONF_MAP, ITEMS(rules_changes, set, 1, 32), .names = CONF_TYPE_FIELD_NAME,
+      .absent = "none", .sentence = "Fields in place of all of the same name, whoever wrote them." },
+    { "add", CONF_IN_CHANGES, CONF_TYPE_FIELD_VALUE, CONF_MAP, ITEMS(rules_changes, add, 1, 32), .names = CONF_TYPE_FIELD_NAME,
+      .absent = "none", .sentence = "Fields beside those of the same name." },
+    { "remove", CONF_IN_CHANGES, CONF_TYPE_FIELD_NAME, CONF_LIST, ITEMS(rules_changes, remove, 1, 64), .absent = "none",
+      .sentence = "Fields that go, whoever wrote them; out of the trailers, too." },
 
     { "verify", CONF_IN_WEBSOCKET, CONF_TYPE_WORD, FIELD(conf_websocket, verify), .fallback = "frames", .words = verifications,
       .sentence =

@@ -18,6 +18,9 @@ enum conf_block_id {
     CONF_IN_SERVER,
     CONF_IN_ROUTE,
     CONF_IN_MATCH,
+    CONF_IN_PATH,
+    CONF_IN_HEADERS,
+    CONF_IN_CHANGES,
     CONF_IN_WEBSOCKET,
     CONF_IN_ROUTE_TIMEOUTS,
     CONF_IN_FORWARDED,
@@ -42,10 +45,13 @@ enum conf_type_id {
     CONF_TYPE_HOST,                      /* char *, a host name or *.name */
     CONF_TYPE_PATH,                      /* char *, a path in normal form */
     CONF_TYPE_LOG_TARGET,                /* char *, stdout or an absolute path */
+    CONF_TYPE_FIELD_NAME,                /* char *, a token that is no field of HTTP's own machinery */
+    CONF_TYPE_FIELD_VALUE,               /* char *, printable text, blanks at neither end */
     CONF_TYPES
 };
 
-enum conf_shape { CONF_ONE, CONF_LIST, CONF_MAP };      /* CONF_MAP: blocks by name; the name is the block's first field */
+/* CONF_MAP: blocks by name, which is the block's first field; or single values by name, each a struct field. */
+enum conf_shape { CONF_ONE, CONF_LIST, CONF_MAP };
 
 struct conf_word {
     const char *word;
@@ -58,6 +64,7 @@ struct conf_key {
     enum conf_type_id type;
     enum conf_shape shape;
     enum conf_block_id child;            /* CONF_TYPE_BLOCK */
+    enum conf_type_id names;             /* of a map of single values: what its names are; a string */
     const char *fallback;                /* the default as text; NULL: none, the field stays zero */
     const char *absent;                  /* in the reference, where there is no fallback: what its absence means */
     const char *zero_word;               /* `off`, `auto`: stands for 0 (of a block: for aux_value in its aux field) */

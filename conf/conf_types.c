@@ -303,6 +303,9 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_HOST] = { "host", "example.com, \"*.example.com\"", "^(\\*\\.)?[0-9A-Za-z._-]+$|^\\[[0-9A-Fa-f:.]+\\]$", 0,
                          conf_read_host, conf_write_string },
     [CONF_TYPE_PATH] = { "path", "/app", "^/", 0, conf_read_path, conf_write_string },
+    [CONF_TYPE_FIELD_NAME] = { "field", "a field's name, as in X-Request-Start", "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", sizeof(char *),
+                               conf_read_field_name, conf_write_string },
+    [CONF_TYPE_FIELD_VALUE] = { "text", "printable", NULL, sizeof(char *), conf_read_field_value, conf_write_string },
     [CONF_TYPE_LOG_TARGET] = { "target", "stdout, or an absolute path", "^(stdout|/.+)$", 0, conf_read_log_target,
                                conf_write_string },
 };
@@ -310,4 +313,11 @@ static const struct conf_type types[CONF_TYPES] = {
 const struct conf_type *conf_type(enum conf_type_id id)
 {
     return &types[id];
+}
+
+size_t conf_item_bytes(const struct conf_key *key)
+{
+    if (key->type == CONF_TYPE_BLOCK)
+        return conf_block(key->child)->size;
+    return key->shape == CONF_MAP ? sizeof(struct field) : conf_type(key->type)->item_size;
 }

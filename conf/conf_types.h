@@ -31,6 +31,8 @@ struct conf_type {
 };
 
 const struct conf_type *conf_type(enum conf_type_id id);
+/* The bytes of one item of a list or map. */
+size_t conf_item_bytes(const struct conf_key *key);
 
 /* Sets why and answers false. */
 bool conf_refuse(struct conf_value *value, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -52,7 +54,7 @@ bool conf_is_host_name(struct span host);
 /* UTF-8 without controls, line separators and other characters that a YAML file can't hold as they are. */
 bool conf_is_printable(struct span text);
 conf_read_function conf_read_label, conf_read_name, conf_read_token, conf_read_origin, conf_read_host, conf_read_path,
-    conf_read_log_target;
+    conf_read_log_target, conf_read_field_name, conf_read_field_value;
 conf_write_function conf_write_string;
 
 #endif

@@ -15,10 +15,12 @@
 #include "gateway/log.h"
 #include "gateway/route.h"
 #include "protocol/mem.h"
+#include "protocol/target_rewrite.h"
 
 #include <assert.h>
 
 #define ROUNDS_MAX 16                    /* pieces moved in one turn; the rest waits for the next */
+#define ARENA_BYTES (640 * 1024)         /* beside what grows with the heads: room for as many fields of the operator as there can be */
 #define CONNECT_SLACK_MS 1000            /* the dial has its own deadline; this one only catches a bug */
 
 static const enum end_reason wait_ends[] = {
@@ -147,6 +149,13 @@ static const struct stream_events client_events = { .readable = exchange_on_prog
 
 /* ---- the beginning ---- */
 
+static enum fault change_path(struct exchange *x)
+{
+    const struct target_rewrite how = { span_of_text(x->route->path.strip), span_of_text(x->route->path.prepend) };
+
+    return how.strip.n + how.prepend.n > 0 ? target_rewrite(&x->arena, &how, &x->rules.target) : FAULT_NONE;
+}
+
 static enum fault check(struct exchange *x)
 {
     struct rules_policy policy = { .max_via = 8, .pseudonym = span_of_text(x->snapshot->conf->forwarded.via) };
@@ -157,6 +166,10 @@ static enum fault check(struct exchange *x)
     x->route = route_find(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules);
     if (route_is_ambiguous(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules))
         return FAULT_TARGET;
+    if (x->route != NULL)
+        fault = change_path(x);
+    if (fault != FAULT_NONE)
+        return fault;
     if (x->route == NULL || x->route->websocket.mode == CONF_WEBSOCKET_OFF)
         return FAULT_NONE;
     x->websocket = ws_offer_read(x->head, &x->offer, &fault) == WS_OFFER_GOOD;
@@ -235,7 +248,7 @@ static struct exchange *make(struct services *services, const struct exchange_cl
     x->services = services;
     x->client = *client;
     x->snapshot = client->inbound->snapshot;
-    arena_init(&x->arena, 16 * x->snapshot->request_limits.head_bytes + 65536);
+    arena_init(&x->arena, 16 * x->snapshot->request_limits.head_bytes + ARENA_BYTES);
     timer_init(&x->timer, on_timer);
     ready_init(&x->ready, on_ready);
     x->begun_ms = x->progress_ms = timers_now_ms(services->timers);

@@ -21,7 +21,8 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
                    .strip_also_n = conf->forwarded.strip_n,
                    .websocket = x->websocket,
                    .websocket_strip_extensions = x->offer.extensions_stripped,
-                   .upstream_keep_alive = true },
+                   .upstream_keep_alive = true,
+                   .changes = &x->route->headers.request },
         .upstream = x->upstream->conf,
         .inbound = x->client.inbound,
         .limits = &x->snapshot->response_limits,
@@ -115,7 +116,7 @@ enum step exchange_request_end(struct exchange *x, const struct headers *trailer
     struct headers passing;
     bool some = trailers != NULL && trailers->n > 0;
 
-    if (some && rules_trailers(&x->arena, trailers, &x->head->fields, &passing) != FAULT_NONE)
+    if (some && rules_trailers(&x->arena, trailers, &x->head->fields, &x->route->headers.request, &passing) != FAULT_NONE)
         return request_fault(x, FAULT_NO_MEMORY);
     exchange_request_enter(x, REQUEST_DONE);
     if (x->backend != NULL) {

@@ -41,6 +41,7 @@ static struct rules_reply_facts reply_facts(const struct exchange *x)
         .client_keep_alive = true,
         .date = reply_date(),
         .head_request = x->rules.is_head,
+        .changes = &x->route->headers.response,
     };
 }
 
@@ -102,7 +103,7 @@ static enum step response_end(struct exchange *x, const struct headers *trailers
     struct headers passing;
     bool some = trailers != NULL && trailers->n > 0;
 
-    if (some && rules_trailers(&x->arena, trailers, &x->head->fields, &passing) != FAULT_NONE)
+    if (some && rules_trailers(&x->arena, trailers, &x->head->fields, &x->route->headers.response, &passing) != FAULT_NONE)
         return client_lost(x);
     if (body_out_end(&x->out, exchange_client_stream(x), &x->arena, some ? &passing : NULL) != 0)
         return client_lost(x);

@@ -233,43 +233,78 @@ static bool passes(struct pairs *w, struct span name)
         return false;
     if (w->nominates && rules_is_nominated(&w->request->head->fields, name, f->strip_also, f->strip_also_n))
         return false;
-    return !rules_is_hop_by_hop(name);
+    return !rules_is_hop_by_hop(name) && !rules_is_changed(f->changes, name);
 }
 
-/* The one place where a name comes from the client: but for Content-Type's (RFC 3875 section 4.1.3) it begins with HTTP_. */
+/* The one place where a name comes from a field: but for Content-Type's (RFC 3875 section 4.1.3) it begins with HTTP_. Names of the
+ * client's that fold did not pass; the operator's may. */
 static struct span variable_name(struct span field, uint8_t *p)
 {
     if (is(field, "content-type"))
         return CONTENT_TYPE;
     memcpy(p, HTTP_PREFIX.p, HTTP_PREFIX.n);
-    for (size_t i = 0; i < field.n; i++)
-        p[HTTP_PREFIX.n + i] = variable_byte(field.p[i]);
+    for (size_t i = 0; i < field.n; i++) {
+        uint8_t c = variable_byte(field.p[i]);
+        p[HTTP_PREFIX.n + i] = c != 0 ? c : '_';
+    }
     return span_of(p, HTTP_PREFIX.n + field.n);
 }
 
-/* Names are folded once, so that each can be compared with each in little time, however many and long they are. */
+/* Room for a number of variables, whose names have so many bytes in all. */
+static uint8_t *reserve_variables(struct pairs *w, size_t n, size_t bytes)
+{
+    uint8_t *p = arena_alloc(w->arena, bytes + n * HTTP_PREFIX.n);
+
+    w->variables = arena_alloc(w->arena, n * sizeof(*w->variables));
+    if (w->variables != NULL && p != NULL)
+        return p;
+    w->fault = FAULT_NO_MEMORY;
+    return NULL;
+}
+
+static size_t name_bytes(const struct field *fields, size_t n)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += fields[i].name.n;
+    return bytes;
+}
+
+static uint8_t *gather(struct pairs *w, const struct field *f, uint8_t *p)
+{
+    w->variables[w->variables_n++] = (struct variable){ variable_name(f->name, p), f->value, false };
+    return p + HTTP_PREFIX.n + f->name.n;
+}
+
+static uint8_t *gather_all(struct pairs *w, const struct field *fields, size_t n, uint8_t *p)
+{
+    for (size_t i = 0; i < n; i++)
+        p = gather(w, &fields[i], p);
+    return p;
+}
+
+/* Names are folded once, so that each can be compared with each in little time, however many and long they are. The client's come
+ * first, then what the operator sets and adds. */
 static void gather_variables(struct pairs *w)
 {
     const struct headers *fields = &w->request->head->fields;
-    size_t bytes = 0;
+    const struct rules_changes *changes = w->request->facts->changes;
+    size_t n = fields->n, bytes = name_bytes(fields->fields, fields->n);
     uint8_t *p;
 
-    for (size_t i = 0; i < fields->n; i++)
-        bytes += HTTP_PREFIX.n + fields->fields[i].name.n;
-    w->variables = arena_alloc(w->arena, fields->n * sizeof(*w->variables));
-    p = arena_alloc(w->arena, bytes);
-    if (w->variables == NULL || p == NULL) {
-        w->fault = FAULT_NO_MEMORY;
+    for (const struct rules_changes *c = changes; c != NULL; c = c->next) {
+        n += c->set_n + c->add_n;
+        bytes += name_bytes(c->set, c->set_n) + name_bytes(c->add, c->add_n);
+    }
+    p = reserve_variables(w, n, bytes);
+    if (p == NULL)
         return;
-    }
-    for (size_t i = 0; i < fields->n; i++) {
-        const struct field *f = &fields->fields[i];
-
-        if (!passes(w, f->name))
-            continue;
-        w->variables[w->variables_n++] = (struct variable){ variable_name(f->name, p), f->value, false };
-        p += HTTP_PREFIX.n + f->name.n;
-    }
+    for (size_t i = 0; i < fields->n; i++)
+        if (passes(w, fields->fields[i].name))
+            p = gather(w, &fields->fields[i], p);
+    for (const struct rules_changes *c = changes; c != NULL; c = c->next)
+        p = gather_all(w, c->add, c->add_n, gather_all(w, c->set, c->set_n, p));
 }
 
 /* RFC 9110 section 5.3: lines of one name are joined in order, by commas; cookies by what stands between cookies. */

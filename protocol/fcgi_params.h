@@ -1,12 +1,14 @@
 /* fcgi_params: a request as the variables of CGI (RFC 3875 section 4.1), encoded as FastCGI name-value pairs.
  *
  * Facts and what the client said travel apart (mission C2): whatever comes from a field of the client has a name that begins
- * with HTTP_, but for CONTENT_TYPE. Each name is written once. Of the client's fields these are not passed on:
+ * with HTTP_, but for CONTENT_TYPE; so has what the operator sets or adds as fields (rules_facts.changes). Each name is written
+ * once. Of the client's fields these are not passed on:
  *
  *   names with any byte but letters, digits and "-"     they fold onto another name: X_Real-IP, X.Real-IP (counted as dropped)
  *   Proxy                                               HTTP_PROXY is configuration to many programs
  *   hop-by-hop and Connection's own                     they end here; also Expect, which the gateway answers, and Trailer
  *   look-alikes of trusted facts                        from clients that are not trusted, by the table of rules_fields.h
+ *   what the operator sets or removes                   in whichever spelling
  *   Host, Content-Length, Content-Type                  written from what was checked: HTTP_HOST, CONTENT_LENGTH; CONTENT_TYPE
  *
  * Fields of one name are joined with ", " (RFC 9110 section 5.3), Cookie's with "; ". The values go as they are. */

@@ -30,6 +30,18 @@ struct rules_policy {
 enum fault rules_check_request(struct arena *a, const struct http1_head *in, const struct rules_policy *policy,
                                struct rules_request *out);
 
+/* What the operator changes in a head on its way. Names are compared as rules_fields compares them: of what the sender, or the gateway
+ * itself, wrote under a name that is set or removed, in whichever spelling, nothing is left. None may be rules_is_machinery. */
+struct rules_changes {
+    const struct field *set;             /* in place of all others of that name */
+    size_t set_n;
+    const struct field *add;             /* beside what is there */
+    size_t add_n;
+    char *const *remove;
+    size_t remove_n;
+    const struct rules_changes *next;    /* further ones, or NULL */
+};
+
 enum rules_forwarded { RULES_FORWARDED_OFF, RULES_FORWARDED_X = 1, RULES_FORWARDED_RFC7239 = 2 };   /* bits */
 
 /* What the gateway knows and the backend should learn. */
@@ -45,6 +57,7 @@ struct rules_facts {
     bool websocket;                      /* an accepted WebSocket offer: Connection: upgrade and Upgrade: websocket are written */
     bool websocket_strip_extensions;     /* compression: strip */
     bool upstream_keep_alive;            /* false: Connection: close is written */
+    const struct rules_changes *changes; /* NULL: none */
 };
 /* The fields of the request that goes to the upstream, framing included (Content-Length or Transfer-Encoding as in->body says).
  * Removes hop-by-hop and nominated fields, look-alikes of trusted facts and Upgrade; writes Host first, then the client's
@@ -62,6 +75,7 @@ struct rules_reply_facts {
     bool websocket;                      /* a validated 101: Connection: upgrade and Upgrade: websocket are written */
     struct span date;                    /* an IMF-fixdate; written only where the origin sent none and the status is not 1xx */
     bool head_request;
+    const struct rules_changes *changes; /* NULL: none; 1xx other than a 101 pass without them */
 };
 /* How the body goes to the client, which may differ from how it came (close-delimited → chunked; chunked → close for
  * HTTP/1.0). */
@@ -70,8 +84,9 @@ enum http1_body rules_reply_body(const struct http1_head *in, const struct rules
 enum fault rules_response_to_client(struct arena *a, const struct http1_head *in, const struct rules_reply_facts *facts,
                                     struct headers *out);
 
-/* Trailers that may pass (RFC 9110 section 6.5.1): not framing, routing, authentication, content or hop-by-hop fields.
- * `nominated` are the fields of the head (its Connection list counts). `out` is initialised here. */
-enum fault rules_trailers(struct arena *a, const struct headers *in, const struct headers *head, struct headers *out);
+/* Trailers that may pass (RFC 9110 section 6.5.1): not framing, routing, authentication, content or hop-by-hop fields, nor what the
+ * operator set or removed in the head. `head` are the head's fields (its Connection list counts). `out` is initialised here. */
+enum fault rules_trailers(struct arena *a, const struct headers *in, const struct headers *head,
+                          const struct rules_changes *changes, struct headers *out);
 
 #endif

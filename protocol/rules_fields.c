@@ -1,4 +1,5 @@
 #include "protocol/rules_fields.h"
+#include "protocol/rules.h"
 
 /* A row that ends in "*" stands for every name that begins so. Rows are in lower case. */
 #define R(text) { (const uint8_t *)(text), sizeof(text) - 1 }
@@ -15,6 +16,9 @@ static const struct span hop_by_hop[] = {
 static const struct span framing_and_routing[] = {
     R("content-length"), R("expect"), R("host"), R("max-forwards"), R("via"),
 };
+
+/* What an upgrade is judged by, and what announces trailers. */
+static const struct span handshake[] = { R("sec-websocket-*"), R("trailer") };
 
 /* RFC 9110 section 7.6.1: fields for all recipients are never appropriate as connection options. */
 static const struct span not_nominable[] = {
@@ -75,6 +79,39 @@ static bool in_table(struct span name, const struct span *rows, size_t n)
         if (rows[i].p[0] == first && matches(name, rows[i]))
             return true;
     return false;
+}
+
+bool rules_is_same_name(struct span a, struct span b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (fold(a.p[i]) != fold(b.p[i]))
+            return false;
+    return true;
+}
+
+bool rules_is_machinery(struct span name)
+{
+    return in_table(name, ROWS(framing_and_routing)) || in_table(name, ROWS(handshake)) || rules_is_hop_by_hop(name);
+}
+
+static bool is_changed_by(const struct rules_changes *changes, struct span name)
+{
+    for (size_t i = 0; i < changes->set_n; i++)
+        if (rules_is_same_name(changes->set[i].name, name))
+            return true;
+    for (size_t i = 0; i < changes->remove_n; i++)
+        if (rules_is_same_name(span_of_text(changes->remove[i]), name))
+            return true;
+    return false;
+}
+
+bool rules_is_changed(const struct rules_changes *changes, struct span name)
+{
+    while (changes != NULL && !is_changed_by(changes, name))
+        changes = changes->next;
+    return changes != NULL;
 }
 
 bool rules_is_hop_by_hop(struct span name)

@@ -7,8 +7,16 @@
 
 #include "protocol/headers.h"
 
+struct rules_changes;
+
 /* `more` is what the operator adds to the table of trusted facts. */
 
+/* As these tables compare names. */
+bool rules_is_same_name(struct span a, struct span b);
+/* Frames, routes, ends at this hop, or shakes hands: nobody but the gateway may set or remove it. */
+bool rules_is_machinery(struct span name);
+/* Whether the operator sets or removes a field of that name. NULL: no. */
+bool rules_is_changed(const struct rules_changes *changes, struct span name);
 /* RFC 9110 section 7.6.1 and its kin: they end at each hop. */
 bool rules_is_hop_by_hop(struct span name);
 /* Says who the client is, or how it came in: believed from a trusted peer only (mission C3). */

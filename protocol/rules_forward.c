@@ -107,6 +107,29 @@ static bool ends_here(struct span name, enum http1_body body)
     return is(name, "trailer") && body != HTTP1_BODY_CHUNKED;
 }
 
+static void add_all(struct outgoing *o, const struct field *fields, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        add(o, fields[i].name, fields[i].value);
+}
+
+/* The last step of a head: what is written by now under a changed name goes, whoever wrote it. test_rules.c: changes_* */
+static void apply_changes(struct outgoing *o, const struct rules_changes *changes)
+{
+    size_t kept = 0;
+
+    if (changes == NULL)
+        return;
+    for (size_t i = 0; i < o->fields->n; i++)
+        if (!rules_is_changed(changes, o->fields->fields[i].name))
+            o->fields->fields[kept++] = o->fields->fields[i];
+    o->fields->n = kept;
+    for (; changes != NULL; changes = changes->next) {
+        add_all(o, changes->set, changes->set_n);
+        add_all(o, changes->add, changes->add_n);
+    }
+}
+
 /* To the upstream. */
 
 struct to_upstream {
@@ -275,6 +298,7 @@ enum fault rules_request_to_upstream(struct arena *a, const struct http1_head *i
         if (passes(&u, in->fields.fields[i].name))
             add(&u.o, in->fields.fields[i].name, in->fields.fields[i].value);
     add_ours(&u);
+    apply_changes(&u.o, facts->changes);
     return u.o.fault;
 }
 
@@ -342,16 +366,19 @@ enum fault rules_response_to_client(struct arena *a, const struct http1_head *in
     add_reply_framing(&o, in, body);
     add_reply_connection(&o, in, facts, body);
     add_via(&o, in, facts->pseudonym);
+    if (in->status >= 200 || facts->websocket)
+        apply_changes(&o, facts->changes);
     return o.fault;
 }
 
-enum fault rules_trailers(struct arena *a, const struct headers *in, const struct headers *head, struct headers *out)
+enum fault rules_trailers(struct arena *a, const struct headers *in, const struct headers *head,
+                          const struct rules_changes *changes, struct headers *out)
 {
     struct outgoing o = outgoing(a, out, in);
 
     for (size_t i = 0; i < in->n; i++) {
         struct span name = in->fields[i].name;
-        if (!rules_is_barred_from_trailers(name) && !rules_is_nominated(head, name, NULL, 0))
+        if (!rules_is_barred_from_trailers(name) && !rules_is_nominated(head, name, NULL, 0) && !rules_is_changed(changes, name))
             add(&o, name, in->fields[i].value);
     }
     return o.fault;

@@ -64,7 +64,7 @@ static void put_end(struct case_ *c, enum http1_body as, const struct http1_resu
 
     if (as != HTTP1_BODY_CHUNKED)
         return;
-    assert(rules_trailers(&c->arena, r->trailers, &c->head->fields, &trailers) == FAULT_NONE);
+    assert(rules_trailers(&c->arena, r->trailers, &c->head->fields, NULL, &trailers) == FAULT_NONE);
     last = http1_write_last_chunk(&c->arena, &trailers);
     assert(last.p != NULL);
     put(c, last.p, last.n);

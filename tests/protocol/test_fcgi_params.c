@@ -434,12 +434,39 @@ static void random_heads(void **state)
     }
 }
 
+/* What the operator sets and adds becomes HTTP_*, and of the client's fields of that name nothing does. */
+static void changes(void **state)
+{
+    static const struct field set[] = { { SPAN_LITERAL("X-Env"), SPAN_LITERAL("prod") }, { SPAN_LITERAL("X_My.Name"), SPAN_LITERAL("1") },
+                                        { SPAN_LITERAL("Content-Type"), SPAN_LITERAL("text/x") } };
+    static const struct field add[] = { { SPAN_LITERAL("X-List"), SPAN_LITERAL("b") } };
+    static char cookie[] = "Cookie";
+    static char *const removed[] = { cookie };
+    const struct rules_changes c1 = { .set = set, .set_n = 3, .next = NULL };
+    const struct rules_changes c2 = { .add = add, .add_n = 1, .remove = removed, .remove_n = 1, .next = &c1 };
+    struct fcgi_case c;
+    char *list;
+
+    (void)state;
+    fcgi_case_init(&c);
+    prepare(&c, GET "X-Env: evil\r\nx-ENV: evil\r\nX-List: a\r\nCookie: a=1\r\nContent-Type: t/y\r\n\r\n");
+    c.facts.changes = &c2;
+    list = write_params(&c, NULL);
+    assert_true(has(list, "HTTP_X_ENV=prod") && has(list, "HTTP_X_MY_NAME=1") && has(list, "HTTP_X_LIST=a, b"));
+    assert_true(has(list, "CONTENT_TYPE=text/x"));
+    assert_null(strstr(list, "evil"));
+    assert_null(strstr(list, "COOKIE"));
+    assert_null(strstr(list, "t/y"));
+    fcgi_case_free(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_of_them),
         cmocka_unit_test(fields),
         cmocka_unit_test(own),
+        cmocka_unit_test(changes),
         cmocka_unit_test(without_facts),
         cmocka_unit_test(long_pairs),
         cmocka_unit_test(limit),

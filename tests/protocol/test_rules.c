@@ -498,7 +498,7 @@ static void trailers(void **state)
         headers_add(&in, span_of_text(barred[i]), S("v"));
     for (size_t i = 0; i < COUNT(passing); i++)
         headers_add(&in, span_of_text(passing[i]), S("v"));
-    assert_int_equal(rules_trailers(&a, &in, &head, &out), FAULT_NONE);
+    assert_int_equal(rules_trailers(&a, &in, &head, NULL, &out), FAULT_NONE);
     assert_int_equal(out.n, COUNT(passing));
     for (size_t i = 0; i < COUNT(passing); i++)
         assert_true(span_equal(out.fields[i].name, span_of_text(passing[i])));
@@ -532,7 +532,7 @@ static void every_allocation_fails(void **state)
         if (fault == FAULT_NONE)
             fault = rules_response_to_client(&a, reply_head, &reply, &out);
         if (fault == FAULT_NONE)
-            fault = rules_trailers(&a, &reply_head->fields, &reply_head->fields, &out);
+            fault = rules_trailers(&a, &reply_head->fields, &reply_head->fields, NULL, &out);
         arena_free(&a);
         assert_true(cap < 100000);
     }

@@ -1,0 +1,71 @@
+/* What a route does to the requests that it takes. tests/conf/test_conf_headers.c */
+#include "conf/conf_check_parts.h"
+#include "protocol/rules_fields.h"
+
+#include <string.h>
+
+static bool is_in(const struct field *fields, size_t n, struct span name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (fields[i].name.n > 0 && rules_is_same_name(fields[i].name, name))
+            return true;
+    return false;
+}
+
+/* A name that can't be told from another would be there twice where one was meant. */
+static void check_changes(struct conf_reader *reader, const struct rules_changes *changes)
+{
+    char shown[CONF_SHOWN_BYTES];
+
+    for (size_t i = 1; i < changes->set_n; i++)
+        if (is_in(changes->set, i, changes->set[i].name))
+            ERROR_AT(reader, item_place(reader, &changes->set[i]), "`set`: %s is set twice",
+                     conf_show(changes->set[i].name, shown));
+    for (size_t i = 0; i < changes->remove_n; i++)
+        if (changes->remove[i] != NULL && is_in(changes->set, changes->set_n, span_of_text(changes->remove[i])))
+            ERROR_AT(reader, place_of(reader, &changes->remove[i]),
+                     "`remove`: %s is set, too; what is set replaces all others of its name",
+                     conf_show(span_of_text(changes->remove[i]), shown));
+}
+
+void conf_check_headers(struct conf_reader *reader, const struct conf_headers *headers)
+{
+    check_changes(reader, &headers->request);
+    check_changes(reader, &headers->response);
+}
+
+static bool ends_in_slash(struct conf_reader *reader, const char *key, char *const *path)
+{
+    if (*path == NULL || (*path)[strlen(*path) - 1] != '/')
+        return false;
+    ERROR_AT(reader, place_of(reader, path), "`%s`: the slash behind its segments stays in the path: write it without one at its end", key);
+    return true;
+}
+
+static bool begins_with_segments(const char *path, const char *segments)
+{
+    size_t n = strlen(segments);
+
+    return strncmp(path, segments, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* RFC 3986 section 3.3, and what protocol/target lets through besides. */
+static bool stands_on_the_wire(const char *path)
+{
+    for (; *path != '\0'; path++)
+        if (*path <= ' ' || *path >= 0x7f || strchr("\"<>#?", *path) != NULL)
+            return false;
+    return true;
+}
+
+void conf_check_path(struct conf_reader *reader, const struct conf_route *route)
+{
+    const struct conf_path *path = &route->path;
+
+    if (!ends_in_slash(reader, "strip", &path->strip) && path->strip != NULL &&
+        (route->match.path == NULL || !begins_with_segments(route->match.path, path->strip)))
+        ERROR_AT(reader, place_of(reader, &path->strip), "`strip`: the path in this route's `match` has to be %s, or to begin with it",
+                 path->strip);
+    if (!ends_in_slash(reader, "prepend", &path->prepend) && path->prepend != NULL && !stands_on_the_wire(path->prepend))
+        ERROR_AT(reader, place_of(reader, &path->prepend), "`prepend`: only characters that a URL holds as they are can stand here");
+}
