@@ -10,6 +10,7 @@ _package_program() {
     nodejs) echo node ;;
     ninja-build) echo ninja ;;
     pkg-config) echo pkg-config ;;
+    golang-go) echo go ;;
     esac
 }
 
