@@ -28,11 +28,13 @@ struct conf_network {                    /* 10.0.0.0/8, ::1/128, unix */
     unsigned prefix_bits;
 };
 
+enum conf_proxy_protocol { CONF_PROXY_OFF, CONF_PROXY_REQUIRE };
 struct conf_listener {
     struct conf_address address;
     char *name;                          /* for match.listener; defaults to the address's text */
     struct conf_network *trusted;
     size_t trusted_n;
+    enum conf_proxy_protocol proxy_protocol;
 };
 
 struct conf_server {
@@ -41,6 +43,7 @@ struct conf_server {
 };
 
 enum conf_protocol { CONF_PROTOCOL_HTTP };
+enum conf_send_proxy { CONF_SEND_PROXY_OFF, CONF_SEND_PROXY_V1, CONF_SEND_PROXY_V2 };
 enum conf_balance { CONF_BALANCE_ROUND_ROBIN, CONF_BALANCE_LEAST_BUSY };
 
 struct conf_upstream {
@@ -52,6 +55,7 @@ struct conf_upstream {
     unsigned keepalive;                  /* idle connections kept per worker and server; 0: off */
     uint64_t keepalive_timeout_ms;       /* how long an idle one is kept */
     unsigned retries;
+    enum conf_send_proxy send_proxy;     /* not off: no connection is kept, since each speaks for one client */
 };
 
 struct conf_timeouts {

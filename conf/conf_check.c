@@ -34,6 +34,14 @@ static void check_listener(struct conf_reader *reader, size_t i)
     }
 }
 
+/* Without it nobody could connect; and who believes anybody's header ought to have written that. */
+static void check_proxy_protocol(struct conf_reader *reader, const struct conf_listener *listener)
+{
+    if (listener->proxy_protocol == CONF_PROXY_REQUIRE && listener->trusted_n == 0)
+        ERROR_AT(reader, place_of(reader, &listener->proxy_protocol),
+                 "`proxy_protocol: require` needs `trusted`: the load balancers whose headers are believed, such as [10.0.0.0/8]");
+}
+
 static void check_listeners(struct conf_reader *reader)
 {
     struct conf *c = reader->conf;
@@ -41,8 +49,10 @@ static void check_listeners(struct conf_reader *reader)
     for (size_t i = 0; i < c->listeners_n; i++)
         if (c->listeners[i].name == NULL)
             c->listeners[i].name = c->listeners[i].address.text;
-    for (size_t i = 0; i < c->listeners_n; i++)
+    for (size_t i = 0; i < c->listeners_n; i++) {
         check_listener(reader, i);
+        check_proxy_protocol(reader, &c->listeners[i]);
+    }
 }
 
 static void report_reference(struct conf_reader *reader, const struct conf_reference *reference)
@@ -58,6 +68,14 @@ static void report_reference(struct conf_reader *reader, const struct conf_refer
         conf_nearest_try(&nearest, reader->conf->upstreams[i].name);
     ERROR_AT(reader, &reference->place, "no upstream is named `%s`%s", conf_show(reference->name, shown),
              conf_nearest_hint(&nearest, hint));
+}
+
+static void check_send_proxy(struct conf_reader *reader, const struct conf_upstream *upstream)
+{
+    const struct conf_place *keepalive = place_of(reader, &upstream->keepalive);
+
+    if (upstream->send_proxy != CONF_SEND_PROXY_OFF && upstream->keepalive > 0 && keepalive->offset != CONF_NOWHERE)
+        WARN_AT(reader, keepalive, "`keepalive` has no effect with `send_proxy`: a connection that names its client is not kept for others");
 }
 
 static bool is_named(const struct conf_upstream *upstream, struct span name)
@@ -252,6 +270,8 @@ void conf_check(struct conf_reader *reader)
     for (const struct conf_reference *reference = reader->references; reference != NULL; reference = reference->next)
         resolve_reference(reader, reference);
     check_routes(reader);
+    for (size_t i = 0; i < c->upstreams_n; i++)
+        check_send_proxy(reader, &c->upstreams[i]);
     for (size_t i = 0; i < c->forwarded.strip_n; i++)
         check_strip(reader, &c->forwarded.strip[i]);
     if (reader->report->errors > 0)

@@ -34,6 +34,10 @@ static const struct conf_word protocols[] = { { "http", CONF_PROTOCOL_HTTP }, { 
 static const struct conf_word balances[] = {
     { "round_robin", CONF_BALANCE_ROUND_ROBIN }, { "least_busy", CONF_BALANCE_LEAST_BUSY }, { NULL, 0 }
 };
+static const struct conf_word proxy_protocols[] = { { "off", CONF_PROXY_OFF }, { "require", CONF_PROXY_REQUIRE }, { NULL, 0 } };
+static const struct conf_word send_proxies[] = {
+    { "off", CONF_SEND_PROXY_OFF }, { "v1", CONF_SEND_PROXY_V1 }, { "v2", CONF_SEND_PROXY_V2 }, { NULL, 0 }
+};
 static const struct conf_word verifications[] = {
     { "frames", WS_VERIFY_FRAMES }, { "utf8", WS_VERIFY_UTF8 }, { "blind", WS_VERIFY_BLIND }, { NULL, 0 }
 };
@@ -136,7 +140,12 @@ static const struct conf_key keys[] = {
     { "name", CONF_IN_LISTENER, CONF_TYPE_LABEL, FIELD(conf_listener, name), .absent = "the address",
       .sentence = "What `match: { listener: … }` and the log call it." },
     { "trusted", CONF_IN_LISTENER, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_listener, trusted, 0, 1024), .absent = "nobody",
-      .sentence = "Whose Forwarded and X-Forwarded-* fields are believed; from everybody else they are removed." },
+      .sentence = "Whose PROXY header, Forwarded and X-Forwarded-* fields are believed; the fields are removed from everybody else's "
+                  "requests. Behind a PROXY header it is the client named there whose fields are looked at." },
+    { "proxy_protocol", CONF_IN_LISTENER, CONF_TYPE_WORD, FIELD(conf_listener, proxy_protocol), .fallback = "off",
+      .words = proxy_protocols,
+      .sentence = "`require`: every connection begins with a PROXY header (version 1 or 2), which tells the client's real address. "
+                  "Only those in `trusted` may connect; others are closed, and so is who sends no good header." },
 
     { "protocol", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, protocol), .fallback = "http", .words = protocols,
       .sentence = "What its servers speak." },
@@ -150,6 +159,9 @@ static const struct conf_key keys[] = {
       BOUNDS(1, DAY), .sentence = "How long an idle connection to a server is kept." },
     { "retries", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, retries), .fallback = "1", BOUNDS(0, 10),
       .sentence = "Further servers that are tried when one fails before a byte was sent; repeatable requests only." },
+    { "send_proxy", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, send_proxy), .fallback = "off", .words = send_proxies,
+      .sentence = "Begin each connection with a PROXY header, which tells the server the client's real address. Such a connection "
+                  "speaks for one client and is not kept for others: `keepalive` has no effect." },
 
     { "address", CONF_IN_SERVER, CONF_TYPE_SERVER_ADDRESS, FIELD(conf_server, address), .required = true,
       .sentence = "Where it is. A bare port means this machine." },

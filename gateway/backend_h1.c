@@ -239,13 +239,20 @@ static struct stream *h1_take_stream(struct backend *base)
 
 /* ---- the end ---- */
 
+/* A connection that began with a PROXY header speaks for one client, and is never given to another. */
+static bool may_be_kept(const struct backend_h1 *b)
+{
+    return b->state == H1_OPEN && b->answer_over && b->keep_alive && b->stream != NULL && !b->base.services->draining &&
+           b->request.upstream->send_proxy == CONF_SEND_PROXY_OFF;
+}
+
 static void h1_release(struct backend *base, bool reusable)
 {
     struct backend_h1 *b = of(base);
 
     outbound_cancel(&b->outbound);
     ready_cancel(&b->ready);
-    if (reusable && b->state == H1_OPEN && b->answer_over && b->keep_alive && b->stream != NULL && !base->services->draining)
+    if (reusable && may_be_kept(b))
         pool_put(&base->server->pool, &b->stream);
     stream_close(&b->stream);
     http1_parse_free(b->parse);

@@ -10,6 +10,9 @@
     E(NONE, "none", false, 0, 0, "not ended")                                                                                  \
     E(COMPLETE, "complete", false, 0, 0, "complete")                                                                           \
     /* a client's connection */                                                                                                \
+    E(PROXY_UNTRUSTED, "proxy_untrusted", true, 0, 0, "the peer is not in `trusted`: no PROXY header of it is believed")       \
+    E(PROXY_FAULT, "proxy_fault", true, 0, 0, "the connection did not begin with a good PROXY header")                         \
+    E(PROXY_TIMEOUT, "proxy_timeout", true, 0, 0, "the PROXY header did not arrive in time")                                   \
     E(CLIENT_CLOSED, "client_closed", false, 0, 0, "the client closed the connection between requests")                        \
     E(KEEPALIVE_TIMEOUT, "keepalive_timeout", false, 0, 0, "no further request came on the kept connection")                   \
     E(HEADER_TIMEOUT, "header_timeout", true, 408, 0, "the request head did not arrive in time")                               \

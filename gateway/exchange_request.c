@@ -21,7 +21,7 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
                    .strip_also_n = conf->forwarded.strip_n,
                    .websocket = x->websocket,
                    .websocket_strip_extensions = x->offer.extensions_stripped,
-                   .upstream_keep_alive = true,
+                   .upstream_keep_alive = x->upstream->conf->send_proxy == CONF_SEND_PROXY_OFF,
                    .changes = &x->route->headers.request },
         .upstream = x->upstream->conf,
         .inbound = x->client.inbound,

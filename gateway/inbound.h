@@ -7,7 +7,7 @@
 #define UPGATE_GATEWAY_INBOUND_H
 
 #include "gateway/services.h"
-#include "protocol/net_address.h"
+#include "protocol/proxy_header.h"
 
 #include <sys/socket.h>
 
@@ -19,9 +19,11 @@ struct inbound {
     struct net_address hop;              /* the socket's peer */
     struct net_address client;           /* the hop, or whom the PROXY header of a trusted hop names */
     struct net_address local;            /* where it connected to: the socket's own address, or the PROXY header's destination */
+    bool nameless;                       /* behind a hop that names no IP address: nobody's word is believed */
     bool trusted;                        /* the client is in listener->trusted: what its fields say of others is believed. Behind a PROXY
                                           * header every byte is the client's, so that the hop's good name does not count here */
     const struct tls_facts *tls;         /* NULL: clear text; lives as long as the stream */
+    bool tls_ahead;                      /* the PROXY header says that the client spoke TLS with the hop */
     char address[NET_ADDRESS_TEXT];      /* of the client: numeric, or "unix" */
     char name[NET_NAME_TEXT];            /* … with its port, for the logs */
 };
@@ -31,6 +33,10 @@ void inbound_init(struct inbound *in, struct snapshot *snapshot, const struct co
                   const struct sockaddr *local);
 /* Goes over to the snapshot in force. false: its listener is not in that one's conf; it stays with the one it has. */
 bool inbound_renew(struct inbound *in, struct snapshot *now);
+/* The PROXY header of a trusted hop was read. */
+void inbound_behind(struct inbound *in, const struct proxy_header *header);
+/* What a server is told by a PROXY header; in NULL: that the gateway speaks for itself. Its spans live as long as `in`. */
+struct proxy_header inbound_header(const struct inbound *in);
 
 /* One accepted connection is counted once when it comes and once when it goes, whoever holds it then. inbound_ended is the last thing to
  * be done: it tells the worker. A connection that becomes a tunnel is counted by the tunnel from there on. */

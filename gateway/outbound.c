@@ -1,10 +1,13 @@
 /* The life of an outbound:
  *
- *   DIALING    the dialer is at work, with its own deadline
+ *   DIALING    the dialer is at work, with its own deadline; then the PROXY header is put, which waits for nothing
  *
- * What goes wrong, in the order in which it happens: the name cannot be resolved, no address can be connected, not in time. */
+ * What goes wrong, in the order in which it happens: the name cannot be resolved, no address can be connected, not in time; there is no memory
+ * for the header. */
 #include "gateway/outbound.h"
 #include "protocol/mem.h"
+
+#include <errno.h>
 
 struct outbound {
     struct services *services;
@@ -32,12 +35,33 @@ static void answer(struct outbound *o, const struct dial_answer *a)
     answered(ctx, a);
 }
 
+/* ---- the PROXY header ---- */
+
+/* Goes out with what is written next: nothing waits for it. */
+static int put_proxy_header(struct outbound *o, struct stream *s)
+{
+    struct proxy_header header = inbound_header(o->request.inbound);
+    uint8_t bytes[PROXY_HEADER_WRITE_BYTES];
+
+    header.version = o->request.upstream->send_proxy == CONF_SEND_PROXY_V1 ? 1 : 2;
+    return stream_put(s, span_of(bytes, proxy_header_write(&header, bytes)));
+}
+
 static void on_dialed(void *ctx, const struct dial_answer *a)
 {
     struct outbound *o = ctx;
+    struct dial_answer ready = *a;
+    int error = 0;
 
     o->dial = NULL;
-    answer(o, a);
+    if (ready.stream != NULL && o->request.upstream->send_proxy != CONF_SEND_PROXY_OFF)
+        error = put_proxy_header(o, ready.stream);
+    if (error != 0) {
+        stream_close(&ready.stream);
+        ready.why = error == -ENOMEM ? END_NO_MEMORY : END_CONNECT_FAILED;
+        ready.detail = "the PROXY header could not be written";
+    }
+    answer(o, &ready);
 }
 
 struct outbound *outbound_start(struct services *services, const struct outbound_request *request, dial_answered *answered, void *ctx)

@@ -17,6 +17,7 @@ struct services {
     struct dialer *dialer;
     struct metrics *metrics;
     struct access_log *access_log;
+    struct list entries;                 /* accepted connections that are not clients yet */
     struct list clients;                 /* open client connections that are not tunnels */
     struct list tunnels;
     bool draining;                       /* no connection is kept, no upgrade begun */

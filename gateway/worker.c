@@ -1,5 +1,6 @@
 #include "gateway/worker.h"
 #include "gateway/client.h"
+#include "gateway/entry.h"
 #include "gateway/log.h"
 #include "gateway/resolver.h"
 #include "gateway/tunnel.h"
@@ -125,7 +126,7 @@ static void finish(struct worker *w)
 
 static bool everybody_gone(const struct worker *w)
 {
-    return list_empty(&w->services.clients) && list_empty(&w->services.tunnels);
+    return list_empty(&w->services.entries) && list_empty(&w->services.clients) && list_empty(&w->services.tunnels);
 }
 
 static void on_look(struct ready *r)
@@ -156,6 +157,7 @@ static void drain(struct worker *w)
     w->services.draining = true;
     close_listeners(w);
     snapshot_close_idle(w->services.snapshot);
+    entry_drain_all(&w->services);
     client_drain_all(&w->services);
     tunnel_drain_all(&w->services, w->services.snapshot->conf->timeouts.drain_spread_ms);
     ready_add(&w->ready, &w->look);
@@ -171,6 +173,7 @@ static void on_mail(uv_async_t *mail)
     if (order >= WORKER_DRAIN)
         drain(w);
     if (order == WORKER_STOP) {
+        entry_kill_all(&w->services);
         client_kill_all(&w->services);
         tunnel_kill_all(&w->services);
     }
@@ -222,6 +225,7 @@ static void init_services(struct worker *w)
     w->services.timers = &w->timers;
     w->services.ready = &w->ready;
     w->services.metrics = &w->metrics;
+    list_init(&w->services.entries);
     list_init(&w->services.clients);
     list_init(&w->services.tunnels);
     w->services.connection_ended = on_connection_ended;

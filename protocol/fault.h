@@ -3,7 +3,7 @@
  * A row: F(name, word for logs and counters, HTTP status, WebSocket close code, sentence). The status is what the gateway
  * answers a *request* with such a fault; a fault in a *response* is 502 whatever the row says (0: never in a request). The close code
  * goes to the offending side of a tunnel (0: never in a tunnel). Sources: RFC 9110, RFC 9112, RFC 6455, the FastCGI
- * specification 1.0, RFC 3875, RFC 8446. */
+ * specification 1.0, RFC 3875, RFC 8446, the PROXY protocol. */
 #ifndef UPGATE_PROTOCOL_FAULT_H
 #define UPGATE_PROTOCOL_FAULT_H
 
@@ -104,6 +104,15 @@
     F(TLS_EXTENSION_TWICE, "tls_extension_twice", 0, 0, "the ClientHello has an extension twice")                              \
     F(TLS_SERVER_NAME, "tls_server_name", 0, 0, "the ClientHello's server name is no host name, or there are two")             \
     F(TLS_ALPN, "tls_alpn", 0, 0, "the ClientHello's list of protocols is malformed")                                          \
+    /* before HTTP: the PROXY protocol */                                                                                      \
+    F(PROXY_SIGNATURE, "proxy_signature", 0, 0, "the connection does not begin with a PROXY header")                           \
+    F(PROXY_LINE, "proxy_line", 0, 0, "the line of the PROXY header is malformed or too long")                                 \
+    F(PROXY_VERSION, "proxy_version", 0, 0, "the version or the command of the PROXY header is unknown")                       \
+    F(PROXY_FAMILY, "proxy_family", 0, 0, "the address family or the transport of the PROXY header is unknown")                \
+    F(PROXY_LENGTH, "proxy_length", 0, 0, "the PROXY header is too short for its addresses")                                   \
+    F(PROXY_TOO_LONG, "proxy_too_long", 0, 0, "the PROXY header is longer than this gateway accepts")                          \
+    F(PROXY_TLV, "proxy_tlv", 0, 0, "a TLV of the PROXY header is malformed")                                                  \
+    F(PROXY_CHECKSUM, "proxy_checksum", 0, 0, "the checksum of the PROXY header is wrong")                                     \
     /* not the peer's fault */                                                                                                 \
     F(NO_MEMORY, "no_memory", 503, 1011, "there is not enough memory")
 

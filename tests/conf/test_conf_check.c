@@ -153,10 +153,45 @@ static void strip(void **state)
                  "f.yaml:4:37: `strip`: Sec-WebSocket-Key can't be stripped: HTTP itself needs it\n");
 }
 
+/* Without `trusted` nobody could connect; a connection that names its client cannot be kept. */
+static void proxy_protocol(void **state)
+{
+    static const struct {
+        const char *listener, *upstream;
+        bool loads;
+        const char *lines;
+    } cases[] = {
+        { "{ address: 80, proxy_protocol: require, trusted: [ 10.0.0.0/8 ] }", "{ servers: [ 1 ], send_proxy: v2 }", true, "" },
+        { "{ address: 80, proxy_protocol: off }", "{ servers: [ 1 ], send_proxy: off, keepalive: 5 }", true, "" },
+        { "{ address: 80, proxy_protocol: require }", "{ servers: [ 1 ] }", false,
+          "f.yaml:1:45: `proxy_protocol: require` needs `trusted`: the load balancers whose headers are believed, such as "
+          "[10.0.0.0/8]\n" },
+        { "{ address: 80, proxy_protocol: require, trusted: [] }", "{ servers: [ 1 ] }", false,
+          "f.yaml:1:45: `proxy_protocol: require` needs `trusted`: the load balancers whose headers are believed, such as "
+          "[10.0.0.0/8]\n" },
+        { "{ address: 80, proxy_protocol: on }", "{ servers: [ 1 ], send_proxy: v3 }", false,
+          "f.yaml:1:45: `proxy_protocol`: unknown value `on`: off or require\n"
+          "f.yaml:2:49: `send_proxy`: unknown value `v3`: off, v1 or v2, did you mean `v1`?\n" },
+        { "80", "{ servers: [ 1 ], send_proxy: v1, keepalive: 5 }", true,
+          "f.yaml:2:64: warning: `keepalive` has no effect with `send_proxy`: a connection that names its client is not kept for "
+          "others\n" },
+        { "80", "{ servers: [ 1 ], send_proxy: v1, keepalive: off }", true, "" },
+    };
+    char text[512];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        snprintf(text, sizeof(text), "listeners: [ %s ]\nupstreams: { app: %s }\nroutes: [ { upstream: app } ]\n", cases[i].listener,
+                 cases[i].upstream);
+        expect_lines(text, cases[i].loads, cases[i].lines);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),         cmocka_unit_test(names_unknown), cmocka_unit_test(listeners_twice),
+        cmocka_unit_test(proxy_protocol),
         cmocka_unit_test(never_reached), cmocka_unit_test(warnings),      cmocka_unit_test(strip),
     };
 

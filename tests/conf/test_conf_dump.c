@@ -25,6 +25,7 @@ static const char minimal_dump[] =
     "  - address: 0.0.0.0:8080\n"
     "    name: 0.0.0.0:8080\n"
     "    trusted: []\n"
+    "    proxy_protocol: off\n"
     "upstreams:\n"
     "  app:\n"
     "    protocol: http\n"
@@ -35,6 +36,7 @@ static const char minimal_dump[] =
     "    keepalive: 32\n"
     "    keepalive_timeout: 1m\n"
     "    retries: 1\n"
+    "    send_proxy: off\n"
     "routes:\n"
     "  - match: {}\n"
     "    upstream: app\n"
@@ -97,7 +99,8 @@ static const struct {
       "name: \"Ü: # { [ , \"\n" },
     { AROUND("{ address: \"[::]:80\", trusted: [ \"::/0\", \"fe80::/10\", 10.0.0.1, unix ] }",
              "a: { servers: [ unix:/a, \"unix:/a b:\" ] }", "{ upstream: a }"),
-      "  - address: \"[::]:80\"\n    name: \"[::]:80\"\n    trusted: [ \"::/0\", fe80::/10, 10.0.0.1/32, unix ]\n" },
+      "  - address: \"[::]:80\"\n    name: \"[::]:80\"\n    trusted: [ \"::/0\", fe80::/10, 10.0.0.1/32, unix ]\n"
+      "    proxy_protocol: off\n" },
     { AROUND("80", "a: { servers: [ unix:/a, \"unix:/a b:\" ] }", "{ upstream: a }"), "      - address: \"unix:/a b:\"\n" },
     { AROUND("80", "off: { servers: [ 1 ] }, 007: { servers: [ 1 ] }",
              "{ upstream: 007, websocket: off, match: { path: /x } }, { upstream: off }"),

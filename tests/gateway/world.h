@@ -222,6 +222,7 @@ static inline void world_make_services(struct world *w, const struct conf *conf)
     s->ready = &w->ready;
     s->metrics = &w->metrics;
     s->dialer = &w->dialer;
+    list_init(&s->entries);
     list_init(&s->clients);
     list_init(&s->tunnels);
     s->connection_ended = world_connection_ended;
@@ -277,7 +278,7 @@ static inline size_t world_pooled(const struct world *w)
 
 static inline size_t world_living(const struct world *w)
 {
-    return world_count(&w->services.clients) + world_count(&w->services.tunnels) + world_pooled(w) + w->dialing;
+    return world_count(&w->services.entries) + world_count(&w->services.clients) + world_count(&w->services.tunnels) + world_pooled(w) + w->dialing;
 }
 
 /* Lets the peers act that have something to act upon. */
@@ -363,12 +364,14 @@ static inline void world_drain(struct world *w)      /* as worker.c does it */
 {
     w->services.draining = true;
     snapshot_close_idle(w->services.snapshot);
+    entry_drain_all(&w->services);
     client_drain_all(&w->services);
     tunnel_drain_all(&w->services, w->services.snapshot->conf->timeouts.drain_spread_ms);
 }
 
 static inline void world_kill(struct world *w)
 {
+    entry_kill_all(&w->services);
     client_kill_all(&w->services);
     tunnel_kill_all(&w->services);
 }
