@@ -29,12 +29,19 @@ struct conf_network {                    /* 10.0.0.0/8, ::1/128, unix */
 };
 
 enum conf_proxy_protocol { CONF_PROXY_OFF, CONF_PROXY_REQUIRE };
+
+struct conf_admission {                  /* whom his address lets in: deny wins; where some are allowed, nobody else is */
+    struct conf_network *allow, *deny;
+    size_t allow_n, deny_n;              /* 0: the list is not there */
+};
+
 struct conf_listener {
     struct conf_address address;
     char *name;                          /* for match.listener; defaults to the address's text */
     struct conf_network *trusted;
     size_t trusted_n;
     enum conf_proxy_protocol proxy_protocol;
+    struct conf_admission admission;
 };
 
 struct conf_server {
@@ -103,6 +110,7 @@ struct conf_headers {                    /* no name in them is rules_is_machiner
 struct conf_route {
     struct conf_match match;
     size_t upstream;                     /* index into conf.upstreams */
+    struct conf_admission admission;
     struct conf_path path;
     struct conf_headers headers;
     struct conf_websocket websocket;

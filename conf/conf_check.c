@@ -52,6 +52,7 @@ static void check_listeners(struct conf_reader *reader)
     for (size_t i = 0; i < c->listeners_n; i++) {
         check_listener(reader, i);
         check_proxy_protocol(reader, &c->listeners[i]);
+        conf_check_admission(reader, &c->listeners[i].admission);
     }
 }
 
@@ -232,6 +233,7 @@ static void check_routes(struct conf_reader *reader)
         check_match_listener(reader, &c->routes[i].match);
         check_methods(reader, &c->routes[i].match);
         check_websocket(reader, &c->routes[i].websocket);
+        conf_check_admission(reader, &c->routes[i].admission);
         conf_check_headers(reader, &c->routes[i].headers);
         conf_check_path(reader, &c->routes[i]);
     }

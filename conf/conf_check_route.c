@@ -69,3 +69,24 @@ void conf_check_path(struct conf_reader *reader, const struct conf_route *route)
     if (!ends_in_slash(reader, "prepend", &path->prepend) && path->prepend != NULL && !stands_on_the_wire(path->prepend))
         ERROR_AT(reader, place_of(reader, &path->prepend), "`prepend`: only characters that a URL holds as they are can stand here");
 }
+
+static bool holds(const struct conf_network *wide, const struct conf_network *narrow)
+{
+    if (wide->family != narrow->family || wide->prefix_bits > narrow->prefix_bits)
+        return false;
+    for (unsigned bit = 0; bit < wide->prefix_bits; bit++)
+        if (((wide->bytes[bit / 8] ^ narrow->bytes[bit / 8]) & (0x80u >> bit % 8)) != 0)
+            return false;
+    return true;
+}
+
+void conf_check_admission(struct conf_reader *reader, const struct conf_admission *admission)
+{
+    for (size_t i = 0; i < admission->allow_n; i++)
+        for (size_t j = 0; j < admission->deny_n; j++)
+            if (holds(&admission->deny[j], &admission->allow[i]) && conf_place_of(reader, &admission->allow[i]) != NULL &&
+                conf_place_of(reader, &admission->deny[j]) != NULL) {
+                WARN_AT(reader, place_of(reader, &admission->allow[i]), "`allow`: nobody is let in by this network: `deny` has all of it");
+                break;
+            }
+}

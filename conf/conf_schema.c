@@ -147,6 +147,12 @@ static const struct conf_key keys[] = {
       .sentence = "`require`: every connection begins with a PROXY header (version 1 or 2), which tells the client's real address. "
                   "Only those in `trusted` may connect; others are closed, and so is who sends no good header." },
 
+    { "allow", CONF_IN_LISTENER, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_listener, admission.allow, 1, 4096), .absent = "everybody",
+      .sentence = "Whose connections are served: clients of these networks and no others. A client whose address is known when it connects is "
+                  "closed at once; behind a trusted hop each request is judged by the client it came from, and answered 403." },
+    { "deny", CONF_IN_LISTENER, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_listener, admission.deny, 1, 4096), .absent = "nobody",
+      .sentence = "Whose are not, even if `allow` has them." },
+
     { "protocol", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, protocol), .fallback = "http", .words = protocols,
       .sentence = "What its servers speak." },
     { "servers", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, CONF_LIST, .required = true, ITEMS(conf_upstream, servers, 1, 1024),
@@ -177,6 +183,11 @@ static const struct conf_key keys[] = {
       .sentence = "WebSockets of this route. `off`: Upgrade is removed, and the request goes on as plain HTTP." },
     { "timeouts", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, timeouts), .child = CONF_IN_ROUTE_TIMEOUTS,
       .sentence = "Timeouts that differ for this route." },
+    { "allow", CONF_IN_ROUTE, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_route, admission.allow, 1, 4096), .absent = "everybody",
+      .sentence = "Whose requests are served: clients of these networks and no others. The others get 403; they don't fall through to a later "
+                  "route." },
+    { "deny", CONF_IN_ROUTE, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_route, admission.deny, 1, 4096), .absent = "nobody",
+      .sentence = "Whose are not, even if `allow` has them." },
     { "path", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, path), .child = CONF_IN_PATH, .absent = "it stays as it is",
       .sentence = "Changes to the path." },
     { "headers", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, headers), .child = CONF_IN_HEADERS, .absent = "none are changed",

@@ -37,3 +37,10 @@ bool access_in_networks(const struct conf_network *networks, size_t n, const str
             return true;
     return false;
 }
+
+bool access_admits(const struct conf_admission *admission, const struct net_address *address)
+{
+    if (access_in_networks(admission->deny, admission->deny_n, address))
+        return false;
+    return admission->allow_n == 0 || access_in_networks(admission->allow, admission->allow_n, address);
+}

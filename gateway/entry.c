@@ -3,9 +3,10 @@
  *   PROXY      a trusted hop's PROXY header is awaited, with timeouts.header; nothing is said to anybody before it
  *
  * What the listener does not ask for is passed over; behind the last state stands the client. What goes wrong, in the order in which it
- * happens: the hop is not trusted (closed at once), the header is late, malformed or cut, the client goes away. All of it is counted, said
- * at info, and answered with nothing: nobody can say who would read it. */
+ * happens: the hop is not trusted (closed at once), the header is late, malformed or cut, the client goes away, or is not let in. All of it is
+ * counted, said at info, and answered with nothing: nobody can say who would read it. */
 #include "gateway/entry.h"
+#include "gateway/access.h"
 #include "gateway/client.h"
 #include "gateway/log.h"
 #include "protocol/mem.h"
@@ -74,6 +75,13 @@ static void end_fault(struct entry *e, enum end_reason why, enum fault fault)
     end(e, why);
 }
 
+/* Whoever is not let in is closed at once where the connection tells who it is. A trusted hop tells it with each request, which is then
+ * judged by itself. */
+static enum end_reason admit(const struct inbound *in)
+{
+    return in->trusted || access_admits(&in->listener->admission, &in->client) ? END_NONE : END_DENIED;
+}
+
 static void become_client(struct entry *e)
 {
     struct services *services = e->services;
@@ -82,6 +90,19 @@ static void become_client(struct entry *e)
 
     entry_free(e);
     client_new(services, stream, &inbound);
+}
+
+/* It is known who the client is. */
+static void go_on(struct entry *e)
+{
+    enum end_reason why = admit(&e->inbound);
+
+    if (why == END_NONE) {
+        become_client(e);
+    } else {
+        say_end(&e->inbound, why, FAULT_NONE);
+        end(e, why);
+    }
 }
 
 /* ---- PROXY ---- */
@@ -108,7 +129,7 @@ static void read_proxy_header(struct entry *e)
         inbound_behind(&e->inbound, &header);
         say_header(&e->inbound, &header);
         stream_consume(e->stream, (size_t)size);
-        become_client(e);
+        go_on(e);
     } else if (size < 0) {
         end_fault(e, END_PROXY_FAULT, (enum fault)-size);
     } else if (e->stream->input == STREAM_EOF && n > 0) {
@@ -141,7 +162,7 @@ static void refuse(struct services *services, struct stream *stream, const struc
 {
     struct inbound dropped = *inbound;
 
-    if (why == END_PROXY_UNTRUSTED)
+    if (why != END_NO_MEMORY)
         say_end(inbound, why, FAULT_NONE);
     stream_close(&stream);
     inbound_ended(services, &dropped, why);
@@ -149,15 +170,17 @@ static void refuse(struct services *services, struct stream *stream, const struc
 
 void entry_new(struct services *services, struct stream *stream, const struct inbound *inbound)
 {
+    bool announced = inbound->listener->proxy_protocol != CONF_PROXY_OFF;
+    enum end_reason why = !announced ? admit(inbound) : inbound->trusted ? END_NONE : END_PROXY_UNTRUSTED;
     struct entry *e;
 
     inbound_arrived(services);
-    if (inbound->listener->proxy_protocol == CONF_PROXY_OFF) {
-        client_new(services, stream, inbound);
+    if (why != END_NONE) {
+        refuse(services, stream, inbound, why);
         return;
     }
-    if (!inbound->trusted) {
-        refuse(services, stream, inbound, END_PROXY_UNTRUSTED);
+    if (!announced) {
+        client_new(services, stream, inbound);
         return;
     }
     e = mem_zalloc(sizeof(*e));

@@ -189,11 +189,25 @@ static enum step end_if_bodyless(struct exchange *x)
     return exchange_request_end(x, NULL);
 }
 
+/* Admitted: on to a server. */
+static void reach_server(struct exchange *x)
+{
+    struct server *server;
+
+    x->upstream = &x->snapshot->upstreams[x->route->upstream];
+    server = balance_choose(x->upstream, 0);
+    if (server->http10 && x->head->body == HTTP1_BODY_CHUNKED) {      /* RFC 9112 section 6.1: never chunked to HTTP/1.0 */
+        exchange_refuse(x, FAULT_LENGTH_REQUIRED);
+        return;
+    }
+    if (exchange_attempt(x, server, false) != STEP_OVER)
+        run(x);
+}
+
 static void begin(struct exchange *x)
 {
     enum fault fault = FAULT_NONE;
     enum end_reason why;
-    struct server *server;
 
     if (x->end != END_NONE) {            /* the head was faulty, or did not come in time */
         exchange_give_up(x, x->end, x->fault, x->fault != FAULT_NONE ? fault_status(x->fault) : end_reason_status(x->end));
@@ -210,23 +224,11 @@ static void begin(struct exchange *x)
         exchange_give_up(x, END_COMPLETE, FAULT_NONE, 200);
         return;
     }
-    if (x->route == NULL) {
-        exchange_give_up(x, END_NO_ROUTE, FAULT_NONE, end_reason_status(END_NO_ROUTE));
-        return;
-    }
-    why = x->websocket ? exchange_admit_websocket(x) : END_NONE;
-    if (why != END_NONE) {
+    why = exchange_admit(x);
+    if (why != END_NONE)
         exchange_give_up(x, why, FAULT_NONE, end_reason_status(why));
-        return;
-    }
-    x->upstream = &x->snapshot->upstreams[x->route->upstream];
-    server = balance_choose(x->upstream, 0);
-    if (server->http10 && x->head->body == HTTP1_BODY_CHUNKED) {      /* RFC 9112 section 6.1: never chunked to HTTP/1.0 */
-        exchange_refuse(x, FAULT_LENGTH_REQUIRED);
-        return;
-    }
-    if (exchange_attempt(x, server, false) != STEP_OVER)
-        run(x);
+    else
+        reach_server(x);
 }
 
 static void on_ready(struct ready *r)

@@ -1,5 +1,7 @@
-/* Which WebSocket offers a route lets through, and what of them: origins, subprotocols, extensions. What is not to be offered onward is taken
- * out of the head before a server hears of it, and the answer is judged against what is left. */
+/* Which requests are let through: by the client's address first, as the listener and then the route want it. Which WebSocket offers, and what
+ * of them: origins, subprotocols, extensions. What is not to be offered onward is taken out of the head before a server hears of it, and
+ * the answer is judged against what is left. */
+#include "gateway/access.h"
 #include "gateway/exchange_parts.h"
 #include "protocol/ws_extensions.h"
 
@@ -99,7 +101,7 @@ static enum end_reason narrow(struct exchange *x, struct span name, bool (*passe
     return replace_field(x, name, left) ? END_NONE : END_NO_MEMORY;
 }
 
-enum end_reason exchange_admit_websocket(struct exchange *x)
+static enum end_reason admit_websocket(struct exchange *x)
 {
     const struct conf_websocket *ws = &x->route->websocket;
     enum end_reason why = END_NONE;
@@ -114,4 +116,19 @@ enum end_reason exchange_admit_websocket(struct exchange *x)
     if (why == END_NONE)
         why = narrow(x, SPAN_LITERAL("Sec-WebSocket-Extensions"), extension_passes, END_NONE);
     return why;
+}
+
+/* The listener's rules are asked again for each request: the client behind a trusted hop is only known now, and rules change with the
+ * configuration while connections stay. */
+enum end_reason exchange_admit(struct exchange *x)
+{
+    const struct net_address *client = exchange_real_client(x);
+
+    if (!access_admits(&x->client.inbound->listener->admission, client))
+        return END_DENIED;
+    if (x->route == NULL)
+        return END_NO_ROUTE;
+    if (!access_admits(&x->route->admission, client))
+        return END_DENIED;
+    return x->websocket ? admit_websocket(x) : END_NONE;
 }

@@ -1,7 +1,7 @@
 /* exchange_parts: what the files of an exchange share among themselves; nobody else includes it.
  *
  *   exchange.c            the states, the waits, the turn, the beginning
- *   exchange_admit.c      which WebSocket offers pass, and what of them
+ *   exchange_admit.c      which requests and WebSocket offers pass, and what of them
  *   exchange_request.c    the way to a server, and the request's body
  *   exchange_response.c   the answer, and the switch
  *   exchange_end.c        the end: the gateway's own answer, the log line, the one place that frees */
@@ -67,13 +67,19 @@ static inline bool exchange_wants_more(const struct exchange *x)
     return x->head->keep_alive && !x->services->draining && !x->client.last;
 }
 
+/* Whom access rules and limits judge. */
+static inline const struct net_address *exchange_real_client(const struct exchange *x)
+{
+    return &x->client.inbound->client;
+}
+
 /* exchange.c */
 void exchange_request_enter(struct exchange *x, enum request_state to);
 void exchange_response_enter(struct exchange *x, enum response_state to);
 void exchange_on_progress(void *ctx);
 
-/* exchange_admit.c: END_NONE, or why a good offer is refused before a server hears of it */
-enum end_reason exchange_admit_websocket(struct exchange *x);
+/* exchange_admit.c: END_NONE, or why a good request is refused before a server hears of it */
+enum end_reason exchange_admit(struct exchange *x);
 
 /* exchange_request.c */
 enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh);

@@ -110,12 +110,44 @@ static void any_of_several(void **state)
     assert_false(access_in_networks(NULL, 0, &out));
 }
 
+/* deny wins; an allow list lets in nobody else; without lists everybody comes in, even who has no address. */
+static void admission(void **state)
+{
+    struct conf_network all = network("0.0.0.0/0"), ten = network("10.0.0.0/8"), ten_one = network("10.1.0.0/16"), local = network("unix");
+    const struct {
+        struct conf_admission rules;
+        const char *address;
+        bool admitted;
+    } rows[] = {
+        { { 0 }, "10.1.0.1", true },
+        { { 0 }, "unix", true },
+        { { .allow = &ten, .allow_n = 1 }, "10.1.0.1", true },
+        { { .allow = &ten, .allow_n = 1 }, "11.1.0.1", false },
+        { { .allow = &ten, .allow_n = 1 }, "unix", false },
+        { { .allow = &ten, .allow_n = 1 }, "::1", false },
+        { { .deny = &ten_one, .deny_n = 1 }, "10.1.0.1", false },
+        { { .deny = &ten_one, .deny_n = 1 }, "10.2.0.1", true },
+        { { .deny = &ten_one, .deny_n = 1 }, "::ffff:10.1.0.1", false },
+        { { .allow = &ten, .allow_n = 1, .deny = &ten_one, .deny_n = 1 }, "10.1.0.1", false },
+        { { .allow = &ten_one, .allow_n = 1, .deny = &ten, .deny_n = 1 }, "10.1.0.1", false },
+        { { .allow = &local, .allow_n = 1, .deny = &all, .deny_n = 1 }, "unix", true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct net_address a = address(rows[i].address);
+        if (access_admits(&rows[i].rules, &a) != rows[i].admitted)
+            fail_msg("row %zu: %s", i, rows[i].address);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),
         cmocka_unit_test(every_prefix),
         cmocka_unit_test(any_of_several),
+        cmocka_unit_test(admission),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
