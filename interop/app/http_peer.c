@@ -228,12 +228,8 @@ static void take_head(struct http_peer *p, const struct http1_head *head)
 {
     static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
     uv_buf_t buf = uv_buf_init((char *)interim, sizeof(interim) - 1);
-    size_t mark = span_find(head->target, '?');
 
-    p->request.head = head;
-    p->request.path = span_first(head->target, mark);
-    p->request.query = span_from(head->target, mark + 1);
-    p->request.body_hash = 0xcbf29ce484222325;
+    http_request_begin(&p->request, head);
     if (head->body == HTTP1_BODY_NONE || head->version_minor == 0)
         return;
     if (headers_list_has(&head->fields, SPAN_LITERAL("expect"), SPAN_LITERAL("100-continue")) &&
@@ -243,12 +239,7 @@ static void take_head(struct http_peer *p, const struct http1_head *head)
 
 static void take_body(struct http_peer *p, struct span data)
 {
-    uint64_t hash = p->request.body_hash;
-
-    for (size_t i = 0; i < data.n; i++)
-        hash = (hash ^ data.p[i]) * 0x100000001b3;
-    p->request.body_hash = hash;
-    p->request.body_bytes += data.n;
+    http_request_count(&p->request, data);
     http1_parse_took(p->parser, data.n);
 }
 

@@ -12,15 +12,6 @@
 #include "interop/app/http_reply.h"
 #include "interop/app/server.h"
 
-struct http_request {
-    const struct http1_head *head;
-    struct span path, query;
-    uint64_t body_bytes;
-    uint64_t body_hash;                  /* FNV-1a, 64 bits */
-    const struct headers *trailers;
-    struct arena *arena;                 /* for the reply's own bytes: lives until the reply is sent */
-};
-
 struct http_peers {
     struct server *server;
     struct list all;

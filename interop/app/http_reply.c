@@ -8,6 +8,31 @@
 
 #define CHUNK_FRAMING_BYTES (HTTP1_CHUNK_HEAD_BYTES + 2)
 
+/* --- the request --- */
+
+void http_request_begin(struct http_request *r, const struct http1_head *head)
+{
+    size_t mark = span_find(head->target, '?');
+
+    r->head = head;
+    r->path = span_first(head->target, mark);
+    r->query = span_from(head->target, mark + 1);
+    r->body_bytes = 0;
+    r->body_hash = 0xcbf29ce484222325;
+}
+
+void http_request_count(struct http_request *r, struct span body)
+{
+    uint64_t hash = r->body_hash;
+
+    for (size_t i = 0; i < body.n; i++)
+        hash = (hash ^ body.p[i]) * 0x100000001b3;
+    r->body_hash = hash;
+    r->body_bytes += body.n;
+}
+
+/* --- the reply --- */
+
 static size_t whole_body(struct http_reply *r, uint8_t *out, size_t room, uint64_t *wait_ms_out)
 {
     struct span rest = span_first(span_from(r->body, (size_t)r->done), room);

@@ -1,4 +1,4 @@
-/* http_reply: what an application answers, as bytes: the head, then pieces in the framing that the client can read.
+/* http_reply: what an application is asked and answers, as bytes: the head, then pieces in the framing that the client can read.
  *
  * No I/O: http_peer sends what is made here. A piece is made when there is room for it, so a reply may be of any size.
  * What can go wrong: no memory for the head (an empty span). */
@@ -8,6 +8,18 @@
 #include "protocol/http1_parse.h"
 
 #define HTTP_REPLY_ROOM_BYTES 65536      /* for one piece, its chunk framing included */
+
+struct http_request {
+    const struct http1_head *head;
+    struct span path, query;
+    uint64_t body_bytes;
+    uint64_t body_hash;                  /* FNV-1a, 64 bits */
+    const struct headers *trailers;
+    struct arena *arena;                 /* for the reply's own bytes: lives until the reply is sent */
+};
+
+void http_request_begin(struct http_request *r, const struct http1_head *head);
+void http_request_count(struct http_request *r, struct span body);     /* a piece of it */
 
 struct http_reply {
     unsigned status;

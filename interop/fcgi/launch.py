@@ -36,7 +36,7 @@ class Missing(Exception):
 class Peer:
     """A running application."""
     name = None
-    script = None                        # the `fastcgi` keys that it wants of a gateway: root and script
+    script = None                        # the `fastcgi` keys that it wants of a gateway
     concurrent = 64                      # how many requests it works on at once, at the least
     multiplexes = False                  # … also on one connection
     has_stderr = True                    # the application can write to FCGI_STDERR
@@ -73,8 +73,22 @@ class Peer:
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(10)
+                self.kill()
+
+    def kill(self):
+        """At once, with the processes that it has started: they would live on."""
+        pids = [self.process.pid] + children_of(self.process.pid)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+def children_of(pid):
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as children:
+            return [int(child) for child in children.read().split()]
+    except OSError:
+        return []
 
 
 def listening_socket(path):
@@ -121,6 +135,16 @@ class Php(Peer):
         # php-fpm takes over a listening socket that its environment tells of; it may run as whoever runs this, root included
         self.spawn([found[-1], "-n", "-R", "-F", "-y", path], pass_fds=[self.socket.fileno()],
                    env=dict(os.environ, FPM_SOCKETS="%s=%d" % (listen, self.socket.fileno())))
+        self.wait_ready(os.path.join(self.folder, "php-fpm.log"))
+
+    def wait_ready(self, log):
+        """Before that, a TERM may not be heard."""
+        limit = time.monotonic() + START_SECONDS
+        while not os.path.exists(log) or "ready to handle connections" not in open(log, encoding="utf-8", errors="replace").read():
+            if not self.is_running() or time.monotonic() > limit:
+                self.stop()
+                raise Missing("php-fpm does not start: %s" % self.logged()[-1000:])
+            time.sleep(0.01)
 
     def configuration(self, listen, sessions):
         user = "user = root\n" if os.getuid() == 0 else ""
@@ -147,7 +171,7 @@ php_admin_value[sys_temp_dir] = {self.folder}
 
 class PhpTree(Php):
     name = "php_tree"
-    script = {"root": os.path.join(HERE, "php", "tree")}
+    script = {"root": os.path.join(HERE, "php", "tree"), "split": ".php", "index": "index.php"}
 
 
 class Go(Peer):
@@ -245,7 +269,7 @@ class Nginx:
         temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
         user = "user root;" if os.getuid() == 0 else ""
         return f"""
-{user} daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+{user} daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{ worker_connections 1000; }}
 http {{
     access_log off; {temporary} client_max_body_size 0; large_client_header_buffers 8 64k;
@@ -254,7 +278,7 @@ http {{
         listen unix:{self.address};
         location / {{
             fastcgi_pass app; fastcgi_keep_conn on; fastcgi_buffering off;
-            fastcgi_buffer_size 64k; fastcgi_index index.php;
+            fastcgi_buffer_size 64k; fastcgi_buffers 8 64k; fastcgi_index index.php;
             fastcgi_param QUERY_STRING $query_string; fastcgi_param REQUEST_METHOD $request_method;
             fastcgi_param CONTENT_TYPE $content_type if_not_empty; fastcgi_param CONTENT_LENGTH $content_length if_not_empty;
             fastcgi_param REQUEST_URI $request_uri; fastcgi_param SERVER_PROTOCOL $server_protocol;

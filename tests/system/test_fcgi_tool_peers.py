@@ -4,8 +4,9 @@ import os
 import subprocess
 
 import harness
-from fcgi_peers import large, peer, same_bytes
-from harness import MIB, check, same
+from fcgi_peers import ROOT, large, peer, same_bytes
+from harness import MIB, Skip, check, same
+from test_programs import Program
 from test_fcgi_tool import APPLICATION, GOOD, STATUS, TIMEOUT, run
 
 
@@ -85,3 +86,22 @@ def test_php_scripts_of_a_folder(t):
     same((seen["post"], seen["files"]["photo"]["name"], seen["files"]["photo"]["bytes"]), ({"title": "a b"}, "photo.bin", 300000), "form")
     run(t, "-f", *to(started, "/fatal.php")).due(STATUS, None, "there_is_no_such_function")
     run(t, "-f", *to(started, "/missing.php")).due(STATUS, b"File not found.\n", "404")
+
+
+def test_the_demos_application(t):
+    """On libfcgi, too: its own page, an upload, and an end on TERM that finishes what is under way."""
+    program = os.path.join(os.path.dirname(t.binary), "demo_fcgi_app")
+    if not os.access(program, os.X_OK):
+        raise Skip("demo_fcgi_app was not built (Debian: libfcgi-dev)")
+    app = Program(t, [program, "--root", os.path.join(ROOT, "interop", "app", "page")], env=harness.sanitizer_environment())
+    address = "fcgi://" + app.line().split()[1]
+    check(b"<title>Upgate demo</title>" in run(t, address + "/").due(GOOD).out, "no page")
+    seen = json.loads(run(t, "-d", "@-", address + "/upload", given=b"x" * MIB).due(GOOD).out)
+    same(seen["bytes"], MIB, "bytes of the upload")
+    run(t, "-f", address + "/nowhere").due(STATUS)
+    slow = subprocess.Popen([t.binary, "fcgi", address + "/stream?n=2&ms=300"], stdout=subprocess.PIPE,
+                            env=harness.sanitizer_environment())
+    same(slow.stdout.readline(), b"piece 1 of 2\n", "the first piece")
+    app.process.terminate()
+    same((slow.stdout.read(), slow.wait(30 * harness.wire.SLOWNESS)), (b"piece 2 of 2\n", GOOD), "the rest")
+    same(app.process.wait(30 * harness.wire.SLOWNESS), 0, "exit code of the application")
