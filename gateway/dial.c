@@ -6,6 +6,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -18,13 +20,6 @@ struct dialer_uv {
     struct resolver *resolver;
 };
 
-/* The watch over one connecting socket. Its memory goes with the handle, some time after the dial moved on. */
-struct attempt {
-    uv_poll_t poll;
-    struct stream_uv_loop *loop;
-    struct dial *dial;                   /* NULL: abandoned */
-};
-
 struct dial {
     struct dialer_uv *dialer;
     dial_answered *answered;
@@ -34,44 +29,18 @@ struct dial {
     struct resolver_wait wait;
     struct timer timer;
     struct ready ready;                  /* connected at once, or no address left: answered from the loop */
-    struct attempt *attempt;
-    int fd;                              /* the attempt's socket, or -1 */
+    struct stream *attempt;              /* over the socket that is connecting, or NULL */
     int last_error;
 };
 
 /* ---- the end: one answer, one place that frees ---- */
-
-static void on_attempt_closed(uv_handle_t *handle)
-{
-    struct attempt *a = handle->data;
-
-    a->loop->open--;
-    mem_free(a);
-}
-
-static void attempt_abandon(struct dial *d)
-{
-    if (d->attempt == NULL)
-        return;
-    d->attempt->dial = NULL;
-    uv_close((uv_handle_t *)&d->attempt->poll, on_attempt_closed);
-    d->attempt = NULL;
-}
-
-static void close_socket(struct dial *d)
-{
-    attempt_abandon(d);
-    if (d->fd >= 0)
-        close(d->fd);
-    d->fd = -1;
-}
 
 static void dial_free(struct dial *d)
 {
     timer_clear(d->dialer->timers, &d->timer);
     resolver_cancel(&d->wait);
     ready_cancel(&d->ready);
-    close_socket(d);
+    stream_close(&d->attempt);
     mem_free(d);
 }
 
@@ -91,64 +60,33 @@ static void fail(struct dial *d, enum end_reason why, int error)
 
 static void connected(struct dial *d)
 {
-    struct dial_answer a = { .why = END_NONE };
-    int fd = d->fd, error;
-
-    attempt_abandon(d);
-    d->fd = -1;
-    a.stream = stream_uv_new(d->dialer->loop, fd, &error);
-    if (a.stream == NULL) {
-        a.why = END_NO_MEMORY;
-        a.detail = uv_strerror(error);
-    }
-    answer(d, a);
+    answer(d, (struct dial_answer){ .why = END_NONE, .stream = stream_take(&d->attempt) });
 }
 
 /* ---- one address after another ---- */
 
 static void try_next(struct dial *d);
 
-static void on_connect(uv_poll_t *poll, int status, int events)
+static void hear_nothing(void *ctx)
 {
-    struct attempt *a = poll->data;
-    struct dial *d = a->dial;
-    int error = 0;
-    socklen_t n = sizeof(error);
+    (void)ctx;
+}
 
-    (void)status;
-    (void)events;
-    if (d == NULL)
-        return;
-    if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0)
-        error = errno;
-    if (error == 0) {
+static void on_decided(void *ctx)
+{
+    struct dial *d = ctx;
+
+    ready_cancel(&d->ready);
+    if (d->attempt->output_error == 0) {
         connected(d);
         return;
     }
-    d->last_error = -error;
-    close_socket(d);
+    d->last_error = d->attempt->output_error;
+    stream_close(&d->attempt);
     try_next(d);
 }
 
-static int watch(struct dial *d)
-{
-    struct attempt *a = mem_zalloc(sizeof(*a));
-    int error;
-
-    if (a == NULL)
-        return -ENOMEM;
-    error = uv_poll_init(d->dialer->loop->uv, &a->poll, d->fd);
-    if (error != 0) {
-        mem_free(a);
-        return error;
-    }
-    a->loop = d->dialer->loop;
-    a->loop->open++;
-    a->dial = d;
-    a->poll.data = a;
-    d->attempt = a;
-    return uv_poll_start(&a->poll, UV_WRITABLE, on_connect);
-}
+static const struct stream_events attempt_events = { .readable = hear_nothing, .writable = on_decided };
 
 static socklen_t address_size(const struct sockaddr_storage *a)
 {
@@ -159,15 +97,37 @@ static socklen_t address_size(const struct sockaddr_storage *a)
     return sizeof(struct sockaddr_un);
 }
 
+static void socket_options(int fd, int family)
+{
+    int one = 1;
+
+    if (family == AF_UNIX)
+        return;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+}
+
 /* 1 = connected at once, 0 = under way, <0 = failed. */
 static int try_one(struct dial *d, const struct sockaddr_storage *to)
 {
-    d->fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (d->fd < 0)
+    int fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int error = 0;
+    bool at_once;
+
+    if (fd < 0)
         return -errno;
-    if (connect(d->fd, (const struct sockaddr *)to, address_size(to)) == 0)
-        return 1;
-    return errno == EINPROGRESS ? watch(d) : -errno;
+    at_once = connect(fd, (const struct sockaddr *)to, address_size(to)) == 0;
+    if (!at_once && errno != EINPROGRESS) {
+        error = -errno;
+        close(fd);
+        return error;
+    }
+    socket_options(fd, to->ss_family);
+    d->attempt = at_once ? stream_uv_new(d->dialer->loop, fd, &error) : stream_uv_new_connecting(d->dialer->loop, fd, &error);
+    if (d->attempt == NULL)
+        return error;
+    stream_own(d->attempt, &attempt_events, d);
+    return at_once;
 }
 
 static void try_next(struct dial *d)
@@ -176,12 +136,9 @@ static void try_next(struct dial *d)
         int rv = try_one(d, &d->addresses.addresses[d->next_address++]);
         if (rv == 0)
             return;
-        if (rv > 0) {
-            ready_add(d->dialer->loop->ready, &d->ready);
-            return;
-        }
+        if (rv > 0)
+            break;
         d->last_error = rv;
-        close_socket(d);
     }
     ready_add(d->dialer->loop->ready, &d->ready);
 }
@@ -190,10 +147,10 @@ static void on_ready(struct ready *r)
 {
     struct dial *d = LIST_OWNER(r, struct dial, ready);
 
-    if (d->fd >= 0)
+    if (d->attempt != NULL)
         connected(d);
     else
-        fail(d, END_CONNECT_FAILED, d->last_error);
+        fail(d, d->last_error == -ENOMEM ? END_NO_MEMORY : END_CONNECT_FAILED, d->last_error);
 }
 
 /* ---- the addresses ---- */
@@ -271,7 +228,6 @@ static struct dial *start(struct dialer *base, const struct conf_address *to, ui
     d->dialer = dialer;
     d->answered = answered;
     d->ctx = ctx;
-    d->fd = -1;
     list_init(&d->wait.link);
     ready_init(&d->ready, on_ready);
     timer_init(&d->timer, on_timeout);

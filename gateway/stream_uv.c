@@ -4,8 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -16,21 +14,22 @@
 struct stream_uv {
     struct stream base;
     struct stream_uv_loop *loop;
-    uv_poll_t poll;
-    struct ready ready;                  /* flush what was put; announce what was left to a new owner */
+    struct watch watch;
+    struct ready ready;                  /* flush what was put; announce what was left to a new owner; read on; be freed */
     int fd;
-    int interest;                        /* uv_poll events asked for */
     const uint8_t *view;                 /* the unconsumed part of the scratch buffer, only inside `readable` */
     size_t view_n;
     uint8_t *in;                         /* the stream's own input, NULL at rest */
     size_t in_at, in_n, in_size;
     uint8_t *out;                        /* bytes put or not yet taken by the kernel, NULL at rest */
     size_t out_at, out_n, out_size;
-    int late_error;                      /* a failure seen while the input was full: reported behind what is left to read */
+    int late_error;                      /* the socket failed: told behind what is left to read */
+    bool may_read;                       /* the kernel may hold input: it will not say so again */
+    bool end_seen;                       /* … and its end stands behind it */
     bool wait_writable;                  /* the kernel took less than it was offered: write again when it says so */
     bool tell_writable;                  /* the owner was told "blocked" */
+    bool write_again;                    /* it was the weather that took less, not the kernel */
     bool tell_readable;                  /* the owner is new */
-    bool hangup_seen;
     bool finishing, finished;
     bool closing;
 };
@@ -42,40 +41,25 @@ static struct stream_uv *of(struct stream *s)
 
 int stream_uv_loop_init(struct stream_uv_loop *l, uv_loop_t *uv, struct ready_queue *ready)
 {
+    int error;
+
     *l = (struct stream_uv_loop){ .uv = uv, .ready = ready, .scratch = mem_alloc(STREAM_UV_SCRATCH_BYTES) };
-    return l->scratch != NULL ? 0 : -ENOMEM;
+    error = l->scratch != NULL ? poller_init(&l->poller, uv) : -ENOMEM;
+    if (error != 0)
+        mem_free(l->scratch);
+    l->begun = error == 0;
+    return error;
 }
 
-void stream_uv_loop_free(struct stream_uv_loop *l)
+void stream_uv_loop_close(struct stream_uv_loop *l)
 {
+    if (!l->begun)
+        return;
     assert(l->open == 0);
+    l->begun = false;
+    poller_close(&l->poller);
     mem_free(l->scratch);
     l->scratch = NULL;
-}
-
-/* ---- interest: the only place that says what the loop watches for ---- */
-
-static void on_poll(uv_poll_t *poll, int status, int events);
-
-static void update_interest(struct stream_uv *s)
-{
-    int want = 0;
-
-    if (s->closing)
-        return;
-    if (s->base.input == STREAM_OPEN && s->in_n < STREAM_UV_INPUT_BYTES && s->late_error == 0)
-        want |= UV_READABLE;
-    if (s->wait_writable)
-        want |= UV_WRITABLE;
-    if (want == 0 && !s->hangup_seen && s->base.input == STREAM_OPEN)
-        want = UV_DISCONNECT;            /* full: a peer that dies meanwhile is noticed all the same */
-    if (want == s->interest)
-        return;
-    s->interest = want;
-    if (want == 0)
-        uv_poll_stop(&s->poll);
-    else
-        uv_poll_start(&s->poll, want, on_poll);
 }
 
 /* ---- reading ---- */
@@ -90,6 +74,12 @@ static void input_failed(struct stream_uv *s, int error)
 {
     s->base.input = STREAM_FAILED;
     s->base.input_error = error;
+}
+
+/* There is something to read, and room for it. */
+static bool wants_input(const struct stream_uv *s)
+{
+    return s->may_read && s->base.input == STREAM_OPEN && s->in_n < STREAM_UV_INPUT_BYTES && !s->closing;
 }
 
 static void free_empty_input(struct stream_uv *s)
@@ -135,6 +125,7 @@ static void keep_view(struct stream_uv *s)
     s->view_n = 0;
 }
 
+/* A read that is not filled has emptied the socket, unless its end or a failure is behind. */
 static ssize_t read_some(struct stream_uv *s, uint8_t *to, size_t room)
 {
     ssize_t n;
@@ -142,11 +133,15 @@ static ssize_t read_some(struct stream_uv *s, uint8_t *to, size_t room)
     if (s->late_error == 0)
         room = weather_read(room);
     if (room == 0)
-        return -EAGAIN;
+        return -EAGAIN;                  /* the weather's: there may still be something */
     do
         n = recv(s->fd, to, room, 0);
     while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n;
+    if (n < 0)
+        n = -errno;
+    if (n <= 0 || ((size_t)n < room && !s->end_seen && s->late_error == 0))
+        s->may_read = false;
+    return n;
 }
 
 /* Notes what a read brought; true when there is something to tell the owner. */
@@ -197,9 +192,10 @@ static void read_to_own(struct stream_uv *s)
     s->base.events->readable(s->base.ctx);
 }
 
+/* One read; what is left in the socket comes in the next turn. */
 static void on_input(struct stream_uv *s)
 {
-    if (s->base.input != STREAM_OPEN || s->in_n >= STREAM_UV_INPUT_BYTES)
+    if (!wants_input(s))
         return;
     if (s->in_n > 0 && !input_room(s, STREAM_UV_INPUT_BYTES)) {
         input_failed(s, -ENOMEM);
@@ -209,8 +205,11 @@ static void on_input(struct stream_uv *s)
     } else {
         read_to_own(s);
     }
-    if (!s->closing)
-        free_empty_input(s);
+    if (s->closing)
+        return;
+    free_empty_input(s);
+    if (wants_input(s))
+        ready_add(s->loop->ready, &s->ready);
 }
 
 static size_t uv_peek(struct stream *base, const uint8_t **p)
@@ -239,9 +238,8 @@ static void uv_consume(struct stream *base, size_t n)
     s->in_at += n;
     s->in_n -= n;
     free_empty_input(s);
-    if (s->late_error != 0)
-        tell_readable(s);                /* the loop no longer watches: what is left in the socket is read from the ready queue */
-    update_interest(s);
+    if (wants_input(s))
+        ready_add(s->loop->ready, &s->ready);
 }
 
 /* ---- writing ---- */
@@ -274,6 +272,10 @@ static ssize_t write_some(struct stream_uv *s, struct span first, struct span se
     size_t allowed = weather_send(first.n + second.n);
     ssize_t n;
 
+    if (allowed < first.n + second.n) {
+        s->write_again = true;
+        ready_add(s->loop->ready, &s->ready);
+    }
     if (allowed == 0)
         return 0;
     if (first.n == 0) {
@@ -312,7 +314,7 @@ static void finish_if_flushed(struct stream_uv *s)
         output_failed(s, -errno);
 }
 
-/* Offers the kernel what was put. Afterwards either nothing is left, or the loop watches for room. */
+/* Offers the kernel what was put. Afterwards either nothing is left, or there will be news of room. */
 static void flush(struct stream_uv *s)
 {
     ssize_t n;
@@ -373,7 +375,6 @@ static ssize_t uv_send(struct stream *base, struct span data)
     if ((size_t)n < data.n) {
         s->wait_writable = true;
         s->tell_writable = true;
-        update_interest(s);
     }
     return n;
 }
@@ -415,7 +416,6 @@ static int uv_finish(struct stream *base)
     s->finishing = true;
     if (!s->wait_writable)
         flush(s);
-    update_interest(s);
     return s->base.output_error;
 }
 
@@ -427,54 +427,59 @@ static void on_failure(struct stream_uv *s)
     int error = 0;
     socklen_t n = sizeof(error);
 
-    s->interest = 0;                     /* libuv has stopped the watch by itself; it is not begun again */
-    s->hangup_seen = true;
     if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error == 0)
         error = ECONNRESET;
     if (s->base.output_error == 0 && !s->finished)
         output_failed(s, -error);
     if (s->late_error == 0)
         s->late_error = -error;
-    tell_readable(s);
+    s->may_read = true;
+    ready_add(s->loop->ready, &s->ready);
     s->tell_writable = false;
     s->base.events->writable(s->base.ctx);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_news(struct watch *w, unsigned news)
 {
-    struct stream_uv *s = poll->data;
+    struct stream_uv *s = LIST_OWNER(w, struct stream_uv, watch);
 
-    if (s->closing)
-        return;
-    if (status < 0) {
+    if ((news & POLLER_ERROR) != 0) {
         on_failure(s);
-    } else {
-        if ((events & UV_WRITABLE) != 0)
-            on_output(s);
-        if (!s->closing && (events & UV_READABLE) != 0)
-            on_input(s);
-        else if (!s->closing && (events & UV_DISCONNECT) != 0)
-            s->hangup_seen = true;
+        return;
     }
-    update_interest(s);
+    s->may_read |= (news & (POLLER_IN | POLLER_END)) != 0;
+    s->end_seen |= (news & POLLER_END) != 0;
+    if ((news & POLLER_OUT) != 0 && s->wait_writable)
+        on_output(s);
+    on_input(s);
+}
+
+static void stream_free(struct stream_uv *s)
+{
+    s->loop->open--;
+    mem_free(s->in);
+    mem_free(s->out);
+    mem_free(s);
 }
 
 static void on_ready(struct ready *r)
 {
     struct stream_uv *s = LIST_OWNER(r, struct stream_uv, ready);
 
-    if (s->out_n > 0 && !s->wait_writable)
+    if (s->closing) {
+        stream_free(s);
+        return;
+    }
+    if (s->write_again || (s->out_n > 0 && !s->wait_writable)) {
+        s->write_again = false;
         on_output(s);
+    }
     if (!s->closing && s->tell_readable) {
         s->tell_readable = false;
-        if (s->late_error != 0 && s->base.input == STREAM_OPEN && s->in_n < STREAM_UV_INPUT_BYTES) {
-            tell_readable(s);            /* until the input has ended or is full */
-            on_input(s);
-        } else if (s->in_n > 0 || s->base.input != STREAM_OPEN) {
+        if (s->in_n > 0 || s->base.input != STREAM_OPEN)
             s->base.events->readable(s->base.ctx);
-        }
     }
-    update_interest(s);
+    on_input(s);
 }
 
 static void uv_owner_changed(struct stream *base)
@@ -482,16 +487,7 @@ static void uv_owner_changed(struct stream *base)
     tell_readable(of(base));
 }
 
-static void on_closed(uv_handle_t *handle)
-{
-    struct stream_uv *s = handle->data;
-
-    s->loop->open--;
-    mem_free(s->in);
-    mem_free(s->out);
-    mem_free(s);
-}
-
+/* The memory goes with the next turn: whoever closes may have been called from here. */
 static void uv_close_stream(struct stream *base, bool reset)
 {
     struct stream_uv *s = of(base);
@@ -499,8 +495,8 @@ static void uv_close_stream(struct stream *base, bool reset)
     assert(!s->closing);
     s->closing = true;
     s->view_n = 0;
-    ready_cancel(&s->ready);
-    uv_close((uv_handle_t *)&s->poll, on_closed);
+    ready_add(s->loop->ready, &s->ready);
+    poller_forget(&s->loop->poller, s->fd);
     if (reset)
         setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1, .l_linger = 0 }, sizeof(struct linger));
     close(s->fd);
@@ -520,23 +516,29 @@ static const struct stream_ops uv_ops = {
 struct stream *stream_uv_new(struct stream_uv_loop *l, int fd, int *error_out)
 {
     struct stream_uv *s = mem_zalloc(sizeof(*s));
-    int one = 1;
 
-    *error_out = s == NULL ? -ENOMEM : uv_poll_init(l->uv, &s->poll, fd);
+    *error_out = s == NULL ? -ENOMEM : poller_add(&l->poller, &s->watch, fd);
     if (*error_out != 0) {
         mem_free(s);
         close(fd);
         return NULL;
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));     /* no-ops on a UNIX socket */
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     s->base.ops = &uv_ops;
     s->loop = l;
     s->fd = fd;
-    s->poll.data = s;
+    s->watch.news = on_news;
     ready_init(&s->ready, on_ready);
     l->open++;
     return &s->base;
+}
+
+struct stream *stream_uv_new_connecting(struct stream_uv_loop *l, int fd, int *error_out)
+{
+    struct stream *s = stream_uv_new(l, fd, error_out);
+
+    if (s != NULL)
+        of(s)->wait_writable = of(s)->tell_writable = s->blocked = true;
+    return s;
 }
 
 int stream_uv_fd(const struct stream *s)

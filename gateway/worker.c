@@ -10,8 +10,10 @@
 #include <errno.h>
 #include <unistd.h>
 
+#define LAST_TURNS 1000                  /* after the last connection, until everything is freed: far fewer, or there is a bug */
+
 enum worker_order { WORKER_RUN, WORKER_DRAIN, WORKER_STOP };
-enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_ENDED };
+enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_ENDING, WORKER_ENDED };
 
 struct worker {
     struct services services;
@@ -27,7 +29,8 @@ struct worker {
     _Atomic int order;                   /* enum worker_order, from the control loop */
     struct timers timers;
     struct ready_queue ready;
-    struct ready look;                   /* draining: is everybody gone? */
+    struct ready look;                   /* draining: is everybody gone? Ending: is everything freed? */
+    unsigned last_turns;
     struct stream_uv_loop streams;
     struct resolver *resolver;
     struct metrics metrics;
@@ -113,14 +116,25 @@ static void close_own_handles(struct worker *w)
     uv_close((uv_handle_t *)&w->idle, NULL);
     uv_close((uv_handle_t *)&w->wheel, NULL);
     uv_close((uv_handle_t *)&w->mail, NULL);
+    stream_uv_loop_close(&w->streams);
 }
 
-static void finish(struct worker *w)
+static void begin_ending(struct worker *w)
 {
-    worker_enter(w, WORKER_ENDED);
+    worker_enter(w, WORKER_ENDING);
     close_listeners(w);
     snapshot_close_idle(w->services.snapshot);
-    ready_queue_run(&w->ready);          /* the access log's last lines */
+    ready_add(&w->ready, &w->look);
+}
+
+/* What was closed is freed, and the access log's last lines are written, by the ready queue in the turns that follow. */
+static void end_when_freed(struct worker *w)
+{
+    if ((w->streams.open > 0 || !ready_queue_empty(&w->ready)) && w->last_turns++ < LAST_TURNS) {
+        ready_add(&w->ready, &w->look);
+        return;
+    }
+    worker_enter(w, WORKER_ENDED);
     close_own_handles(w);
 }
 
@@ -134,7 +148,9 @@ static void on_look(struct ready *r)
     struct worker *w = LIST_OWNER(r, struct worker, look);
 
     if (w->state == WORKER_DRAINING && everybody_gone(w))
-        finish(w);
+        begin_ending(w);
+    else if (w->state == WORKER_ENDING)
+        end_when_freed(w);
 }
 
 static void on_connection_ended(void *ctx)
@@ -168,7 +184,7 @@ static void on_mail(uv_async_t *mail)
     struct worker *w = mail->data;
     int order = atomic_load(&w->order);
 
-    if (w->state == WORKER_ENDED)
+    if (w->state >= WORKER_ENDING)
         return;
     if (order >= WORKER_DRAIN)
         drain(w);
@@ -240,7 +256,6 @@ static void free_parts(struct worker *w)
     dialer_uv_free(w->services.dialer);
     resolver_free(w->resolver);
     mem_free(w->listeners);
-    stream_uv_loop_free(&w->streams);
 }
 
 static bool make_parts(struct worker *w, const struct worker_start *start)
@@ -288,6 +303,7 @@ struct worker *worker_new(const struct worker_start *start)
         log_error("worker %u: no memory, or no thread", start->number);
         if (w->listeners != NULL && w->services.snapshot != NULL)
             close_listeners(w);
+        uv_run(&w->loop, UV_RUN_NOWAIT); /* the listeners are freed */
         close_own_handles(w);
         uv_run(&w->loop, UV_RUN_DEFAULT);
         free_parts(w);

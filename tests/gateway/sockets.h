@@ -135,8 +135,8 @@ static inline void end(struct rig *r)
     loop_settle(&r->loop);
     assert_int_equal(r->streams.open, 0);
     assert_true(fd < 0 || fcntl(fd, F_GETFD) < 0);
+    stream_uv_loop_close(&r->streams);
     loop_end(&r->loop);
-    stream_uv_loop_free(&r->streams);
     assert_int_equal(mem_live_blocks(), 0);
 }
 

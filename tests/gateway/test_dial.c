@@ -60,14 +60,15 @@ static void end(struct phone *p)
         close(p->listener);
     if (p->path[0] != '\0')
         unlink(p->path);
-    uv_run(&p->loop.uv, UV_RUN_DEFAULT);         /* a name that is still asked for comes to its end */
     loop_settle(&p->loop);
     assert_int_equal(p->streams.open, 0);
+    stream_uv_loop_close(&p->streams);
+    uv_run(&p->loop.uv, UV_RUN_DEFAULT);         /* a name that is still asked for comes to its end */
+    loop_settle(&p->loop);
     assert_int_equal(p->timers.n, 0);
     dialer_uv_free(p->dialer);
     resolver_free(p->resolver);
     loop_end(&p->loop);
-    stream_uv_loop_free(&p->streams);
     assert_int_equal(mem_live_blocks(), p->blocks_before);
 }
 

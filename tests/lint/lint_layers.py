@@ -13,7 +13,7 @@ from sources import finish, project_files, read, root_from_arguments
 ROWS = """
     end_reason list
     log metrics
-    timers ready weather mailbox
+    timers ready weather mailbox poller
     stream
     stream_uv tls_ctx stream_tls
     resolver dial
@@ -38,7 +38,7 @@ LIBRARIES = [
     (r"wslay/.*", ["protocol/", "gateway/version."]),
     (r"yaml\.h", ["conf/"]),
     (r"uv\.h", [f"gateway/{name}." for name in
-               "ready stream_uv resolver dial listener worker control version main".split()]),
+               "ready poller stream_uv resolver dial listener worker control version main".split()]),
     (r"mbedtls/version\.h", ["gateway/version."]),
     (r"(mbedtls|psa)/.*", ["gateway/tls_ctx.", "gateway/stream_tls."]),
 ]

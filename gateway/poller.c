@@ -1,0 +1,120 @@
+#include "gateway/poller.h"
+#include "protocol/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 256                   /* in one turn; the rest in the next */
+#define SLOTS_LEAST 64
+
+struct poller_slot {
+    struct watch *watch;                 /* NULL: nobody */
+    uint32_t generation;
+};
+
+static unsigned news_of(uint32_t events)
+{
+    unsigned news = 0;
+
+    news |= (events & EPOLLIN) != 0 ? POLLER_IN : 0;
+    news |= (events & EPOLLOUT) != 0 ? POLLER_OUT : 0;
+    news |= (events & (EPOLLRDHUP | EPOLLHUP)) != 0 ? POLLER_END : 0;
+    news |= (events & EPOLLERR) != 0 ? POLLER_ERROR : 0;
+    return news;
+}
+
+static void tell(struct poller *p, const struct epoll_event *e)
+{
+    size_t fd = (size_t)(e->data.u64 & UINT32_MAX);
+    const struct poller_slot *slot = &p->slots[fd];
+
+    if (slot->watch != NULL && slot->generation == e->data.u64 >> 32)
+        slot->watch->news(slot->watch, news_of(e->events));
+}
+
+static void on_news(uv_poll_t *handle, int status, int events)
+{
+    struct poller *p = handle->data;
+    struct epoll_event found[EVENTS_MAX];
+    int n;
+
+    (void)status;
+    (void)events;
+    do
+        n = epoll_wait(p->fd, found, EVENTS_MAX, 0);
+    while (n < 0 && errno == EINTR);
+    for (int i = 0; i < n; i++)
+        tell(p, &found[i]);
+}
+
+int poller_init(struct poller *p, uv_loop_t *uv)
+{
+    int error;
+
+    *p = (struct poller){ .fd = epoll_create1(EPOLL_CLOEXEC) };
+    if (p->fd < 0)
+        return -errno;
+    error = uv_poll_init(uv, &p->handle, p->fd);
+    if (error != 0) {
+        close(p->fd);
+        return error;
+    }
+    p->handle.data = p;
+    return uv_poll_start(&p->handle, UV_READABLE, on_news);
+}
+
+void poller_close(struct poller *p)
+{
+    for (size_t i = 0; i < p->slots_n; i++)
+        assert(p->slots[i].watch == NULL);
+    uv_close((uv_handle_t *)&p->handle, NULL);
+    close(p->fd);
+    mem_free(p->slots);
+    p->slots = NULL;
+    p->slots_n = 0;
+}
+
+static int make_room(struct poller *p, size_t fd)
+{
+    size_t n = p->slots_n > 0 ? p->slots_n : SLOTS_LEAST;
+    struct poller_slot *grown;
+
+    if (fd < p->slots_n)
+        return 0;
+    while (n <= fd)
+        n *= 2;
+    grown = mem_realloc(p->slots, n * sizeof(*grown));
+    if (grown == NULL)
+        return -ENOMEM;
+    for (size_t i = p->slots_n; i < n; i++)
+        grown[i] = (struct poller_slot){ 0 };
+    p->slots = grown;
+    p->slots_n = n;
+    return 0;
+}
+
+int poller_add(struct poller *p, struct watch *w, int fd)
+{
+    struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
+    struct poller_slot *slot;
+    int error = make_room(p, (size_t)fd);
+
+    if (error != 0)
+        return error;
+    slot = &p->slots[fd];
+    assert(slot->watch == NULL);
+    e.data.u64 = (uint64_t)++slot->generation << 32 | (uint32_t)fd;
+    if (epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &e) != 0)
+        return -errno;
+    slot->watch = w;
+    return 0;
+}
+
+/* Closing the descriptor takes it out of the epoll. Where a copy of it lives on for a moment (a process is being started), its news
+ * finds an empty slot, or another generation. */
+void poller_forget(struct poller *p, int fd)
+{
+    p->slots[fd].watch = NULL;
+}
