@@ -35,6 +35,12 @@ struct conf_admission {                  /* whom his address lets in: deny wins;
     size_t allow_n, deny_n;              /* 0: the list is not there */
 };
 
+struct conf_passthrough {
+    char *name;                          /* lower case; "*.example.com": any below; "*": whatever no other entry takes */
+    size_t upstream;                     /* index into conf.upstreams */
+    uint64_t idle_timeout_ms;
+};
+
 struct conf_listener {
     struct conf_address address;
     char *name;                          /* for match.listener; defaults to the address's text */
@@ -42,6 +48,8 @@ struct conf_listener {
     size_t trusted_n;
     enum conf_proxy_protocol proxy_protocol;
     struct conf_admission admission;
+    struct conf_passthrough *passthrough;        /* passthrough_n 0: what comes is HTTP */
+    size_t passthrough_n;
 };
 
 struct conf_server {

@@ -42,6 +42,19 @@ static void check_proxy_protocol(struct conf_reader *reader, const struct conf_l
                  "`proxy_protocol: require` needs `trusted`: the load balancers whose headers are believed, such as [10.0.0.0/8]");
 }
 
+/* Names are read in lower case, so that two that differ in the file may be one. */
+static void check_passthrough(struct conf_reader *reader, const struct conf_listener *listener)
+{
+    const struct conf_passthrough *names = listener->passthrough;
+    char shown[CONF_SHOWN_BYTES];
+
+    for (size_t i = 0; i < listener->passthrough_n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (same_text(names[i].name, names[j].name) && !conf_report_full(reader->report))
+                ERROR_AT(reader, item_place(reader, &names[i]), "`passthrough` has `%s` twice",
+                         conf_show(span_of_text(names[i].name), shown));
+}
+
 static void check_listeners(struct conf_reader *reader)
 {
     struct conf *c = reader->conf;
@@ -53,6 +66,7 @@ static void check_listeners(struct conf_reader *reader)
         check_listener(reader, i);
         check_proxy_protocol(reader, &c->listeners[i]);
         conf_check_admission(reader, &c->listeners[i].admission);
+        check_passthrough(reader, &c->listeners[i]);
     }
 }
 
@@ -99,17 +113,52 @@ static void resolve_reference(struct conf_reader *reader, const struct conf_refe
         report_reference(reader, reference);
 }
 
+static bool is_passed_to(const struct conf *c, size_t upstream)
+{
+    for (size_t i = 0; i < c->listeners_n; i++)
+        for (size_t j = 0; j < c->listeners[i].passthrough_n; j++)
+            if (c->listeners[i].passthrough[j].upstream == upstream)
+                return true;
+    return false;
+}
+
 static void check_used(struct conf_reader *reader)
 {
     const struct conf *c = reader->conf;
 
     for (size_t i = 0; i < c->upstreams_n; i++) {
-        bool used = false;
+        bool used = is_passed_to(c, i);
         for (size_t j = 0; j < c->routes_n && !used; j++)
             used = c->routes[j].upstream == i;
         if (!used)
             WARN_AT(reader, item_place(reader, &c->upstreams[i]), "no route goes to the upstream `%s`", c->upstreams[i].name);
     }
+}
+
+static bool speaks_http(const struct conf_listener *listener)
+{
+    return listener->passthrough_n == 0;
+}
+
+/* What no listener takes in needs no route. */
+static void check_routes_needed(struct conf_reader *reader)
+{
+    const struct conf_place root = { .offset = reader->root_offset };
+
+    for (size_t i = 0; i < reader->conf->listeners_n && reader->conf->routes_n == 0; i++) {
+        if (!speaks_http(&reader->conf->listeners[i]))
+            continue;
+        ERROR_AT(reader, &root, "the file needs `routes`");
+        return;
+    }
+}
+
+static void warn_of_match_listener(struct conf_reader *reader, const struct conf_match *match)
+{
+    for (size_t i = 0; i < reader->conf->listeners_n; i++)
+        if (same_text(reader->conf->listeners[i].name, match->listener) && !speaks_http(&reader->conf->listeners[i]))
+            WARN_AT(reader, place_of(reader, &match->listener), "this route is never reached: `%s` only passes TLS through",
+                    match->listener);
 }
 
 static void check_match_listener(struct conf_reader *reader, const struct conf_match *match)
@@ -278,6 +327,11 @@ void conf_check(struct conf_reader *reader)
         check_strip(reader, &c->forwarded.strip[i]);
     if (reader->report->errors > 0)
         return;                          /* what a route with errors would match, or where it would go, is not known */
+    check_routes_needed(reader);
+    for (size_t i = 0; i < c->routes_n; i++)
+        warn_of_match_listener(reader, &c->routes[i].match);
+    if (reader->report->errors > 0)
+        return;
     for (size_t i = 0; i < c->routes_n; i++)
         check_reached(reader, i);
     check_used(reader);

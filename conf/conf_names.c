@@ -204,6 +204,18 @@ bool conf_read_host(struct conf_value *value, void *field)
     return true;
 }
 
+/* RFC 6066 section 3: a server name is a host name, and never an address. */
+bool conf_read_server_names(struct conf_value *value, void *field)
+{
+    char shown[CONF_SHOWN_BYTES];
+
+    if (span_equal(value->text, SPAN_LITERAL("*")))
+        return conf_keep_text(value, value->text, field);
+    if (value->text.n > 0 && value->text.p[0] == '[')
+        return conf_refuse(value, "`%s`: TLS clients ask for names, not for addresses", conf_show(value->text, shown));
+    return conf_read_host(value, field);
+}
+
 /* The path as a request would send it: what a target can't hold becomes %XX. `out` has room for three times the bytes. */
 static struct span encode_path(struct span path, char *out)
 {

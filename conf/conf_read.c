@@ -191,7 +191,6 @@ static void read_block_item(struct conf_reader *reader, const struct conf_key *k
 {
     const char *bare = conf_block(key->child)->bare;
 
-    add_place(reader, item, offset_of(reader, node), true);
     if (bare == NULL || node->type != YAML_SCALAR_NODE) {
         if (expect_kind(reader, key, node, YAML_MAPPING_NODE))
             read_block(reader, key->child, node, item);
@@ -210,10 +209,12 @@ static void read_list(struct conf_reader *reader, const struct conf_key *key, co
 
     for (size_t i = 0; items != NULL && i < n; i++) {
         const yaml_node_t *item = node_at(reader, first[i]);
-        if (key->type == CONF_TYPE_BLOCK)
+        if (key->type == CONF_TYPE_BLOCK) {
+            add_place(reader, items + i * item_bytes, offset_of(reader, item), true);
             read_block_item(reader, key, item, items + i * item_bytes);
-        else if (expect_kind(reader, key, item, YAML_SCALAR_NODE))
+        } else if (expect_kind(reader, key, item, YAML_SCALAR_NODE)) {
             conf_read_value(reader, key, scalar_text(item), offset_of(reader, item), items + i * item_bytes);
+        }
     }
 }
 
@@ -247,9 +248,9 @@ static void read_item_name(struct conf_reader *reader, const struct conf_key *ke
     struct conf_value value = { .key = key, .text = scalar_text(node), .arena = reader->arena };
 
     add_place(reader, item, offset_of(reader, node), true);
-    if (conf_read_name(&value, item))
+    if (conf_type(conf_map_names(key))->read(&value, item))
         return;
-    reader->names_unsure = true;
+    reader->names_unsure |= key->child == CONF_IN_UPSTREAM;
     if (value.no_memory)
         reader->report->no_memory = true;
     else
@@ -260,8 +261,7 @@ static void read_block_pair(struct conf_reader *reader, const struct conf_key *k
                             const yaml_node_t *value, void *item)
 {
     read_item_name(reader, key, name, item);
-    if (expect_kind(reader, key, value, YAML_MAPPING_NODE))
-        read_block(reader, key->child, value, item);
+    read_block_item(reader, key, value, item);
 }
 
 /* `name: value`; both are strings, which become spans. */
@@ -445,6 +445,7 @@ void conf_read_document(struct conf_reader *reader)
     static const struct conf_key whole = { .name = "the file", .type = CONF_TYPE_BLOCK, .child = CONF_IN_FILE };
     const yaml_node_t *root = yaml_document_get_root_node(reader->document);
 
+    reader->root_offset = offset_of(reader, root);
     if (expect_kind(reader, &whole, root, YAML_MAPPING_NODE))
         read_block(reader, CONF_IN_FILE, root, reader->conf);
 }

@@ -35,6 +35,7 @@ struct conf_reader {
     struct arena scratch;
     struct conf_place *places;           /* the latest first */
     struct conf_reference *references;
+    size_t root_offset;                  /* where the file's keys begin */
     bool names_unsure;                   /* an upstream's name could not be read: an unknown name may be that one */
 };
 

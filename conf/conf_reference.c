@@ -36,7 +36,7 @@ static void print_type(const struct conf_key *key, FILE *out)
 
     if (key->shape == CONF_LIST)
         fputs("list of ", out);
-    if (key->shape == CONF_MAP && key->type == CONF_TYPE_BLOCK)
+    if (key->shape == CONF_MAP && conf_map_names(key) == CONF_TYPE_NAME)
         fputs("NAME: ", out);
     else if (key->shape == CONF_MAP)
         fprintf(out, "%s (%s): ", conf_type(key->names)->word, conf_type(key->names)->form);
@@ -219,7 +219,7 @@ static void json_key(const struct conf_key *key, FILE *out)
     } else if (key->shape == CONF_MAP) {
         fprintf(out, "\"type\": \"object\", \"minProperties\": %zu, \"maxProperties\": %zu, \"propertyNames\": {", key->items_min,
                 key->items_max);
-        json_pattern(conf_type(key->type == CONF_TYPE_BLOCK ? CONF_TYPE_NAME : key->names), out);
+        json_pattern(conf_type(conf_map_names(key)), out);
         fputs("}, \"additionalProperties\": {", out);
         json_item(key, out);
         putc('}', out);

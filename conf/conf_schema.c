@@ -22,7 +22,8 @@
 #define BOUNDS(least, most) .min = (least), .max = (most)
 
 static_assert(sizeof(enum conf_log_level) == sizeof(unsigned), "words are stored as unsigned");
-static_assert(offsetof(struct conf_upstream, name) == 0, "a map's name is the first field");
+static_assert(offsetof(struct conf_upstream, name) == 0 && offsetof(struct conf_passthrough, name) == 0,
+              "a map's name is the first field");
 
 static const struct conf_word levels[] = {
     { "error", CONF_LOG_ERROR }, { "warn", CONF_LOG_WARN }, { "info", CONF_LOG_INFO }, { "debug", CONF_LOG_DEBUG }, { NULL, 0 }
@@ -57,6 +58,8 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
     [CONF_IN_TIMEOUTS] = { "timeouts", "`timeouts`", sizeof(struct conf_timeouts), NULL, "How long the gateway waits." },
     [CONF_IN_LISTENER] = { "listeners[]", "a listener", sizeof(struct conf_listener), "address",
                            "Where clients connect. A bare address will do." },
+    [CONF_IN_PASSTHROUGH] = { "listeners[].passthrough.NAME", "a passed-through name", sizeof(struct conf_passthrough), "upstream",
+                              "Where TLS connections for a name go, undecrypted. A bare upstream will do." },
     [CONF_IN_UPSTREAM] = { "upstreams.NAME", "an upstream", sizeof(struct conf_upstream), NULL,
                            "A named set of servers that can answer the same requests." },
     [CONF_IN_SERVER] = { "upstreams.NAME.servers[]", "a server", sizeof(struct conf_server), "address",
@@ -96,7 +99,8 @@ static const struct conf_key keys[] = {
       .child = CONF_IN_LISTENER, .sentence = "Where clients connect." },
     { "upstreams", CONF_IN_FILE, CONF_TYPE_BLOCK, CONF_MAP, .required = true, ITEMS(conf, upstreams, 1, 4096),
       .child = CONF_IN_UPSTREAM, .sentence = "The sets of servers that requests go to, by name." },
-    { "routes", CONF_IN_FILE, CONF_TYPE_BLOCK, CONF_LIST, .required = true, ITEMS(conf, routes, 1, 4096), .child = CONF_IN_ROUTE,
+    { "routes", CONF_IN_FILE, CONF_TYPE_BLOCK, CONF_LIST, ITEMS(conf, routes, 1, 4096), .child = CONF_IN_ROUTE,
+      .absent = "an error, unless every listener only passes TLS through",
       .sentence = "Which requests go to which upstream; the first that matches is taken." },
     { "forwarded", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, forwarded), .child = CONF_IN_FORWARDED,
       .sentence = "What upstreams are told about the client." },
@@ -108,7 +112,8 @@ static const struct conf_key keys[] = {
     { "to", CONF_IN_ACCESS, CONF_TYPE_LOG_TARGET, FIELD(conf_access, to), .fallback = "stdout",
       .sentence = "Where the access log goes: `stdout`, or an absolute path." },
     { "format", CONF_IN_ACCESS, CONF_TYPE_WORD, FIELD(conf_access, format), .fallback = "json", .words = formats,
-      .sentence = "One JSON object per line, the combined format that log tools know, or no access log." },
+      .sentence = "One JSON object per line, the combined format that log tools know (requests only: no lines for tunnels and "
+                  "connections that are passed through), or no access log." },
 
     { "header_bytes", CONF_IN_LIMITS, CONF_TYPE_SIZE, FIELD(conf_limits, header_bytes), .fallback = "64KiB",
       BOUNDS(256, 16 * MIB), .sentence = "A request's or a response's whole head, the request target included." },
@@ -152,6 +157,16 @@ static const struct conf_key keys[] = {
                   "closed at once; behind a trusted hop each request is judged by the client it came from, and answered 403." },
     { "deny", CONF_IN_LISTENER, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_listener, admission.deny, 1, 4096), .absent = "nobody",
       .sentence = "Whose are not, even if `allow` has them." },
+    { "passthrough", CONF_IN_LISTENER, CONF_TYPE_BLOCK, CONF_MAP, ITEMS(conf_listener, passthrough, 1, 1024),
+      .child = CONF_IN_PASSTHROUGH, .names = CONF_TYPE_SERVER_NAMES, .absent = "none",
+      .sentence = "TLS connections that are passed on undecrypted, by the server name that the client asks for: the name itself, else "
+                  "the longest `*.` above it, else `*`, which is also for clients that name none. Any other name is refused." },
+
+    { "upstream", CONF_IN_PASSTHROUGH, CONF_TYPE_REFERENCE, FIELD(conf_passthrough, upstream), .required = true,
+      .sentence = "The upstream that they go to: its servers, how one is chosen, and what they are told of the client by send_proxy. "
+                  "What servers and clients say to each other is their business." },
+    { "idle_timeout", CONF_IN_PASSTHROUGH, CONF_TYPE_DURATION, FIELD(conf_passthrough, idle_timeout_ms), .fallback = "1h",
+      BOUNDS(1, 30 * DAY), .sentence = "How long nothing may pass in either direction before both connections are closed." },
 
     { "protocol", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, protocol), .fallback = "http", .words = protocols,
       .sentence = "What its servers speak." },
@@ -310,6 +325,11 @@ const struct conf_key *conf_key_find(enum conf_block_id id, struct span name)
         if (span_equal(span_of_text(key[i].name), name))
             return &key[i];
     return NULL;
+}
+
+enum conf_type_id conf_map_names(const struct conf_key *key)
+{
+    return key->names != CONF_TYPE_BLOCK ? key->names : CONF_TYPE_NAME;
 }
 
 const struct conf_key *conf_key_find_anywhere(struct span name)

@@ -14,6 +14,7 @@ enum conf_block_id {
     CONF_IN_LIMITS,
     CONF_IN_TIMEOUTS,
     CONF_IN_LISTENER,
+    CONF_IN_PASSTHROUGH,
     CONF_IN_UPSTREAM,
     CONF_IN_SERVER,
     CONF_IN_ROUTE,
@@ -43,6 +44,7 @@ enum conf_type_id {
     CONF_TYPE_TOKEN,                     /* char *, RFC 9110 token */
     CONF_TYPE_ORIGIN,                    /* char *, scheme://host[:port] in lower case, or null */
     CONF_TYPE_HOST,                      /* char *, a host name or *.name */
+    CONF_TYPE_SERVER_NAMES,              /* char *, a host name, *.name or * */
     CONF_TYPE_PATH,                      /* char *, a path in normal form */
     CONF_TYPE_LOG_TARGET,                /* char *, stdout or an absolute path */
     CONF_TYPE_FIELD_NAME,                /* char *, a token that is no field of HTTP's own machinery */
@@ -64,7 +66,7 @@ struct conf_key {
     enum conf_type_id type;
     enum conf_shape shape;
     enum conf_block_id child;            /* CONF_TYPE_BLOCK */
-    enum conf_type_id names;             /* of a map of single values: what its names are; a string */
+    enum conf_type_id names;             /* of a map: what its names are, a string; 0: CONF_TYPE_NAME */
     const char *fallback;                /* the default as text; NULL: none, the field stays zero */
     const char *absent;                  /* in the reference, where there is no fallback: what its absence means */
     const char *zero_word;               /* `off`, `auto`: stands for 0 (of a block: for aux_value in its aux field) */
@@ -94,6 +96,7 @@ const struct conf_block *conf_block(enum conf_block_id id);
 const struct conf_key *conf_block_keys(enum conf_block_id id, size_t *n_out);
 const struct conf_key *conf_key_find(enum conf_block_id id, struct span name);
 const struct conf_key *conf_key_find_anywhere(struct span name);
+enum conf_type_id conf_map_names(const struct conf_key *key);
 
 #define CONF_BLOCK_KEYS_MAX 32
 

@@ -302,6 +302,8 @@ static const struct conf_type types[CONF_TYPES] = {
                            sizeof(char *), conf_read_origin, conf_write_string },
     [CONF_TYPE_HOST] = { "host", "example.com, \"*.example.com\"", "^(\\*\\.)?[0-9A-Za-z._-]+$|^\\[[0-9A-Fa-f:.]+\\]$", 0,
                          conf_read_host, conf_write_string },
+    [CONF_TYPE_SERVER_NAMES] = { "server name", "example.com, \"*.example.com\", \"*\"", "^(\\*|(\\*\\.)?[0-9A-Za-z._-]+)$", 0,
+                                 conf_read_server_names, conf_write_string },
     [CONF_TYPE_PATH] = { "path", "/app", "^/", 0, conf_read_path, conf_write_string },
     [CONF_TYPE_FIELD_NAME] = { "field", "a field's name, as in X-Request-Start", "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", sizeof(char *),
                                conf_read_field_name, conf_write_string },

@@ -290,19 +290,28 @@ static void put_time_json(struct access_log *l)
     put_format(l, "{\"time\":\"%s.%03ldZ\"", text, now.tv_nsec / 1000000);
 }
 
-static void json_request(struct access_log *l, const char *kind, const struct access_request *r)
+static void put_text_if_any(struct access_log *l, const char *name, struct span value)
+{
+    if (value.n > 0)
+        put_text(l, name, value);
+}
+
+static void json_begin(struct access_log *l, const char *kind, struct span client, struct span listener)
 {
     put_time_json(l);
     put_text(l, "kind", span_of_text(kind));
-    put_text(l, "client", r->client);
-    put_text(l, "listener", r->listener);
+    put_text(l, "client", client);
+    put_text(l, "listener", listener);
+}
+
+static void json_request(struct access_log *l, const char *kind, const struct access_request *r)
+{
+    json_begin(l, kind, r->client, r->listener);
     put_text(l, "method", r->method);
     put_text(l, "target", r->target);
     put_text(l, "host", r->host);
-    if (r->upstream.n > 0)
-        put_text(l, "upstream", r->upstream);
-    if (r->server.n > 0)
-        put_text(l, "server", r->server);
+    put_text_if_any(l, "upstream", r->upstream);
+    put_text_if_any(l, "server", r->server);
 }
 
 static void json_end(struct access_log *l, enum end_reason end, enum fault fault, const char *detail)
@@ -372,7 +381,7 @@ static void combined_request(struct access_log *l, const struct access_request *
     combined_quoted(l, r->user_agent);
 }
 
-/* ---- the two kinds of line ---- */
+/* ---- the kinds of line ---- */
 
 void access_log_exchange(struct access_log *l, const struct access_exchange *x)
 {
@@ -400,13 +409,32 @@ void access_log_tunnel(struct access_log *l, const struct access_tunnel *t)
         return;                          /* the combined format has its line from the exchange */
     line_begin(l);
     json_request(l, "tunnel", &t->request);
-    if (t->protocol.n > 0)
-        put_text(l, "protocol", t->protocol);
+    put_text_if_any(l, "protocol", t->protocol);
     put_text(l, "compression", span_of_text(t->deflate ? "permessage-deflate" : "none"));
     put_number(l, "duration_ms", t->duration_ms);
     json_direction(l, "from_client", &t->from_client);
     json_direction(l, "from_server", &t->from_server);
     put_text(l, "closed_by", span_of_text(t->closed_by));
     json_end(l, t->end, t->fault, NULL);
+    line_end(l);
+}
+
+void access_log_passthrough(struct access_log *l, const struct access_passthrough *p)
+{
+    if (l->format != CONF_ACCESS_JSON)
+        return;                          /* the combined format is for requests */
+    line_begin(l);
+    json_begin(l, "passthrough", p->client, p->listener);
+    put_text(l, "server_name", p->server_name);
+    put_text_if_any(l, "alpn", p->alpn);
+    put_text_if_any(l, "upstream", p->upstream);
+    put_text_if_any(l, "server", p->server);
+    put_number(l, "bytes_in", p->bytes_in);
+    put_number(l, "bytes_out", p->bytes_out);
+    put_number(l, "duration_ms", p->duration_ms);
+    if (p->attempts > 1)
+        put_number(l, "attempts", p->attempts);
+    put_text(l, "closed_by", span_of_text(p->closed_by));
+    json_end(l, p->end, p->fault, p->detail);
     line_end(l);
 }

@@ -1,4 +1,4 @@
-/* access_log: one line per exchange, one record per tunnel; JSON or the combined format.
+/* access_log: one line per exchange, one record per tunnel and per connection that is passed through; JSON or the combined format.
  *
  * Each worker gathers lines in a buffer of its own and hands them over once per turn of its loop. A reader that does not read (a full
  * pipe) never stops the gateway: past ACCESS_LOG_BUFFER_BYTES lines are dropped and counted. */
@@ -66,7 +66,21 @@ struct access_tunnel {
     enum fault fault;
 };
 
+struct access_passthrough {
+    struct span client, listener;
+    struct span server_name, alpn;       /* empty: the client named none, offered none */
+    struct span upstream, server;        /* empty: none was chosen */
+    uint64_t bytes_in, bytes_out;        /* from and to the client */
+    uint64_t duration_ms;
+    unsigned attempts;
+    const char *closed_by;               /* client, server, gateway */
+    enum end_reason end;
+    enum fault fault;
+    const char *detail;
+};
+
 void access_log_exchange(struct access_log *l, const struct access_exchange *x);
 void access_log_tunnel(struct access_log *l, const struct access_tunnel *t);
+void access_log_passthrough(struct access_log *l, const struct access_passthrough *p);
 
 #endif

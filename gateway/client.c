@@ -263,7 +263,8 @@ static void on_timer(struct timer *t, uint64_t now_ms)
 
 /* ---- the beginning, and the gateway's end ---- */
 
-void client_new(struct services *services, struct stream *stream, const struct inbound *inbound)
+/* NULL: no memory, and the connection has ended. */
+static struct client *make(struct services *services, struct stream *stream, const struct inbound *inbound)
 {
     struct client *c = mem_zalloc(sizeof(*c));
     struct inbound dropped = *inbound;
@@ -274,7 +275,7 @@ void client_new(struct services *services, struct stream *stream, const struct i
         mem_free(c);
         stream_close(&stream);
         inbound_ended(services, &dropped, END_NO_MEMORY);
-        return;
+        return NULL;
     }
     c->services = services;
     c->inbound = *inbound;
@@ -282,7 +283,23 @@ void client_new(struct services *services, struct stream *stream, const struct i
     timer_init(&c->timer, on_timer);
     renew(c);
     list_append(&services->clients, &c->link);
-    await_head(c);
+    return c;
+}
+
+void client_new(struct services *services, struct stream *stream, const struct inbound *inbound)
+{
+    struct client *c = make(services, stream, inbound);
+
+    if (c != NULL)
+        await_head(c);
+}
+
+void client_refuse(struct services *services, struct stream *stream, const struct inbound *inbound, enum end_reason why, enum fault fault)
+{
+    struct client *c = make(services, stream, inbound);
+
+    if (c != NULL)
+        begin_exchange(c, NULL, why, fault);
 }
 
 static void for_each_waiting(struct services *services, void (*act)(struct client *c))

@@ -21,6 +21,11 @@
     E(LINGER_OVER, "linger_over", false, 0, 0, "the answer was sent and the client was given time to read it")                 \
     E(OVERLOAD, "overload", true, 503, 1013, "the gateway is at its connection limit")                                         \
     E(NO_MEMORY, "no_memory", true, 503, 1011, "there is not enough memory")                                                   \
+    /* a TLS connection before it is known what it is for, and one that is passed through */                                   \
+    E(HELLO_TIMEOUT, "hello_timeout", true, 0, 0, "the TLS hello did not arrive in time")                                      \
+    E(HELLO_FAULT, "hello_fault", true, 400, 0, "the client's TLS hello is none, or malformed")                                \
+    E(NAME_UNKNOWN, "name_unknown", true, 0, 0, "nobody is configured for the server name")                                    \
+    E(PASS_IDLE, "pass_idle", false, 0, 0, "nothing passed in either direction for too long")                                  \
     /* an exchange */                                                                                                          \
     E(CLIENT_ABORTED, "client_aborted", true, 0, 0, "the client went away before the response was complete")                   \
     E(BODY_TIMEOUT, "body_timeout", true, 408, 0, "the request body stalled")                                                  \

@@ -83,7 +83,7 @@ static void print_one(FILE *out, const char *name, const char *help, uint64_t va
 
 void metrics_print(const struct metrics *m, FILE *out)
 {
-    static const char *const what_words[] = { "connection", "exchange", "tunnel", "pooled" };
+    static const char *const what_words[] = { "connection", "exchange", "tunnel", "pooled", "passthrough" };
     static const char *const side_words[] = { "client", "server" };
 
 #define METRICS_PRINT(name, help) print_one(out, #name, help, value_of(&m->name));

@@ -19,6 +19,8 @@
     M(exchanges_open, "requests in progress now")                                                 \
     M(tunnels, "connections that became tunnels")                                                 \
     M(tunnels_open, "tunnels open now")                                                           \
+    M(passthroughs, "TLS connections passed through undecrypted, or refused to be")               \
+    M(passthroughs_open, "TLS connections passed through now")                                    \
     M(dials, "connections to servers begun")                                                      \
     M(dials_failed, "connections to servers that failed")                                         \
     M(pool_reuses, "requests sent on a connection that was kept")                                 \
@@ -32,7 +34,7 @@
 #define METRICS_RTT_BOUNDS { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000 }
 #define METRICS_RTT_BUCKETS 14
 
-enum metrics_ended { METRICS_CONNECTION, METRICS_EXCHANGE, METRICS_TUNNEL, METRICS_POOLED, METRICS_ENDED_COUNT };
+enum metrics_ended { METRICS_CONNECTION, METRICS_EXCHANGE, METRICS_TUNNEL, METRICS_POOLED, METRICS_PASSTHROUGH, METRICS_ENDED_COUNT };
 enum metrics_side { METRICS_CLIENT, METRICS_SERVER, METRICS_SIDE_COUNT };
 
 struct metrics {

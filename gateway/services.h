@@ -20,6 +20,7 @@ struct services {
     struct list entries;                 /* accepted connections that are not clients yet */
     struct list clients;                 /* open client connections that are not tunnels */
     struct list tunnels;
+    struct list passthroughs;
     bool draining;                       /* no connection is kept, no upgrade begun */
     void (*connection_ended)(void *ctx); /* one accepted connection (or the tunnel it became) is gone */
     void *connection_ended_ctx;

@@ -2,6 +2,7 @@
 #include "gateway/client.h"
 #include "gateway/entry.h"
 #include "gateway/log.h"
+#include "gateway/passthrough.h"
 #include "gateway/resolver.h"
 #include "gateway/tunnel.h"
 #include "protocol/mem.h"
@@ -140,7 +141,8 @@ static void end_when_freed(struct worker *w)
 
 static bool everybody_gone(const struct worker *w)
 {
-    return list_empty(&w->services.entries) && list_empty(&w->services.clients) && list_empty(&w->services.tunnels);
+    return list_empty(&w->services.entries) && list_empty(&w->services.clients) && list_empty(&w->services.tunnels) &&
+           list_empty(&w->services.passthroughs);
 }
 
 static void on_look(struct ready *r)
@@ -192,6 +194,7 @@ static void on_mail(uv_async_t *mail)
         entry_kill_all(&w->services);
         client_kill_all(&w->services);
         tunnel_kill_all(&w->services);
+        passthrough_kill_all(&w->services);
     }
 }
 
@@ -244,6 +247,7 @@ static void init_services(struct worker *w)
     list_init(&w->services.entries);
     list_init(&w->services.clients);
     list_init(&w->services.tunnels);
+    list_init(&w->services.passthroughs);
     w->services.connection_ended = on_connection_ended;
     w->services.connection_ended_ctx = w;
     ready_init(&w->look, on_look);

@@ -1,6 +1,7 @@
 /* tls_hello: see the header. First the records are walked through, byte for byte once; then the message is read. */
 #include "protocol/tls_hello.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { RECORD_HEAD_BYTES = 5, MESSAGE_HEAD_BYTES = 4, RECORD_CONTENT_MAX = 16384 };
@@ -260,6 +261,7 @@ static bool is_message_whole(const struct tls_hello *h)
 
 enum tls_hello_event tls_hello_feed(struct tls_hello *h, const uint8_t *p, size_t n)
 {
+    assert(n >= h->at);
     n = least(n, TLS_HELLO_BYTES_MAX);
     while (h->fault == FAULT_NONE && !h->whole && walk(h, p, n))
         if (h->fault == FAULT_NONE && is_message_whole(h))

@@ -35,8 +35,7 @@ static const struct {
     /* What is missing */
     { "listeners: [ 80 ]\nupstreams: { a: { servers: [ 1 ] } }\n",
       "f.yaml:1:1: the file needs `routes`\n    listeners: [ 80 ]\n    ^\n" },
-    { "{}", "f.yaml:1:1: the file needs `listeners`\n    {}\n    ^\nf.yaml:1:1: the file needs `upstreams`\n    {}\n    ^\n"
-            "f.yaml:1:1: the file needs `routes`\n    {}\n    ^\n" },
+    { "{}", "f.yaml:1:1: the file needs `listeners`\n    {}\n    ^\nf.yaml:1:1: the file needs `upstreams`\n    {}\n    ^\n" },
     { "listeners: []\n" REST, "f.yaml:1:12: `listeners` holds nothing\n    listeners: []\n               ^\n" },
     { "listeners: [ 80 ]\nupstreams: { a: {} }\nroutes: [ { upstream: a } ]\n",
       "f.yaml:2:17: an upstream needs `servers`\n    upstreams: { a: {} }\n                    ^\n" },

@@ -136,7 +136,7 @@ static void schema(void **state)
 {
     static const char *const there[] = {
         "\"$schema\": \"https://json-schema.org/draft/2020-12/schema\"",
-        "\"required\": [\"listeners\", \"upstreams\", \"routes\"]",
+        "\"required\": [\"listeners\", \"upstreams\"]",
         "\"pattern\": \"^[0-9]+(ms|s|m|h|d)$\"",
         "\"enum\": [\"json\", \"combined\", \"off\"]",
         "\"not\": {\"required\": [\"path\", \"exact\"]}",

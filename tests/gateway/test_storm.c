@@ -8,9 +8,12 @@
 #include "tests/gateway/frames.h"
 #include "protocol/ws_scan.h"
 #include "tests/protocol/chance.h"
+#include "tests/protocol/tls_case.h"
 
 static const char *const conf_text =
-    "listeners: [ { address: 127.0.0.1:1, name: main } ]\n"
+    "listeners:\n"
+    "  - { address: 127.0.0.1:1, name: main }\n"
+    "  - { address: 127.0.0.1:2, name: pass, passthrough: { a.test: { upstream: app, idle_timeout: 2s } } }\n"
     "limits: { header_bytes: 2KiB }\n"
     "timeouts: { drain_spread: 50ms }\n"
     "upstreams:\n"
@@ -83,7 +86,7 @@ struct storm {
     struct world w;
     struct chance chance;
     struct peer *clients[CLIENTS];
-    bool is_ws[CLIENTS];
+    bool is_ws[CLIENTS];                 /* no more HTTP comes from it */
     struct metrics sum;
 };
 
@@ -149,13 +152,24 @@ static void on_new_server(struct world *w, struct peer *p)
 
 /* ---- clients ---- */
 
+static void say_hello(struct peer *p)
+{
+    static struct tls_case hello;
+
+    hello.n = 0;
+    tls_put_hello_for(&hello, span_of_text(once_in(6) ? "b.test" : "a.test"), 16384);
+    peer_give(p, span_of(hello.p, once_in(10) ? below(hello.n) : hello.n));
+}
+
 static void new_client(struct storm *s, size_t i)
 {
     if (s->w.peers_n > WORLD_PEERS_MAX - 16)
         return;
-    s->clients[i] = world_client(&s->w);
+    s->is_ws[i] = once_in(4);            /* one of TLS, which is passed through */
+    s->clients[i] = s->is_ws[i] ? world_client_at(&s->w, 1, "192.0.2.7") : world_client(&s->w);
     change_habits(s->clients[i]);
-    s->is_ws[i] = false;
+    if (s->is_ws[i] && !s->clients[i]->closed && !once_in(10))
+        say_hello(s->clients[i]);
 }
 
 static void client_acts(struct storm *s, size_t i)
@@ -272,8 +286,9 @@ static void end_storm(struct storm *s)
     world_sleep(w, 800000);
     assert_int_equal(world_living(w), 0);
     assert_true(w->metrics.exchanges >= w->metrics.tunnels);
-    assert_int_equal(world_lines(w, "exchange") + world_lines(w, "tunnel") + w->metrics.access_lines_dropped,
-                     w->metrics.exchanges + w->metrics.tunnels);
+    assert_int_equal(world_lines(w, "exchange") + world_lines(w, "tunnel") + world_lines(w, "passthrough") +
+                         w->metrics.access_lines_dropped,
+                     w->metrics.exchanges + w->metrics.tunnels + w->metrics.passthroughs);
     metrics_sum(&s->sum, &w->metrics);
     world_end(w);
 }
@@ -281,7 +296,7 @@ static void end_storm(struct storm *s)
 /* That it was a storm, and not a breeze. */
 static void tell_what_it_was(const struct storm *s, unsigned long long storms)
 {
-    static const char *const kinds[] = { "connections", "exchanges", "tunnels", "kept connections" };
+    static const char *const kinds[] = { "connections", "exchanges", "tunnels", "kept connections", "pass-throughs" };
 
     for (size_t what = 0; what < METRICS_ENDED_COUNT; what++) {
         size_t reasons = 0;
@@ -316,7 +331,7 @@ static void storms(void **state)
             time_acts(&s);
         }
         for (size_t i = 0; i < s.w.peers_n; i++)
-            if (strncmp(bytes_text(&s.w.peers[i]->got), "HTTP/", 5) == 0)
+            if (strncmp(bytes_text(&s.w.peers[i]->got), "HTTP/", 5) == 0 && bytes_text(&s.w.peers[i]->gives)[0] != 0x16)
                 check_client(s.w.peers[i]);
         end_storm(&s);
     }

@@ -14,6 +14,7 @@
 #include "gateway/client.h"
 #include "gateway/entry.h"
 #include "gateway/log.h"
+#include "gateway/passthrough.h"
 #include "gateway/services.h"
 #include "gateway/tunnel.h"
 
@@ -225,6 +226,7 @@ static inline void world_make_services(struct world *w, const struct conf *conf)
     list_init(&s->entries);
     list_init(&s->clients);
     list_init(&s->tunnels);
+    list_init(&s->passthroughs);
     s->connection_ended = world_connection_ended;
     s->connection_ended_ctx = w;
 }
@@ -278,7 +280,8 @@ static inline size_t world_pooled(const struct world *w)
 
 static inline size_t world_living(const struct world *w)
 {
-    return world_count(&w->services.entries) + world_count(&w->services.clients) + world_count(&w->services.tunnels) + world_pooled(w) + w->dialing;
+    return world_count(&w->services.entries) + world_count(&w->services.clients) + world_count(&w->services.tunnels) +
+           world_count(&w->services.passthroughs) + world_pooled(w) + w->dialing;
 }
 
 /* Lets the peers act that have something to act upon. */
@@ -374,6 +377,7 @@ static inline void world_kill(struct world *w)
     entry_kill_all(&w->services);
     client_kill_all(&w->services);
     tunnel_kill_all(&w->services);
+    passthrough_kill_all(&w->services);
 }
 
 /* ---- the access log ---- */
@@ -467,6 +471,7 @@ static inline void world_end(struct world *w)
     assert_int_equal(w->metrics.connections_open, 0);
     assert_int_equal(w->metrics.exchanges_open, 0);
     assert_int_equal(w->metrics.tunnels_open, 0);
+    assert_int_equal(w->metrics.passthroughs_open, 0);
     for (size_t i = 0; i < w->peers_n; i++)
         assert_true(w->peers[i]->closed);
     for (size_t u = 0; u < w->services.snapshot->conf->upstreams_n; u++)

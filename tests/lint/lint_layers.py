@@ -24,7 +24,7 @@ ROWS = """
     access_log reply route access
     inbound
     outbound
-    pump tunnel tunnel_parts tunnel_end tunnel_watch body_out
+    pump flow tunnel tunnel_parts tunnel_end tunnel_watch body_out
     backend backend_h1 backend_fcgi
     exchange exchange_parts exchange_admit exchange_request exchange_response exchange_end client passthrough entry listener
     worker control admin
