@@ -28,6 +28,7 @@ struct conf_network {                    /* 10.0.0.0/8, ::1/128, unix */
     unsigned prefix_bits;
 };
 
+enum conf_real_address { CONF_REAL_X_FORWARDED_FOR, CONF_REAL_FORWARDED, CONF_REAL_OFF };
 enum conf_proxy_protocol { CONF_PROXY_OFF, CONF_PROXY_REQUIRE };
 
 struct conf_admission {                  /* whom his address lets in: deny wins; where some are allowed, nobody else is */
@@ -47,6 +48,7 @@ struct conf_listener {
     struct conf_network *trusted;
     size_t trusted_n;
     enum conf_proxy_protocol proxy_protocol;
+    enum conf_real_address real_address;
     struct conf_admission admission;
     struct conf_passthrough *passthrough;        /* passthrough_n 0: what comes is HTTP */
     size_t passthrough_n;

@@ -85,14 +85,6 @@ static void report_reference(struct conf_reader *reader, const struct conf_refer
              conf_nearest_hint(&nearest, hint));
 }
 
-static void check_send_proxy(struct conf_reader *reader, const struct conf_upstream *upstream)
-{
-    const struct conf_place *keepalive = place_of(reader, &upstream->keepalive);
-
-    if (upstream->send_proxy != CONF_SEND_PROXY_OFF && upstream->keepalive > 0 && keepalive->offset != CONF_NOWHERE)
-        WARN_AT(reader, keepalive, "`keepalive` has no effect with `send_proxy`: a connection that names its client is not kept for others");
-}
-
 static bool is_named(const struct conf_upstream *upstream, struct span name)
 {
     const char *own = upstream->name;
@@ -321,8 +313,6 @@ void conf_check(struct conf_reader *reader)
     for (const struct conf_reference *reference = reader->references; reference != NULL; reference = reference->next)
         resolve_reference(reader, reference);
     check_routes(reader);
-    for (size_t i = 0; i < c->upstreams_n; i++)
-        check_send_proxy(reader, &c->upstreams[i]);
     for (size_t i = 0; i < c->forwarded.strip_n; i++)
         check_strip(reader, &c->forwarded.strip[i]);
     if (reader->report->errors > 0)

@@ -35,6 +35,9 @@ static const struct conf_word protocols[] = { { "http", CONF_PROTOCOL_HTTP }, { 
 static const struct conf_word balances[] = {
     { "round_robin", CONF_BALANCE_ROUND_ROBIN }, { "least_busy", CONF_BALANCE_LEAST_BUSY }, { NULL, 0 }
 };
+static const struct conf_word real_addresses[] = {
+    { "x_forwarded_for", CONF_REAL_X_FORWARDED_FOR }, { "forwarded", CONF_REAL_FORWARDED }, { "off", CONF_REAL_OFF }, { NULL, 0 }
+};
 static const struct conf_word proxy_protocols[] = { { "off", CONF_PROXY_OFF }, { "require", CONF_PROXY_REQUIRE }, { NULL, 0 } };
 static const struct conf_word send_proxies[] = {
     { "off", CONF_SEND_PROXY_OFF }, { "v1", CONF_SEND_PROXY_V1 }, { "v2", CONF_SEND_PROXY_V2 }, { NULL, 0 }
@@ -151,6 +154,11 @@ static const struct conf_key keys[] = {
       .words = proxy_protocols,
       .sentence = "`require`: every connection begins with a PROXY header (version 1 or 2), which tells the client's real address. "
                   "Only those in `trusted` may connect; others are closed, and so is who sends no good header." },
+    { "real_address", CONF_IN_LISTENER, CONF_TYPE_WORD, FIELD(conf_listener, real_address), .fallback = "x_forwarded_for",
+      .words = real_addresses,
+      .sentence = "The field that tells the client's real address when one in `trusted` forwards its request: X-Forwarded-For, or Forwarded "
+                  "(RFC 7239); it is read from the right, through those in `trusted`, to the first who is not. Only one is looked at, "
+                  "the one that the load balancer writes, since it may pass the other on as a client invented it." },
 
     { "allow", CONF_IN_LISTENER, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_listener, admission.allow, 1, 4096), .absent = "everybody",
       .sentence = "Whose connections are served: clients of these networks and no others. A client whose address is known when it connects is "

@@ -361,16 +361,24 @@ static void put_time_combined(struct access_log *l)
     put(l, text, strlen(text));
 }
 
+/* "192.0.2.1:80", "[::1]:80", "unix:", and without a port where it is not known. */
+static size_t address_size(struct span client)
+{
+    size_t n = client.n;
+
+    while (n > 0 && client.p[n - 1] != ':' && client.p[n - 1] != ']')
+        n--;
+    if (n == 0)
+        return client.n;
+    return client.p[n - 1] == ':' ? n - 1 : n;
+}
+
 static void combined_request(struct access_log *l, const struct access_request *r, unsigned status, uint64_t bytes)
 {
-    struct span address = r->client;
+    struct span address = span_first(r->client, address_size(r->client));
     char line[ACCESS_LOG_TEXT_BYTES];
     int n;
 
-    while (address.n > 0 && address.p[address.n - 1] != ':')
-        address.n--;
-    if (address.n > 0)
-        address.n--;
     put(l, (const char *)address.p, address.n);
     put_time_combined(l);
     n = snprintf(line, sizeof(line), "%.*s %.*s HTTP/1.%u", SPAN_FORMAT(r->method), SPAN_FORMAT(r->target), r->version_minor);

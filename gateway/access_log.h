@@ -28,7 +28,7 @@ void access_log_free(struct access_log *l);              /* writes what it holds
 
 /* What both kinds of line say of the request. Spans are borrowed for the call. */
 struct access_request {
-    struct span client;                  /* address:port */
+    struct span client;                  /* whose request it is: address:port, or the address where a field told no port */
     struct span listener;
     struct span method, target, host;
     unsigned version_minor;

@@ -18,6 +18,7 @@ struct backend_request {
     struct rules_facts facts;
     const struct conf_upstream *upstream;
     const struct inbound *inbound;       /* whose request it is; outlives the backend, as the arena does */
+    const struct net_address *client;    /* … in truth, behind trusted hops */
     const struct http1_limits *limits;   /* of the answer's head */
     struct arena *arena;                 /* of the exchange */
 };

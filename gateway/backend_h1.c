@@ -118,6 +118,7 @@ static bool connect_or_reuse(struct backend_h1 *b, bool fresh, uint64_t connect_
         .upstream = b->request.upstream,
         .address = &b->base.server->address,
         .inbound = b->request.inbound,
+        .client = b->request.client,
         .timeout_ms = connect_timeout_ms,
     };
     struct stream *s = fresh ? NULL : pool_get(&b->base.server->pool);

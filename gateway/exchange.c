@@ -18,6 +18,7 @@
 #include "protocol/target_rewrite.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define ROUNDS_MAX 16                    /* pieces moved in one turn; the rest waits for the next */
 #define ARENA_BYTES (640 * 1024)         /* beside what grows with the heads: room for as many fields of the operator as there can be */
@@ -241,7 +242,21 @@ static void on_ready(struct ready *r)
         run(x);
 }
 
-static struct exchange *make(struct services *services, const struct exchange_client *client)
+static void find_real_client(struct exchange *x, const struct http1_head *head)
+{
+    const struct inbound *in = x->client.inbound;
+
+    x->real_client = head != NULL ? inbound_real_client(in, &head->fields) : in->client;
+    if (net_address_equal(&x->real_client, &in->client)) {
+        memcpy(x->real_address, in->address, sizeof(x->real_address));
+        memcpy(x->real_name, in->name, sizeof(x->real_name));
+    } else {
+        net_address_print(&x->real_client, x->real_address);
+        net_address_print_name(&x->real_client, x->real_name);
+    }
+}
+
+static struct exchange *make(struct services *services, const struct exchange_client *client, const struct http1_head *head)
 {
     struct exchange *x = mem_zalloc(sizeof(*x));
 
@@ -250,6 +265,8 @@ static struct exchange *make(struct services *services, const struct exchange_cl
     x->services = services;
     x->client = *client;
     x->snapshot = client->inbound->snapshot;
+    x->head = head;
+    find_real_client(x, head);
     arena_init(&x->arena, 16 * x->snapshot->request_limits.head_bytes + ARENA_BYTES);
     timer_init(&x->timer, on_timer);
     ready_init(&x->ready, on_ready);
@@ -262,16 +279,12 @@ static struct exchange *make(struct services *services, const struct exchange_cl
 
 struct exchange *exchange_new(struct services *services, const struct exchange_client *client, const struct http1_head *head)
 {
-    struct exchange *x = make(services, client);
-
-    if (x != NULL)
-        x->head = head;
-    return x;
+    return make(services, client, head);
 }
 
 struct exchange *exchange_new_refused(struct services *services, const struct exchange_client *client, enum end_reason why, enum fault fault)
 {
-    struct exchange *x = make(services, client);
+    struct exchange *x = make(services, client, NULL);
 
     if (x != NULL) {
         x->end = why;

@@ -9,7 +9,7 @@
 static void log_line(struct exchange *x)
 {
     struct access_exchange line = {
-        .request = { .client = span_of_text(x->client.inbound->name),
+        .request = { .client = span_of_text(x->real_name),
                      .listener = span_of_text(x->client.inbound->listener->name), .host = x->rules.authority },
         .status = x->status,
         .bytes_in = x->bytes_in,

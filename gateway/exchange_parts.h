@@ -24,6 +24,9 @@ struct exchange {
     struct snapshot *snapshot;           /* the client's, which holds it as long as the exchange lasts */
     enum request_state request;
     enum response_state response;
+    struct net_address real_client;      /* whose request it is: the connection's client, or whom trusted hops name behind it */
+    char real_address[NET_ADDRESS_TEXT]; /* … as text */
+    char real_name[NET_NAME_TEXT];       /* … with its port, for the logs */
     struct http1_head narrowed;          /* what the route lets through of a WebSocket offer; then `head` points here */
     const struct http1_head *head;       /* NULL: there is none, the request was refused before its end */
     struct rules_request rules;

@@ -14,6 +14,9 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
         .facts = { .pseudonym = span_of_text(conf->forwarded.via),
                    .client_address = span_of_text(x->client.inbound->address),
                    .client_port = x->client.inbound->client.port,
+                   .real_address = span_of_text(x->real_address),
+                   .real_port = x->real_client.port,
+                   .client_https = inbound_https(x->client.inbound),
                    .client_trusted = x->client.inbound->trusted,
                    .forwarded = (conf->forwarded.x_forwarded ? RULES_FORWARDED_X : 0U) |
                                 (conf->forwarded.rfc7239 ? RULES_FORWARDED_RFC7239 : 0U),
@@ -25,6 +28,7 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
                    .changes = &x->route->headers.request },
         .upstream = x->upstream->conf,
         .inbound = x->client.inbound,
+        .client = &x->real_client,
         .limits = &x->snapshot->response_limits,
         .arena = &x->arena,
     };

@@ -124,7 +124,7 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
         .deflate = agreement->deflate,
         .protocol = agreement->protocol,
         .server_record = x->server,
-        .request = { .client = span_of_text(x->client.inbound->name),
+        .request = { .client = span_of_text(x->real_name),
                      .listener = span_of_text(x->client.inbound->listener->name),
                      .method = x->head->method,
                      .target = x->head->target,

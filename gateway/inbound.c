@@ -1,5 +1,6 @@
 #include "gateway/inbound.h"
 #include "gateway/access.h"
+#include "protocol/forwarded_walk.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -56,11 +57,28 @@ void inbound_behind(struct inbound *in, const struct proxy_header *header)
     in->tls_ahead = header->has_tls;
 }
 
-struct proxy_header inbound_header(const struct inbound *in)
+static bool is_trusted(void *ctx, const struct net_address *a)
+{
+    const struct conf_listener *listener = ctx;
+
+    return access_in_networks(listener->trusted, listener->trusted_n, a);
+}
+
+struct net_address inbound_real_client(const struct inbound *in, const struct headers *fields)
+{
+    bool rfc7239 = in->listener->real_address == CONF_REAL_FORWARDED;
+
+    if (!in->trusted || in->listener->real_address == CONF_REAL_OFF)
+        return in->client;
+    return forwarded_walk(fields, rfc7239 ? FORWARDED_RFC7239 : FORWARDED_X_FORWARDED_FOR, &in->client, is_trusted,
+                          (void *)(uintptr_t)in->listener);
+}
+
+struct proxy_header inbound_header(const struct inbound *in, const struct net_address *client)
 {
     if (in == NULL)
         return (struct proxy_header){ .kind = PROXY_HEADER_LOCAL };
-    return (struct proxy_header){ .kind = PROXY_HEADER_ADDRESSES, .source = in->client, .destination = in->local };
+    return (struct proxy_header){ .kind = PROXY_HEADER_ADDRESSES, .source = *client, .destination = in->local };
 }
 
 bool inbound_renew(struct inbound *in, struct snapshot *now)

@@ -7,6 +7,7 @@
 #define UPGATE_GATEWAY_INBOUND_H
 
 #include "gateway/services.h"
+#include "protocol/headers.h"
 #include "protocol/proxy_header.h"
 
 #include <sys/socket.h>
@@ -35,8 +36,16 @@ void inbound_init(struct inbound *in, struct snapshot *snapshot, const struct co
 bool inbound_renew(struct inbound *in, struct snapshot *now);
 /* The PROXY header of a trusted hop was read. */
 void inbound_behind(struct inbound *in, const struct proxy_header *header);
-/* What a server is told by a PROXY header; in NULL: that the gateway speaks for itself. Its spans live as long as `in`. */
-struct proxy_header inbound_header(const struct inbound *in);
+/* Whose request this is: the client, or whom those fields name that a trusted client passed on. */
+struct net_address inbound_real_client(const struct inbound *in, const struct headers *fields);
+/* What a server is told by a PROXY header of that client; in NULL: that the gateway speaks for itself. Its spans live as long as `in`. */
+struct proxy_header inbound_header(const struct inbound *in, const struct net_address *client);
+
+/* The client spoke TLS, with the gateway or with the hop in front of it. */
+static inline bool inbound_https(const struct inbound *in)
+{
+    return in->tls != NULL || in->tls_ahead;
+}
 
 /* One accepted connection is counted once when it comes and once when it goes, whoever holds it then. inbound_ended is the last thing to
  * be done: it tells the worker. A connection that becomes a tunnel is counted by the tunnel from there on. */

@@ -40,7 +40,9 @@ static void answer(struct outbound *o, const struct dial_answer *a)
 /* Goes out with what is written next: nothing waits for it. */
 static int put_proxy_header(struct outbound *o, struct stream *s)
 {
-    struct proxy_header header = inbound_header(o->request.inbound);
+    const struct inbound *in = o->request.inbound;
+    const struct net_address *client = o->request.client == NULL && in != NULL ? &in->client : o->request.client;
+    struct proxy_header header = inbound_header(in, client);
     uint8_t bytes[PROXY_HEADER_WRITE_BYTES];
 
     header.version = o->request.upstream->send_proxy == CONF_SEND_PROXY_V1 ? 1 : 2;

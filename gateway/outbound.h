@@ -13,6 +13,7 @@ struct outbound_request {
     const struct conf_upstream *upstream;
     const struct conf_address *address;  /* the server's */
     const struct inbound *inbound;       /* for whom; NULL: for the gateway itself (health checks). Outlives the outbound */
+    const struct net_address *client;    /* whose request it is, which fields may tell; NULL: inbound's client. Outlives the outbound */
     uint64_t timeout_ms;                 /* for all of it */
 };
 

@@ -144,9 +144,12 @@ static void add_client(struct pairs *w)
 {
     const struct rules_facts *f = w->request->facts;
 
-    add(w, "REMOTE_ADDR", f->client_address);
-    if (f->client_port > 0)
-        add_number(w, "REMOTE_PORT", f->client_port);
+    bool behind = f->real_address.n > 0;
+    unsigned port = behind ? f->real_port : f->client_port;
+
+    add(w, "REMOTE_ADDR", behind ? f->real_address : f->client_address);
+    if (port > 0)
+        add_number(w, "REMOTE_PORT", port);
 }
 
 /* What a path looks like to the application: the two variables that make it up, side by side. */

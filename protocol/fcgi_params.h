@@ -21,7 +21,7 @@
 struct fcgi_request {
     const struct http1_head *head;
     const struct rules_request *rules;
-    const struct rules_facts *facts;     /* client_address, _port, _https, _trusted; strip_also */
+    const struct rules_facts *facts;     /* client_address, _port, _https, _trusted; real_*; strip_also */
     const struct fcgi_script *script;
     struct span document_root;           /* may be empty: not written */
     struct span server_address;          /* where the client's connection arrived: numeric; may be empty */

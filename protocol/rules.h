@@ -49,6 +49,8 @@ struct rules_facts {
     struct span pseudonym;               /* Via */
     struct span client_address;          /* numeric, no port, IPv6 without brackets; "unix" for a UNIX socket */
     unsigned client_port;
+    struct span real_address;            /* whose request it is behind hops that are trusted; empty: the client's */
+    unsigned real_port;                  /* 0: not known */
     bool client_https;
     bool client_trusted;                 /* its forwarded fields are kept and appended to; else they are removed */
     unsigned forwarded;                  /* enum rules_forwarded bits: which ones are written */

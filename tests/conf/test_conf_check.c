@@ -153,7 +153,7 @@ static void strip(void **state)
                  "f.yaml:4:37: `strip`: Sec-WebSocket-Key can't be stripped: HTTP itself needs it\n");
 }
 
-/* Without `trusted` nobody could connect; a connection that names its client cannot be kept. */
+/* Without `trusted` nobody could connect. */
 static void proxy_protocol(void **state)
 {
     static const struct {
@@ -172,10 +172,9 @@ static void proxy_protocol(void **state)
         { "{ address: 80, proxy_protocol: on }", "{ servers: [ 1 ], send_proxy: v3 }", false,
           "f.yaml:1:45: `proxy_protocol`: unknown value `on`: off or require\n"
           "f.yaml:2:49: `send_proxy`: unknown value `v3`: off, v1 or v2, did you mean `v1`?\n" },
-        { "80", "{ servers: [ 1 ], send_proxy: v1, keepalive: 5 }", true,
-          "f.yaml:2:64: warning: `keepalive` has no effect with `send_proxy`: a connection that names its client is not kept for "
-          "others\n" },
-        { "80", "{ servers: [ 1 ], send_proxy: v1, keepalive: off }", true, "" },
+        { "80", "{ servers: [ 1 ], send_proxy: v1, keepalive: 5 }", true, "" },
+        { "{ address: 80, real_address: x_real_ip }", "{ servers: [ 1 ] }", false,
+          "f.yaml:1:43: `real_address`: unknown value `x_real_ip`: x_forwarded_for, forwarded or off\n" },
     };
     char text[512];
 

@@ -26,6 +26,7 @@ static const char minimal_dump[] =
     "    name: 0.0.0.0:8080\n"
     "    trusted: []\n"
     "    proxy_protocol: off\n"
+    "    real_address: x_forwarded_for\n"
     "upstreams:\n"
     "  app:\n"
     "    protocol: http\n"
@@ -100,7 +101,7 @@ static const struct {
     { AROUND("{ address: \"[::]:80\", trusted: [ \"::/0\", \"fe80::/10\", 10.0.0.1, unix ] }",
              "a: { servers: [ unix:/a, \"unix:/a b:\" ] }", "{ upstream: a }"),
       "  - address: \"[::]:80\"\n    name: \"[::]:80\"\n    trusted: [ \"::/0\", fe80::/10, 10.0.0.1/32, unix ]\n"
-      "    proxy_protocol: off\n" },
+      "    proxy_protocol: off\n    real_address: x_forwarded_for\n" },
     { AROUND("80", "a: { servers: [ unix:/a, \"unix:/a b:\" ] }", "{ upstream: a }"), "      - address: \"unix:/a b:\"\n" },
     { AROUND("80", "off: { servers: [ 1 ] }, 007: { servers: [ 1 ] }",
              "{ upstream: 007, websocket: off, match: { path: /x } }, { upstream: off }"),

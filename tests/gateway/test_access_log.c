@@ -170,6 +170,12 @@ static void the_combined_format(void **state)
     x.request.client = SPAN_LITERAL("[2001:db8::1]:80");
     x.bytes_out = 5;
     access_log_exchange(d.log, &x);
+    x.request.client = SPAN_LITERAL("[2001:db8::2]");    /* a field told it, without a port */
+    access_log_exchange(d.log, &x);
+    x.request.client = SPAN_LITERAL("192.0.2.9");
+    access_log_exchange(d.log, &x);
+    x.request.client = SPAN_LITERAL("unix:");
+    access_log_exchange(d.log, &x);
     x = usual();
     x.request.target = SPAN_LITERAL("/\r\nforged");
     access_log_exchange(d.log, &x);
@@ -177,11 +183,14 @@ static void the_combined_format(void **state)
     text = read_all(&d);
     expect_in(text, "[2001:db8::1] - - [");
     expect_in(text, " +0000] \"GET /a?b HTTP/1.1\" 200 5 \"http://a/\\x22b\\x5c\" \"curl\\x7f\\xff\"\n");
+    expect_in(text, "\n[2001:db8::2] - - [");
+    expect_in(text, "\n192.0.2.9 - - [");
+    expect_in(text, "\nunix - - [");
     expect_in(text, "192.0.2.1 - - [");
     expect_in(text, "\"GET /\\x0d\\x0aforged HTTP/1.1\" 200 18446744073709551615 \"-\" \"-\"\n");
     assert_int_equal(d.text.n > 0 && d.text.p[d.text.n - 1] == '\n', 1);
     for (const char *at = text; (at = strstr(at, "\n")) != NULL; at++)
-        assert_true(at[1] == '\0' || at[1] == '1');
+        assert_true(at[1] == '\0' || at[1] == '1' || at[1] == '[' || at[1] == 'u');
     end(&d);
 }
 

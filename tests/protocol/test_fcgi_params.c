@@ -219,6 +219,25 @@ static void own(void **state)
     fcgi_case_free(&c);
 }
 
+/* Behind trusted hops, it is the client that they name. */
+static void real_client(void **state)
+{
+    struct fcgi_case c;
+    char *list;
+
+    (void)state;
+    fcgi_case_init(&c);
+    c.facts.real_address = SPAN_LITERAL("203.0.113.9");
+    list = params_of(&c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_true(has(list, "REMOTE_ADDR=203.0.113.9"));
+    assert_null(strstr(list, "REMOTE_PORT"));                /* the field did not tell it, and the hop's is not his */
+    assert_null(strstr(list, "192.0.2.7"));
+    c.facts.real_port = 56324;
+    list = write_params(&c, NULL);
+    assert_true(has(list, "REMOTE_PORT=56324"));
+    fcgi_case_free(&c);
+}
+
 static void without_facts(void **state)
 {
     struct fcgi_case c;
@@ -467,6 +486,7 @@ int main(void)
         cmocka_unit_test(fields),
         cmocka_unit_test(own),
         cmocka_unit_test(changes),
+        cmocka_unit_test(real_client),
         cmocka_unit_test(without_facts),
         cmocka_unit_test(long_pairs),
         cmocka_unit_test(limit),
