@@ -73,7 +73,7 @@ static inline bool exchange_wants_more(const struct exchange *x)
 /* Whom access rules and limits judge. */
 static inline const struct net_address *exchange_real_client(const struct exchange *x)
 {
-    return &x->client.inbound->client;
+    return &x->real_client;
 }
 
 /* exchange.c */
