@@ -11,7 +11,8 @@ static const char *const conf_text =
     "  - { address: 127.0.0.1:4, name: behind, trusted: [ 10.0.0.0/8 ], proxy_protocol: require }\n"
     "timeouts: { drain_spread: 0ms }\n"
     "upstreams: { app: { servers: [ 127.0.0.1:9001 ] }, named: { servers: [ 127.0.0.1:9002 ], send_proxy: v1 } }\n"
-    "routes: [ { match: { path: /named }, upstream: named }, { upstream: app } ]\n";
+    "routes: [ { match: { path: /named }, upstream: named },\n"
+    "  { match: { path: /plain/few }, upstream: app, allow: [ 203.0.113.0/24 ] }, { upstream: app } ]\n";
 
 static struct conf *conf;
 
@@ -161,6 +162,40 @@ static void tls_ahead(void **state)
     }
 }
 
+/* Rules about addresses are about the client's, and a hop's good name opens no door for those behind it. */
+static void admitted(void **state)
+{
+    static const struct {
+        const char *fields;
+        unsigned status;
+    } rows[] = {
+        { "X-Forwarded-For: 203.0.113.9\r\n", 200 },
+        { "X-Forwarded-For: 203.0.113.9, 192.0.2.9\r\n", 403 },
+        { "X-Forwarded-For: 192.0.2.9, 203.0.113.9\r\n", 200 },
+        { "Forwarded: for=203.0.113.9\r\n", 403 },
+        { "", 403 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct world w;
+        struct peer *client;
+        char line[32];
+        world_begin(&w, conf);
+        w.on_server = origin_new;
+        client = world_client_at(&w, BY_XFF, "10.0.0.1");
+        peer_says(client, "GET /plain/few HTTP/1.1\r\nHost: a.test\r\n");
+        peer_says(client, rows[i].fields);
+        peer_says(client, "\r\n");
+        world_run(&w);
+        snprintf(line, sizeof(line), "HTTP/1.1 %u ", rows[i].status);
+        if (strncmp(bytes_text(&client->got), line, strlen(line)) != 0)
+            fail_msg("%s: not %u", rows[i].fields, rows[i].status);
+        peer_ends(client);
+        world_end(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +204,7 @@ int main(void)
         cmocka_unit_test(told_by_header),
         cmocka_unit_test(behind_both),
         cmocka_unit_test(tls_ahead),
+        cmocka_unit_test(admitted),
     };
 
     return cmocka_run_group_tests(tests, load, unload);
