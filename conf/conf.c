@@ -13,6 +13,7 @@
 
 #define FILE_BYTES_MAX ((size_t)1024 * 1024)
 #define CONF_BYTES_MAX ((size_t)64 * 1024 * 1024)
+#define FASTCGI_PREFIX SPAN_LITERAL("fcgi:")
 
 struct box {
     struct arena arena;
@@ -135,7 +136,7 @@ struct conf *conf_load_file(const char *path, FILE *messages)
 }
 
 /* Each argument is a source of its own, so that messages show it. */
-static void read_addresses(struct conf_reader *reader, const struct conf_key *list, struct conf_source *sources, size_t n,
+static void read_addresses(struct conf_reader *reader, const struct conf_key *list, struct conf_source *sources, size_t n, size_t skip,
                            void *block)
 {
     const struct conf_key *address = conf_key_find(list->child, SPAN_LITERAL("address"));
@@ -148,7 +149,7 @@ static void read_addresses(struct conf_reader *reader, const struct conf_key *li
     for (size_t i = 0; items != NULL && i < n; i++) {
         reader->source = &sources[i];
         conf_read_defaults(reader, list->child, items + i * item_bytes);
-        conf_read_value(reader, address, sources[i].text, 0, items + i * item_bytes);
+        conf_read_value(reader, address, span_from(sources[i].text, skip), skip, items + i * item_bytes);
     }
 }
 
@@ -171,6 +172,20 @@ static struct conf_upstream *add_app(struct conf_reader *reader)
     return app;
 }
 
+/* How many bytes of each address only say which protocol its server speaks. */
+static size_t read_protocol(struct conf_reader *reader, struct conf_source *sources, size_t n, struct conf_upstream *app)
+{
+    bool fastcgi = span_starts_with(sources[0].text, FASTCGI_PREFIX);
+
+    for (size_t i = 1; i < n; i++)
+        if (span_starts_with(sources[i].text, FASTCGI_PREFIX) != fastcgi)
+            conf_error(reader->report, &sources[i], 0, "one upstream can't have servers that speak FastCGI and others that speak HTTP");
+    if (!fastcgi)
+        return 0;
+    app->protocol = CONF_PROTOCOL_FASTCGI;
+    return FASTCGI_PREFIX.n;
+}
+
 static void read_options(struct conf_reader *reader, struct conf_source *sources, size_t listen_n, size_t to_n)
 {
     const struct conf_source *whole = reader->source;
@@ -180,8 +195,10 @@ static void read_options(struct conf_reader *reader, struct conf_source *sources
     app = add_app(reader);
     if (app == NULL)
         return;
-    read_addresses(reader, conf_key_find(CONF_IN_FILE, SPAN_LITERAL("listeners")), sources, listen_n, reader->conf);
-    read_addresses(reader, conf_key_find(CONF_IN_UPSTREAM, SPAN_LITERAL("servers")), sources + listen_n, to_n, app);
+    read_addresses(reader, conf_key_find(CONF_IN_FILE, SPAN_LITERAL("listeners")), sources, listen_n, 0,
+                   reader->conf);
+    read_addresses(reader, conf_key_find(CONF_IN_UPSTREAM, SPAN_LITERAL("servers")), sources + listen_n, to_n,
+                   read_protocol(reader, sources + listen_n, to_n, app), app);
     reader->source = whole;
     if (!reader->report->no_memory)
         conf_check(reader);

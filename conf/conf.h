@@ -59,9 +59,20 @@ struct conf_server {
     unsigned weight;                     /* 1 … 1000 */
 };
 
-enum conf_protocol { CONF_PROTOCOL_HTTP };
+enum conf_protocol { CONF_PROTOCOL_HTTP, CONF_PROTOCOL_FASTCGI };
 enum conf_send_proxy { CONF_SEND_PROXY_OFF, CONF_SEND_PROXY_V1, CONF_SEND_PROXY_V2 };
 enum conf_balance { CONF_BALANCE_ROUND_ROBIN, CONF_BALANCE_LEAST_BUSY };
+
+/* Which scripts an application may be asked for, where links are involved. */
+enum conf_symlinks { CONF_SYMLINKS_INSIDE, CONF_SYMLINKS_ANYWHERE, CONF_SYMLINKS_UNCHECKED };
+struct conf_fastcgi {
+    char *root;                          /* NULL: none. Without script and split the application is not a file */
+    char *script, *split, *index;        /* NULL: none; never script and split */
+    enum conf_symlinks symlinks;         /* with split */
+    struct field *params;
+    size_t params_n;
+    uint64_t stderr_bytes;               /* of one request, that are logged; 0: off */
+};
 
 struct conf_upstream {
     char *name;
@@ -73,6 +84,7 @@ struct conf_upstream {
     uint64_t keepalive_timeout_ms;       /* how long an idle one is kept */
     unsigned retries;
     enum conf_send_proxy send_proxy;     /* not off: no connection is kept, since each speaks for one client */
+    struct conf_fastcgi fastcgi;         /* with CONF_PROTOCOL_FASTCGI */
 };
 
 struct conf_timeouts {
@@ -168,7 +180,7 @@ struct conf {
 struct conf *conf_load_file(const char *path, FILE *messages);
 /* The same for text in memory; `name` stands for the file in messages. */
 struct conf *conf_load_text(const char *name, struct span text, FILE *messages);
-/* The one-line form: --listen ADDRESS … --to ADDRESS …. One route for everything. */
+/* The one-line form: --listen ADDRESS … --to ADDRESS …. One route for everything; `fcgi:` in front of a --to: they speak FastCGI. */
 struct conf *conf_from_options(char *const *listen, size_t listen_n, char *const *to, size_t to_n, FILE *messages);
 void conf_free(struct conf *c);
 

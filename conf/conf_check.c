@@ -3,6 +3,7 @@
 #include "conf/conf_check_parts.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static bool same_text(const char *a, const char *b)
 {
@@ -266,6 +267,64 @@ static void check_websocket(struct conf_reader *reader, struct conf_websocket *w
         WARN_AT(reader, place_of(reader, &websocket->max_frame), "`max_frame` has no effect: it is larger than `max_message`");
 }
 
+/* FastCGI has no upgrades: what was said of WebSockets there has no effect. */
+static void check_upgrades(struct conf_reader *reader, const struct conf_route *route)
+{
+    size_t n;
+    const struct conf_key *keys = conf_block_keys(CONF_IN_WEBSOCKET, &n);
+    const struct conf_upstream *upstream = &reader->conf->upstreams[route->upstream];
+
+    for (size_t i = 0; i < n && upstream->protocol == CONF_PROTOCOL_FASTCGI; i++) {
+        const struct conf_place *place = conf_place_of(reader, conf_field_const(&keys[i], &route->websocket));
+        if (place == NULL || keys[i].shape != CONF_ONE)
+            continue;
+        WARN_AT(reader, place, "`websocket` has no effect: the upstream `%s` speaks FastCGI, which has no upgrades", upstream->name);
+        return;
+    }
+}
+
+static void need_root(struct conf_reader *reader, const struct conf_fastcgi *fastcgi, char *const *field, const char *key)
+{
+    if (*field != NULL && fastcgi->root == NULL)
+        ERROR_AT(reader, place_of(reader, field), "`%s` needs `root`, the folder that it is in", key);
+}
+
+static void check_script(struct conf_reader *reader, const struct conf_fastcgi *fastcgi)
+{
+    const struct conf_place *symlinks = place_of(reader, &fastcgi->symlinks);
+
+    need_root(reader, fastcgi, &fastcgi->script, "script");
+    need_root(reader, fastcgi, &fastcgi->split, "split");
+    if (fastcgi->script != NULL && fastcgi->split != NULL)
+        ERROR_AT(reader, place_of(reader, &fastcgi->split), "`script` and `split` can't both be given");
+    if (fastcgi->index != NULL && fastcgi->split == NULL)
+        ERROR_AT(reader, place_of(reader, &fastcgi->index), "`index` needs `split`: without it a path names no folder");
+    if (symlinks->offset != CONF_NOWHERE && fastcgi->split == NULL)
+        WARN_AT(reader, symlinks, "`symlinks` has no effect without `split`");
+}
+
+/* Every request would be answered 404, and nobody would know why. */
+static void check_root_here(struct conf_reader *reader, const struct conf_fastcgi *fastcgi)
+{
+    struct stat s;
+
+    if (fastcgi->root == NULL || fastcgi->split == NULL || fastcgi->symlinks == CONF_SYMLINKS_UNCHECKED)
+        return;
+    if (stat(fastcgi->root, &s) != 0 || !S_ISDIR(s.st_mode))
+        WARN_AT(reader, place_of(reader, &fastcgi->root),
+                "`root`: %s is no folder that can be seen here; where only the servers see it, add `symlinks: unchecked`", fastcgi->root);
+}
+
+static void check_upstreams(struct conf_reader *reader)
+{
+    const struct conf *c = reader->conf;
+
+    for (size_t i = 0; i < c->upstreams_n; i++) {
+        check_script(reader, &c->upstreams[i].fastcgi);
+        check_root_here(reader, &c->upstreams[i].fastcgi);
+    }
+}
+
 static void check_routes(struct conf_reader *reader)
 {
     struct conf *c = reader->conf;
@@ -312,6 +371,7 @@ void conf_check(struct conf_reader *reader)
     check_listeners(reader);
     for (const struct conf_reference *reference = reader->references; reference != NULL; reference = reference->next)
         resolve_reference(reader, reference);
+    check_upstreams(reader);
     check_routes(reader);
     for (size_t i = 0; i < c->forwarded.strip_n; i++)
         check_strip(reader, &c->forwarded.strip[i]);
@@ -324,5 +384,7 @@ void conf_check(struct conf_reader *reader)
         return;
     for (size_t i = 0; i < c->routes_n; i++)
         check_reached(reader, i);
+    for (size_t i = 0; i < c->routes_n; i++)
+        check_upgrades(reader, &c->routes[i]);
     check_used(reader);
 }

@@ -50,6 +50,8 @@ static bool aux_agrees(const struct conf_key *key, const void *block)
 
 static bool is_there(const struct conf_key *key, const void *block)
 {
+    if (!conf_key_applies(key, block))
+        return false;
     if (key->shape != CONF_ONE)
         return count_of(key, block) > 0 || key->items_min == 0;
     if (!is_string(key))

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define LABEL_BYTES_MAX 128
+#define TEXT_BYTES_MAX 4096
+#define FILE_BYTES_MAX 1024
 #define NAME_BYTES_MAX 64
 #define TOKEN_BYTES_MAX 64
 #define HOST_LABEL_BYTES_MAX 63
@@ -52,13 +54,68 @@ void conf_write_string(const struct conf *c, const struct conf_key *key, const v
     conf_write_text(*(char *const *)field, out);
 }
 
-bool conf_read_label(struct conf_value *value, void *field)
+static bool read_printable(struct conf_value *value, size_t bytes_max, void *field)
 {
-    if (value->text.n > LABEL_BYTES_MAX)
-        return refuse_long(value, LABEL_BYTES_MAX);
+    if (value->text.n > bytes_max)
+        return refuse_long(value, bytes_max);
     if (!conf_is_printable(value->text))
         return refuse_control(value);
     return conf_keep_text(value, value->text, field);
+}
+
+bool conf_read_label(struct conf_value *value, void *field)
+{
+    return read_printable(value, LABEL_BYTES_MAX, field);
+}
+
+bool conf_read_text(struct conf_value *value, void *field)
+{
+    return read_printable(value, TEXT_BYTES_MAX, field);
+}
+
+/* No segment is empty, `.` or `..`: such a path means one place, whoever reads it. */
+static bool is_normal(struct span path)
+{
+    while (path.n > 0) {
+        struct span segment = span_first(path, span_find(path, '/'));
+        if (segment.n == 0 || span_equal(segment, SPAN_LITERAL(".")) || span_equal(segment, SPAN_LITERAL("..")))
+            return false;
+        if (segment.n + 1 == path.n)
+            return false;                /* a slash at the end */
+        path = span_from(path, segment.n + 1);
+    }
+    return true;
+}
+
+bool conf_read_folder(struct conf_value *value, void *field)
+{
+    char shown[CONF_SHOWN_BYTES];
+
+    if (value->text.p[0] != '/')
+        return conf_refuse(value, "`%s` is not an absolute path", conf_show(value->text, shown));
+    if (!is_normal(span_from(value->text, 1)))
+        return conf_refuse(value, "`%s`: a folder is written without empty, `.` and `..` segments and without a slash at the end",
+                           conf_show(value->text, shown));
+    return read_printable(value, FILE_BYTES_MAX, field);
+}
+
+bool conf_read_file(struct conf_value *value, void *field)
+{
+    char shown[CONF_SHOWN_BYTES];
+
+    if (!is_normal(value->text))
+        return conf_refuse(value, "`%s`: a file below the root is written without a slash in front and without empty, `.` and `..` "
+                                  "segments", conf_show(value->text, shown));
+    return read_printable(value, FILE_BYTES_MAX, field);
+}
+
+bool conf_read_file_name(struct conf_value *value, void *field)
+{
+    char shown[CONF_SHOWN_BYTES];
+
+    if (span_find(value->text, '/') < value->text.n || !is_normal(value->text))
+        return conf_refuse(value, "`%s` is not a file's name, or the end of one", conf_show(value->text, shown));
+    return read_printable(value, HOST_LABEL_BYTES_MAX, field);
 }
 
 bool conf_read_name(struct conf_value *value, void *field)

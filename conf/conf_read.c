@@ -317,6 +317,17 @@ static void read_one_block(struct conf_reader *reader, const struct conf_key *ke
     }
 }
 
+/* A key that another key's value leaves without a meaning. */
+static void report_idle(struct conf_reader *reader, const struct conf_key *key, const yaml_node_t *key_node)
+{
+    const struct conf_word *word = conf_key_find(key->block, span_of_text(key->only_with))->words;
+
+    while (word->value != key->only_value)
+        word++;
+    conf_error(reader->report, reader->source, offset_of(reader, key_node), "`%s` is only for `%s: %s`", key->name, key->only_with,
+               word->word);
+}
+
 static void read_key(struct conf_reader *reader, const struct conf_key *key, const yaml_node_t *node, void *block)
 {
     if (key->shape == CONF_LIST) {
@@ -429,6 +440,8 @@ static void read_block(struct conf_reader *reader, enum conf_block_id id, const 
             read_key(reader, &keys[i], entries.values[i], block);
         else
             read_absent(reader, &keys[i], block);
+        if (entries.values[i] != NULL && !conf_key_applies(&keys[i], block))
+            report_idle(reader, &keys[i], entries.keys[i]);
         if (entries.values[i] == NULL && keys[i].required && !entries.meant[i] && node != NULL)
             conf_error(reader->report, reader->source, offset_of(reader, node), "%s needs `%s`", conf_block(id)->noun,
                        keys[i].name);

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
@@ -31,7 +32,12 @@ static const struct conf_word levels[] = {
 static const struct conf_word formats[] = {
     { "json", CONF_ACCESS_JSON }, { "combined", CONF_ACCESS_COMBINED }, { "off", CONF_ACCESS_OFF }, { NULL, 0 }
 };
-static const struct conf_word protocols[] = { { "http", CONF_PROTOCOL_HTTP }, { NULL, 0 } };
+static const struct conf_word protocols[] = {
+    { "http", CONF_PROTOCOL_HTTP }, { "fastcgi", CONF_PROTOCOL_FASTCGI }, { NULL, 0 }
+};
+static const struct conf_word symlinks[] = {
+    { "inside", CONF_SYMLINKS_INSIDE }, { "anywhere", CONF_SYMLINKS_ANYWHERE }, { "unchecked", CONF_SYMLINKS_UNCHECKED }, { NULL, 0 }
+};
 static const struct conf_word balances[] = {
     { "round_robin", CONF_BALANCE_ROUND_ROBIN }, { "least_busy", CONF_BALANCE_LEAST_BUSY }, { NULL, 0 }
 };
@@ -67,6 +73,9 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
                            "A named set of servers that can answer the same requests." },
     [CONF_IN_SERVER] = { "upstreams.NAME.servers[]", "a server", sizeof(struct conf_server), "address",
                          "One server. A bare address will do." },
+    [CONF_IN_FASTCGI] = { "upstreams.NAME.fastcgi", "`fastcgi`", sizeof(struct conf_fastcgi), NULL,
+                          "With `protocol: fastcgi`: what the application is told, and what is expected of it. Without `script` and "
+                          "`split` the application is not a file: it gets the whole path as PATH_INFO." },
     [CONF_IN_ROUTE] = { "routes[]", "a route", sizeof(struct conf_route), NULL,
                         "Which requests go where. The first route that matches is taken; a request that none matches is answered "
                         "404." },
@@ -191,11 +200,32 @@ static const struct conf_key keys[] = {
     { "send_proxy", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, send_proxy), .fallback = "off", .words = send_proxies,
       .sentence = "Begin each connection with a PROXY header, which tells the server the client's real address. Such a connection "
                   "speaks for one client and is not kept for others: `keepalive` has no effect." },
+    { "fastcgi", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, fastcgi), .child = CONF_IN_FASTCGI,
+      .only_with = "protocol", .only_value = CONF_PROTOCOL_FASTCGI,
+      .sentence = "What FastCGI applications are told, and what is expected of them." },
 
     { "address", CONF_IN_SERVER, CONF_TYPE_SERVER_ADDRESS, FIELD(conf_server, address), .required = true,
       .sentence = "Where it is. A bare port means this machine." },
     { "weight", CONF_IN_SERVER, CONF_TYPE_COUNT, FIELD(conf_server, weight), .fallback = "1", BOUNDS(1, 1000),
       .sentence = "Its share, next to the weights of the others." },
+
+    { "root", CONF_IN_FASTCGI, CONF_TYPE_FOLDER, FIELD(conf_fastcgi, root), .absent = "none; needed by `script` and `split`",
+      .sentence = "The folder of the application's scripts as the application sees it: DOCUMENT_ROOT, and what SCRIPT_FILENAME "
+                  "begins with." },
+    { "script", CONF_IN_FASTCGI, CONF_TYPE_FILE, FIELD(conf_fastcgi, script), .absent = "none",
+      .sentence = "The one script below `root` that gets every request." },
+    { "split", CONF_IN_FASTCGI, CONF_TYPE_FILE_NAME, FIELD(conf_fastcgi, split), .absent = "none",
+      .sentence = "How the scripts' names end (`.php`): the first segment of the path that ends so is the script, and what follows is "
+                  "PATH_INFO; a path without one is answered 404." },
+    { "index", CONF_IN_FASTCGI, CONF_TYPE_FILE_NAME, FIELD(conf_fastcgi, index), .absent = "none",
+      .sentence = "With `split`: the script of a path that ends in a slash." },
+    { "symlinks", CONF_IN_FASTCGI, CONF_TYPE_WORD, FIELD(conf_fastcgi, symlinks), .fallback = "inside", .words = symlinks,
+      .sentence = "With `split`: the script has to be a file here, and no link may lead out of `root`; or links may lead anywhere; or "
+                  "nothing is looked at, for servers that see other files than the gateway does." },
+    { "params", CONF_IN_FASTCGI, CONF_TYPE_TEXT, CONF_MAP, ITEMS(conf_fastcgi, params, 1, 256), .names = CONF_TYPE_NAME,
+      .absent = "none", .sentence = "Further parameters, by name. They take the place of the gateway's own." },
+    { "stderr_bytes", CONF_IN_FASTCGI, CONF_TYPE_SIZE, FIELD(conf_fastcgi, stderr_bytes), .fallback = "8KiB", .zero_word = "off",
+      BOUNDS(1, MIB), .sentence = "How much of what a request writes to its error stream goes to the log; the rest is dropped." },
 
     { "match", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, match), .child = CONF_IN_MATCH, .absent = "every request",
       .sentence = "The requests that take this route." },
@@ -338,6 +368,16 @@ const struct conf_key *conf_key_find(enum conf_block_id id, struct span name)
 enum conf_type_id conf_map_names(const struct conf_key *key)
 {
     return key->names != CONF_TYPE_BLOCK ? key->names : CONF_TYPE_NAME;
+}
+
+bool conf_key_applies(const struct conf_key *key, const void *block)
+{
+    unsigned value;
+
+    if (key->only_with == NULL)
+        return true;
+    memcpy(&value, conf_field_const(conf_key_find(key->block, span_of_text(key->only_with)), block), sizeof(value));
+    return value == key->only_value;
 }
 
 const struct conf_key *conf_key_find_anywhere(struct span name)

@@ -17,6 +17,7 @@ enum conf_block_id {
     CONF_IN_PASSTHROUGH,
     CONF_IN_UPSTREAM,
     CONF_IN_SERVER,
+    CONF_IN_FASTCGI,
     CONF_IN_ROUTE,
     CONF_IN_MATCH,
     CONF_IN_PATH,
@@ -39,6 +40,7 @@ enum conf_type_id {
     CONF_TYPE_SERVER_ADDRESS,            /* struct conf_address */
     CONF_TYPE_NETWORK,                   /* struct conf_network */
     CONF_TYPE_LABEL,                     /* char *, any printable text */
+    CONF_TYPE_TEXT,                      /* char *, the same, and longer */
     CONF_TYPE_NAME,                      /* char *, letters, digits and . _ - */
     CONF_TYPE_REFERENCE,                 /* size_t, the index of the upstream of that name */
     CONF_TYPE_TOKEN,                     /* char *, RFC 9110 token */
@@ -49,6 +51,9 @@ enum conf_type_id {
     CONF_TYPE_LOG_TARGET,                /* char *, stdout or an absolute path */
     CONF_TYPE_FIELD_NAME,                /* char *, a token that is no field of HTTP's own machinery */
     CONF_TYPE_FIELD_VALUE,               /* char *, printable text, blanks at neither end */
+    CONF_TYPE_FOLDER,                    /* char *, an absolute path in normal form */
+    CONF_TYPE_FILE,                      /* char *, a path below some folder, in normal form */
+    CONF_TYPE_FILE_NAME,                 /* char *, one segment of a path, or its end */
     CONF_TYPES
 };
 
@@ -79,6 +84,8 @@ struct conf_key {
     size_t aux_offset;                   /* not 0: a further field that tells which of two keys, or forms, was written … */
     size_t aux_size;
     unsigned aux_value;                  /* … by this value */
+    const char *only_with;               /* not NULL: a key of the same block, an enum, read before; this one is for its … */
+    unsigned only_value;                 /* … being this, and is refused otherwise */
     bool required;
     const char *sentence;
 };
@@ -97,6 +104,8 @@ const struct conf_key *conf_block_keys(enum conf_block_id id, size_t *n_out);
 const struct conf_key *conf_key_find(enum conf_block_id id, struct span name);
 const struct conf_key *conf_key_find_anywhere(struct span name);
 enum conf_type_id conf_map_names(const struct conf_key *key);
+/* Does a key have a meaning in this block, as far as only_with says? */
+bool conf_key_applies(const struct conf_key *key, const void *block);
 
 #define CONF_BLOCK_KEYS_MAX 32
 

@@ -293,6 +293,7 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_NETWORK] = { "network", "10.0.0.0/8, 192.0.2.1, \"::1/128\", unix", "^(unix|[0-9A-Fa-f:.]+(/[0-9]+)?)$",
                             sizeof(struct conf_network), conf_read_network, conf_write_network },
     [CONF_TYPE_LABEL] = { "label", "any printable text", NULL, 0, conf_read_label, conf_write_string },
+    [CONF_TYPE_TEXT] = { "text", "any printable text", NULL, sizeof(char *), conf_read_text, conf_write_string },
     [CONF_TYPE_NAME] = { "name", "letters, digits, `.`, `_` and `-`", "^[0-9A-Za-z][0-9A-Za-z._-]*$", 0, conf_read_name,
                          conf_write_string },
     [CONF_TYPE_REFERENCE] = { "name", "of an upstream", "^[0-9A-Za-z][0-9A-Za-z._-]*$", 0, NULL, write_reference },
@@ -310,6 +311,9 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_FIELD_VALUE] = { "text", "printable", NULL, sizeof(char *), conf_read_field_value, conf_write_string },
     [CONF_TYPE_LOG_TARGET] = { "target", "stdout, or an absolute path", "^(stdout|/.+)$", 0, conf_read_log_target,
                                conf_write_string },
+    [CONF_TYPE_FOLDER] = { "folder", "/srv/www/public", "^/", 0, conf_read_folder, conf_write_string },
+    [CONF_TYPE_FILE] = { "file", "index.php, app/index.php", "^[^/].*[^/]$|^[^/]$", 0, conf_read_file, conf_write_string },
+    [CONF_TYPE_FILE_NAME] = { "file name", "index.php, .php", "^[^/]+$", 0, conf_read_file_name, conf_write_string },
 };
 
 const struct conf_type *conf_type(enum conf_type_id id)

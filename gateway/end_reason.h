@@ -40,6 +40,7 @@
     E(CONNECT_TIMEOUT, "connect_timeout", true, 504, 0, "the server did not accept the connection in time")                    \
     E(SERVER_CLOSED, "server_closed", true, 502, 0, "the server closed the connection before its response")                    \
     E(SERVER_FAULT, "server_fault", true, 502, 0, "the server broke the protocol")                                             \
+    E(SERVER_OVERLOADED, "server_overloaded", true, 503, 0, "the server has no room for the request")                          \
     E(SERVER_TRUNCATED, "server_truncated", true, 502, 0, "the server ended the response before it was complete")              \
     E(RESPONSE_TIMEOUT, "response_timeout", true, 504, 0, "the server did not answer in time")                                 \
     E(SERVER_STALLED, "server_stalled", true, 504, 0, "the server stalled in the middle of a body")                            \

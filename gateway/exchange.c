@@ -173,7 +173,7 @@ static enum fault check(struct exchange *x)
         return fault;
     if (x->route == NULL || x->route->websocket.mode == CONF_WEBSOCKET_OFF)
         return FAULT_NONE;
-    x->websocket = ws_offer_read(x->head, &x->offer, &fault) == WS_OFFER_GOOD;
+    x->websocket = ws_offer_read(x->head, &x->offer, &fault) == WS_OFFER_GOOD && exchange_may_switch(x);
     return fault;
 }
 

@@ -3,6 +3,7 @@
  * the answer is judged against what is left. */
 #include "gateway/access.h"
 #include "gateway/exchange_parts.h"
+#include "gateway/log.h"
 #include "protocol/ws_extensions.h"
 
 #include <string.h>
@@ -99,6 +100,21 @@ static enum end_reason narrow(struct exchange *x, struct span name, bool (*passe
     if (left.n == 0 && when_none != END_NONE)
         return when_none;
     return replace_field(x, name, left) ? END_NONE : END_NO_MEMORY;
+}
+
+bool exchange_may_switch(const struct exchange *x)
+{
+    struct upstream *upstream = &x->snapshot->upstreams[x->route->upstream];
+    size_t route = (size_t)(x->route - x->snapshot->conf->routes);
+    uint64_t bit = (uint64_t)1 << route % 64;
+
+    if (upstream->conf->protocol != CONF_PROTOCOL_FASTCGI)
+        return true;
+    if ((upstream->told_no_switch & bit) == 0)
+        log_info("route %zu: an upgrade to WebSocket was asked for and is served as plain HTTP: upstream %s speaks FastCGI, which has none",
+                 route + 1, upstream->conf->name);
+    upstream->told_no_switch |= bit;
+    return false;
 }
 
 static enum end_reason admit_websocket(struct exchange *x)

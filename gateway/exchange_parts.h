@@ -83,6 +83,8 @@ void exchange_on_progress(void *ctx);
 
 /* exchange_admit.c: END_NONE, or why a good request is refused before a server hears of it */
 enum end_reason exchange_admit(struct exchange *x);
+/* Can the route's servers switch at all? Where they can't, the request is served as plain HTTP, and the log says so once. */
+bool exchange_may_switch(const struct exchange *x);
 
 /* exchange_request.c */
 enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh);

@@ -1,9 +1,19 @@
 /* The way to a server, with every second try, and the request's body on its way there. */
 #include "gateway/exchange_parts.h"
+#include "gateway/backend_fcgi.h"
 #include "gateway/backend_h1.h"
 #include "gateway/balance.h"
 
 /* ---- the way to a server ---- */
+
+static struct backend *begin_backend(struct exchange *x, struct server *server, const struct backend_request *request, bool fresh)
+{
+    uint64_t timeout_ms = x->route->timeouts.connect_ms;
+
+    if (x->upstream->conf->protocol == CONF_PROTOCOL_FASTCGI)
+        return backend_fcgi_new(x->services, server, request, fresh, timeout_ms, exchange_on_progress, x);
+    return backend_h1_new(x->services, server, request, fresh || x->websocket, timeout_ms, exchange_on_progress, x);
+}
 
 enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh)
 {
@@ -39,7 +49,7 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
     x->server_deaf = x->server_blocked = false;          /* that was the one before */
     if (index < UPSTREAM_TRIED_MAX)
         x->tried |= (uint64_t)1 << index;
-    x->backend = backend_h1_new(x->services, server, &request, fresh || x->websocket, x->route->timeouts.connect_ms, exchange_on_progress, x);
+    x->backend = begin_backend(x, server, &request, fresh);
     if (x->backend != NULL)
         return STEP_MOVED;
     exchange_give_up(x, END_NO_MEMORY, FAULT_NONE, 503);
@@ -62,6 +72,10 @@ enum step exchange_server_failed(struct exchange *x)
     struct backend_failure f = x->backend->failed;
     bool stale = f.stale;
 
+    if (f.why == END_REFUSED) {
+        exchange_refuse(x, f.fault);
+        return STEP_OVER;
+    }
     if (!may_retry(x, &f)) {
         exchange_log_failure(x, &f, "");
         x->detail = f.detail;

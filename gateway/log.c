@@ -1,5 +1,7 @@
 #include "gateway/log.h"
 
+#include "protocol/utf8.h"
+
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -31,6 +33,35 @@ void log_set_sink(log_sink_fn *sink, void *ctx)
 {
     sink_now = sink;
     sink_ctx = ctx;
+}
+
+/* U+0080 to U+009F are control characters, too, which a terminal may obey. */
+static bool is_plain(struct span s, size_t i, bool text)
+{
+    uint8_t c = s.p[i], before = i > 0 ? s.p[i - 1] : 0, after = i + 1 < s.n ? s.p[i + 1] : 0;
+
+    if (c < 0x80)
+        return c >= 0x20 && c != 0x7f && c != '\\';
+    return text && !(c == 0xc2 && after < 0xa0) && !(before == 0xc2 && c < 0xa0);
+}
+
+const char *log_quote(struct span bytes, char *out, size_t size)
+{
+    bool text = utf8_valid(bytes.p, bytes.n);
+    size_t n = 0;
+
+    for (size_t i = 0; i < bytes.n; i++) {
+        if (n + 4 + sizeof("…") > size) {
+            n += (size_t)snprintf(out + n, size - n, "…");
+            break;
+        }
+        if (is_plain(bytes, i, text))
+            out[n++] = (char)bytes.p[i];
+        else
+            n += (size_t)snprintf(out + n, size - n, "\\x%02x", bytes.p[i]);
+    }
+    out[n] = '\0';
+    return out;
 }
 
 static void one_line(enum conf_log_level level, const char *format, va_list args) __attribute__((format(printf, 2, 0)));

@@ -19,6 +19,10 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_set_level(enum conf_log_level level);
 bool log_enabled(enum conf_log_level level);
 
+/* Bytes of a peer as text for a line: control bytes and backslashes become \xNN, and so does what is not UTF-8. What does not fit is
+ * left out, and `…` says so. Returns out. */
+const char *log_quote(struct span bytes, char *out, size_t size);
+
 /* Where whole lines go, newline included. NULL: standard error. */
 typedef void log_sink_fn(void *ctx, const char *line, size_t n);
 void log_set_sink(log_sink_fn *sink, void *ctx);

@@ -21,6 +21,7 @@ static const char usage[] =
     "upgate -t -c FILE                     check the configuration: exit 0, or 1 with messages\n"
     "upgate -T -c FILE                     print the effective configuration, every default filled in\n"
     "upgate --listen ADDRESS --to ADDRESS  a gateway from one line; both may be repeated; unix:/path works\n"
+    "                                      --to fcgi:ADDRESS: a FastCGI server\n"
     "upgate fcgi [OPTION]… ADDRESS         a request to a FastCGI server: upgate fcgi --help\n"
     "upgate --schema | --reference         the configuration as JSON Schema, or as text\n"
     "upgate -V                             versions\n";

@@ -26,6 +26,9 @@
     M(pool_reuses, "requests sent on a connection that was kept")                                 \
     M(retries, "requests sent again to a server after a failure")                                 \
     M(fields_stripped, "client fields removed because they could pass for a trusted fact")        \
+    M(fields_folded, "client fields not told to FastCGI because their names could pass for others") \
+    M(fcgi_stderr_bytes, "bytes that FastCGI applications wrote to their error stream")           \
+    M(fcgi_aborts, "FastCGI requests aborted because their client was gone or was given up")      \
     M(bytes_from_clients, "payload bytes received from clients")                                  \
     M(bytes_to_clients, "payload bytes sent to clients")                                          \
     M(access_lines_dropped, "access-log lines dropped because the log was not read")

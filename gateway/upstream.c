@@ -32,6 +32,7 @@ static struct server *server_new(const struct upstream *home, const struct conf_
     s->address.kind = conf->address.kind;
     s->address.port = conf->address.port;
     s->weight = conf->weight;
+    list_init(&s->lingerers);
     pool_init(&s->pool, home->conf->keepalive, home->conf->keepalive_timeout_ms, timers, metrics);
     if (copy_text(&s->address.host, conf->address.host) && copy_text(&s->address.path, conf->address.path) &&
         copy_text(&s->address.text, conf->address.text))
@@ -40,11 +41,20 @@ static struct server *server_new(const struct upstream *home, const struct conf_
     return NULL;
 }
 
+static void close_lingerers(struct server *s)
+{
+    while (!list_empty(&s->lingerers)) {
+        struct lingerer *l = LIST_OWNER(s->lingerers.next, struct lingerer, link);
+        l->close(l);
+    }
+}
+
 static void server_release(struct server *s)
 {
     if (--s->holders > 0)
         return;
     pool_close_all(&s->pool);
+    close_lingerers(s);
     assert(s->busy == 0);
     server_free(s);
 }
@@ -68,8 +78,10 @@ int upstream_init(struct upstream *u, const struct conf_upstream *conf, struct t
 
 void upstream_close_idle(struct upstream *u)
 {
-    for (size_t i = 0; i < u->servers_n; i++)
+    for (size_t i = 0; i < u->servers_n; i++) {
         pool_close_all(&u->servers[i]->pool);
+        close_lingerers(u->servers[i]);
+    }
 }
 
 void upstream_free(struct upstream *u)

@@ -9,6 +9,12 @@
 #include "gateway/pool.h"
 
 struct upstream;
+/* What stays with a server for a while behind its exchange (a FastCGI connection that waits for an aborted request's end). It goes, at the
+ * latest, when idle connections go. */
+struct lingerer {
+    struct list link;
+    void (*close)(struct lingerer *l);
+};
 
 struct server {
     size_t holders;                      /* upstreams that list it, one in each snapshot */
@@ -16,6 +22,7 @@ struct server {
     struct conf_address address;         /* its own copy: it outlives the conf that named it first */
     unsigned weight;                     /* as the newest conf has it */
     struct pool pool;
+    struct list lingerers;
     size_t busy;                         /* exchanges and tunnels on it now */
     bool http10;                         /* its last answer was HTTP/1.0: it may not understand chunked */
     long turn;                           /* weighted round robin's running balance */
@@ -25,6 +32,7 @@ struct upstream {
     const struct conf_upstream *conf;
     struct server **servers;             /* in the order of conf->servers */
     size_t servers_n;
+    uint64_t told_no_switch;             /* bit per route, modulo 64: that it cannot upgrade was said in the log */
 };
 
 #define UPSTREAM_TRIED_MAX 64            /* servers beyond are never counted as tried */

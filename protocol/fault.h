@@ -87,6 +87,8 @@
     F(FCGI_AFTER_END, "fcgi_after_end", 0, 0, "content followed the end of a FastCGI stream")                                  \
     F(FCGI_END_STATUS, "fcgi_end_status", 0, 0, "a FastCGI request ended with a protocol status that does not exist")          \
     F(FCGI_VALUES, "fcgi_values", 0, 0, "the answer to FCGI_GET_VALUES is malformed")                                          \
+    F(FCGI_ROLE, "fcgi_role", 0, 0, "the FastCGI application has no part that answers requests (responder)")                   \
+    F(FCGI_MULTIPLEX, "fcgi_multiplex", 0, 0, "the FastCGI application refuses a request on a connection that has no other")   \
     F(FCGI_SCRIPT, "fcgi_script", 404, 0, "the path names no script")                                                          \
     F(FCGI_PARAMS, "fcgi_params", 431, 0, "the request is longer as FastCGI parameters than this gateway sends")               \
     F(FCGI_NPH, "fcgi_nph", 0, 0, "the reply begins with an HTTP status line, which FastCGI replies do not have")              \

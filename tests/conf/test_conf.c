@@ -187,7 +187,7 @@ static void sample_file(void **state)
 
     (void)state;
     assert_non_null(c);
-    assert_int_equal(c->routes_n, 3);
+    assert_int_equal(c->routes_n, 4);
     conf_free(c);
 }
 

@@ -21,10 +21,11 @@ ROWS = """
     balance upstream pool health
     generation snapshot
     services
-    access_log reply route access
+    access_log reply route access script_file
     inbound
     outbound
     pump flow tunnel tunnel_parts tunnel_end tunnel_watch body_out
+    fcgi_stderr fcgi_conn
     backend backend_h1 backend_fcgi
     exchange exchange_parts exchange_admit exchange_request exchange_response exchange_end client passthrough entry listener
     worker control admin

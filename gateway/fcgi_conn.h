@@ -1,0 +1,65 @@
+/* fcgi_conn: a FastCGI connection to a server, and the requests (calls) on it.
+ *
+ * A connection exists while there are calls on it. It begins with a stream, new or from the pool; the last call's end gives the stream
+ * back to the pool, or closes it. A call sends its records and then peeks and consumes the application's output like a stream; its
+ * error stream goes to the log by itself. News come by `progress`, from the loop.
+ *
+ * Out: every record is written whole, so that the next may be of any call. What the kernel does not take of one is kept by the stream (64
+ * KiB at most), and no call sends until that is out. Small pieces are put, and go out together with their neighbours.
+ *
+ * In: with one call on a connection its output is read in place, and what it does not consume stops the reading: that is all the
+ * backpressure there is.
+ *
+ * What can go wrong, in order: the connection ends or breaks (END_SERVER_CLOSED), what comes is no lawful FastCGI (END_SERVER_FAULT):
+ * the connection ends with all its calls. A call that is released before its end is aborted: FCGI_ABORT_REQUEST is sent, its end is waited
+ * for a moment, then the connection is closed. tests/gateway/test_fcgi.c */
+#ifndef UPGATE_GATEWAY_FCGI_CONN_H
+#define UPGATE_GATEWAY_FCGI_CONN_H
+
+#include "gateway/fcgi_stderr.h"
+#include "gateway/services.h"
+#include "protocol/fcgi_record.h"
+
+struct fcgi_conn;
+
+enum fcgi_call_state { FCGI_CALL_NEW, FCGI_CALL_OPEN, FCGI_CALL_ENDED, FCGI_CALL_FAILED };
+
+struct fcgi_call {
+    enum fcgi_call_state state;
+    struct fcgi_conn *conn;              /* while OPEN */
+    struct list link;
+    unsigned id;
+    struct fcgi_stderr errors;
+    bool kept;                           /* OPEN and after: the connection had been used before */
+    bool answered;                       /* some record of its own has come */
+    bool input_over;                     /* the end of STDIN is sent */
+    enum fcgi_end end;                   /* ENDED: what the application said … */
+    uint32_t app_status;
+    enum end_reason why;                 /* FAILED */
+    enum fault fault;
+    const char *detail;                  /* words, or NULL */
+    struct ready ready;
+    void (*progress)(void *ctx);
+    void *ctx;
+};
+
+/* Takes the stream, which may be kept afterwards. NULL: no memory; then it is closed. A call has to follow. */
+struct fcgi_conn *fcgi_conn_new(struct services *services, struct server *server, struct stream **s, bool kept, bool may_keep);
+/* Will the connection be used again? FCGI_KEEP_CONN is to say so. */
+bool fcgi_conn_keeps(const struct fcgi_conn *conn);
+
+/* Before fcgi_call_open; `errors` is filled in by the caller. */
+void fcgi_call_init(struct fcgi_call *c, void (*progress)(void *ctx), void *ctx);
+void fcgi_call_open(struct fcgi_call *c, struct fcgi_conn *conn);
+/* Whole records of this call: 0 or the stream's error. */
+int fcgi_call_put(struct fcgi_call *c, struct span records);
+/* A piece of STDIN: bytes taken; 0 = blocked; <0 = nobody reads any more, an answer may still come. */
+ssize_t fcgi_call_send(struct fcgi_call *c, struct span data);
+int fcgi_call_end_input(struct fcgi_call *c);
+/* The application's output that is there; p is good until the next call. 0: look at the state. */
+size_t fcgi_call_peek(struct fcgi_call *c, const uint8_t **p);
+void fcgi_call_consume(struct fcgi_call *c, size_t n);
+/* The end of it, in any state but NEW without effect on others; nothing is heard of it afterwards. */
+void fcgi_call_release(struct fcgi_call *c);
+
+#endif
