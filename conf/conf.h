@@ -149,8 +149,15 @@ struct conf_log {
     struct conf_access access;
 };
 
+struct conf_rate {
+    uint64_t count;                      /* 0: off */
+    uint64_t per_ms;
+};
+
 struct conf_limits {
     uint64_t header_bytes, header_fields, connections;
+    unsigned connections_per_client;     /* 0: off */
+    struct conf_rate handshakes_per_client, requests_per_client;
     uint64_t body_bytes;                 /* 0: off */
 };
 

@@ -133,6 +133,16 @@ static const struct conf_key keys[] = {
       .sentence = "Fields in one head." },
     { "connections", CONF_IN_LIMITS, CONF_TYPE_COUNT, FIELD(conf_limits, connections), .fallback = "100000", BOUNDS(1, 10000000),
       .sentence = "Client connections open at once, over all listeners; past it none is accepted until one ends." },
+    { "connections_per_client", CONF_IN_LIMITS, CONF_TYPE_COUNT, FIELD(conf_limits, connections_per_client), .fallback = "off",
+      .zero_word = "off", BOUNDS(1, 10000000),
+      .sentence = "Connections and tunnels that one client may have open; a further one is closed at once. A client is an IPv4 address or the "
+                  "/64 of an IPv6 address. Connections from `trusted` hops are not counted: many clients come through each." },
+    { "handshakes_per_client", CONF_IN_LIMITS, CONF_TYPE_RATE, FIELD(conf_limits, handshakes_per_client), .fallback = "off",
+      .zero_word = "off", BOUNDS(1, 1000000),
+      .sentence = "WebSocket handshakes of one client, as many at once as the whole number; past it the answer is 429. Behind a trusted hop the "
+                  "client is whom the hop names." },
+    { "requests_per_client", CONF_IN_LIMITS, CONF_TYPE_RATE, FIELD(conf_limits, requests_per_client), .fallback = "off",
+      .zero_word = "off", BOUNDS(1, 1000000), .sentence = "Requests of one client, handshakes included; past it the answer is 429." },
     { "body_bytes", CONF_IN_LIMITS, CONF_TYPE_SIZE, FIELD(conf_limits, body_bytes), .fallback = "off", .zero_word = "off",
       BOUNDS(1, 1024 * TIB), .sentence = "A request's whole body; past it the answer is 413." },
 

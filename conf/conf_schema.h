@@ -34,6 +34,7 @@ enum conf_type_id {
     CONF_TYPE_COUNT,                     /* unsigned or uint64_t, by the field's size */
     CONF_TYPE_DURATION,                  /* uint64_t, milliseconds */
     CONF_TYPE_SIZE,                      /* uint64_t, bytes */
+    CONF_TYPE_RATE,                      /* struct conf_rate; the bounds are those of its count */
     CONF_TYPE_SWITCH,                    /* bool, on or off */
     CONF_TYPE_WORD,                      /* an enum, one of the row's words */
     CONF_TYPE_LISTEN_ADDRESS,            /* struct conf_address */

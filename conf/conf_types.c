@@ -186,6 +186,44 @@ static void write_number(const struct conf *c, const struct conf_key *key, const
         conf_write_bound(key, number, out);
 }
 
+static const struct unit rate_units[] = { { "/s", 1000 }, { "/m", 60000 }, { "/h", 3600000 }, { NULL, 0 } };
+
+static bool read_rate(struct conf_value *value, void *field)
+{
+    const struct conf_key *key = value->key;
+    size_t slash = span_find(value->text, '/');
+    const struct unit *unit = find_unit(rate_units, span_from(value->text, slash));
+    struct conf_rate rate = { .count = 0 };
+    char shown[CONF_SHOWN_BYTES];
+
+    if (key->zero_word != NULL && span_equal(value->text, span_of_text(key->zero_word))) {
+        *(struct conf_rate *)field = rate;
+        return true;
+    }
+    if (unit == NULL || slash == 0 || !span_to_u64(span_first(value->text, slash), &rate.count))
+        return conf_refuse(value, "`%s` is not a rate, as in 50/s, 600/m or 1000/h, nor `off`", conf_show(value->text, shown));
+    if (rate.count < key->min || rate.count > key->max)
+        return refuse_bounds(value);
+    rate.per_ms = unit->factor;
+    *(struct conf_rate *)field = rate;
+    return true;
+}
+
+static void write_rate(const struct conf *c, const struct conf_key *key, const void *field, FILE *out)
+{
+    const struct conf_rate *rate = field;
+    const struct unit *unit = rate_units;
+
+    (void)c;
+    if (rate->count == 0) {
+        fputs(key->zero_word, out);
+        return;
+    }
+    while (unit->factor != rate->per_ms)
+        unit++;
+    fprintf(out, "%llu%s", (unsigned long long)rate->count, unit->word);
+}
+
 static bool read_switch(struct conf_value *value, void *field)
 {
     static const char *const pairs[][2] = { { "true", "on" }, { "yes", "on" }, { "1", "on" }, { "on", "on" },
@@ -282,6 +320,7 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_COUNT] = { "count", "a whole number", NULL, 0, read_number, write_number },
     [CONF_TYPE_DURATION] = { "duration", "250ms, 10s, 5m, 1h, 7d", "^[0-9]+(ms|s|m|h|d)$", 0, read_number, write_number },
     [CONF_TYPE_SIZE] = { "size", "512B, 64KiB, 1MiB", "^[0-9]+(B|KiB|MiB|GiB|TiB)$", 0, read_number, write_number },
+    [CONF_TYPE_RATE] = { "rate", "50/s, 600/m, 1000/h", "^[0-9]+/[smh]$", 0, read_rate, write_rate },
     [CONF_TYPE_SWITCH] = { "switch", "on, off", NULL, 0, read_switch, write_switch },
     [CONF_TYPE_WORD] = { "word", "one of those listed", NULL, 0, read_word, write_word },
     [CONF_TYPE_LISTEN_ADDRESS] = { "address", "8080, 127.0.0.1:8080, \"[::1]:8080\", localhost:8080, unix:/run/app.sock",

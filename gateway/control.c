@@ -1,5 +1,6 @@
 #include "gateway/control.h"
 #include "gateway/log.h"
+#include "gateway/quota.h"
 #include "gateway/worker.h"
 #include "protocol/mem.h"
 
@@ -22,6 +23,7 @@ struct control {
     uv_timer_t drain_over;
     uv_async_t worker_ended;
     struct access_sink *access_sink;
+    struct quota *quota;
     struct listener_gate gate;
     struct listener_sockets *sockets;    /* one per listener */
     struct worker **workers;
@@ -162,7 +164,7 @@ static bool bind_all(struct control *c)
 static bool start_worker(struct control *c, unsigned i)
 {
     int *fds = mem_alloc(c->conf->listeners_n * sizeof(*fds));
-    struct worker_start start = { .generation = c->generation, .gate = &c->gate, .access_sink = c->access_sink, .fds = fds, .number = i,
+    struct worker_start start = { .generation = c->generation, .gate = &c->gate, .access_sink = c->access_sink, .quota = c->quota, .fds = fds, .number = i,
                                   .ended = say_ended, .ctx = c };
 
     if (fds == NULL)
@@ -223,6 +225,7 @@ static size_t end_all(struct control *c)
     mem_free(c->sockets);
     mem_free(c->workers);
     access_sink_close(c->access_sink);
+    quota_free(c->quota);
     return left + (uv_loop_close(&c->loop) != 0);
 }
 
@@ -261,12 +264,13 @@ static bool run(struct control *c)
 
 int control_run(struct conf *conf, size_t *handles_left_out)
 {
-    struct control c = { .generation = generation_new(conf, 1) };
+    struct control c = { .generation = generation_new(conf, 1), .quota = quota_new() };
     bool started;
 
     *handles_left_out = 0;
-    if (c.generation == NULL || uv_loop_init(&c.loop) != 0) {
+    if (c.generation == NULL || c.quota == NULL || uv_loop_init(&c.loop) != 0) {
         log_error("not started: no memory");
+        quota_free(c.quota);
         generation_release(&c.generation);
         return 1;
     }

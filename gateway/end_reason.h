@@ -32,6 +32,9 @@
     E(CLIENT_STALLED, "client_stalled", true, 0, 0, "the client did not read the response")                                    \
     E(NO_ROUTE, "no_route", true, 404, 0, "no route matches the request")                                                      \
     E(DENIED, "denied", true, 403, 0, "clients of that address are not let in here")                                           \
+    E(CLIENT_CONNECTIONS, "client_connections", true, 0, 0, "the client has as many connections open as it may")               \
+    E(CLIENT_HANDSHAKES, "client_handshakes", true, 429, 0, "the client began more WebSocket handshakes than it may")          \
+    E(CLIENT_REQUESTS, "client_requests", true, 429, 0, "the client sent more requests than it may")                           \
     E(ORIGIN, "origin", true, 403, 0, "WebSockets of this route are not open to pages of that origin")                         \
     E(PROTOCOL, "protocol", true, 403, 0, "none of the subprotocols offered is allowed here")                                  \
     E(REFUSED, "refused", true, 400, 0, "the gateway refused the request")                                                     \

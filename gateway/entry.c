@@ -81,9 +81,15 @@ static void end_fault(struct entry *e, enum end_reason why, enum fault fault)
 
 /* Whoever is not let in is closed at once where the connection tells who it is. A trusted hop tells it with each request, which is then
  * judged by itself; but in what is passed through nobody sees a request. */
-static enum end_reason admit(const struct inbound *in)
+static enum end_reason admit(struct services *services, struct inbound *in)
 {
-    return in->trusted || access_admits(&in->listener->admission, &in->client) ? END_NONE : END_DENIED;
+    if (in->trusted)
+        return END_NONE;
+    if (!access_admits(&in->listener->admission, &in->client))
+        return END_DENIED;
+    return quota_connect(services->quota, &in->client, in->snapshot->conf->limits.connections_per_client, &in->share)
+               ? END_NONE
+               : END_CLIENT_CONNECTIONS;
 }
 
 static void end_denied(struct entry *e, enum end_reason why)
@@ -183,7 +189,7 @@ static void begin_hello(struct entry *e)
 /* It is known who the client is. */
 static void go_on(struct entry *e)
 {
-    enum end_reason why = admit(&e->inbound);
+    enum end_reason why = admit(e->services, &e->inbound);
 
     if (why != END_NONE) {
         end_denied(e, why);
@@ -251,38 +257,37 @@ static const struct stream_events entry_events = { .readable = on_readable, .wri
 
 /* ---- the beginning, and the gateway's end ---- */
 
-static void refuse(struct services *services, struct stream *stream, const struct inbound *inbound, enum end_reason why)
+static void refuse(struct services *services, struct stream *stream, struct inbound *inbound, enum end_reason why)
 {
-    struct inbound dropped = *inbound;
-
     if (why != END_NO_MEMORY)
         say_end(inbound, why, FAULT_NONE);
     stream_close(&stream);
-    inbound_ended(services, &dropped, why);
+    inbound_ended(services, inbound, why);
 }
 
-void entry_new(struct services *services, struct stream *stream, const struct inbound *inbound)
+void entry_new(struct services *services, struct stream *stream, const struct inbound *accepted)
 {
-    bool announced = inbound->listener->proxy_protocol != CONF_PROXY_OFF;
-    enum end_reason why = !announced ? admit(inbound) : inbound->trusted ? END_NONE : END_PROXY_UNTRUSTED;
+    bool announced = accepted->listener->proxy_protocol != CONF_PROXY_OFF;
+    struct inbound inbound = *accepted;
+    enum end_reason why = !announced ? admit(services, &inbound) : inbound.trusted ? END_NONE : END_PROXY_UNTRUSTED;
     struct entry *e;
 
     inbound_arrived(services);
     if (why != END_NONE) {
-        refuse(services, stream, inbound, why);
+        refuse(services, stream, &inbound, why);
         return;
     }
-    if (!announced && !wants_hello(inbound->listener)) {
-        client_new(services, stream, inbound);
+    if (!announced && !wants_hello(inbound.listener)) {
+        client_new(services, stream, &inbound);
         return;
     }
     e = mem_zalloc(sizeof(*e));
     if (e == NULL) {
-        refuse(services, stream, inbound, END_NO_MEMORY);
+        refuse(services, stream, &inbound, END_NO_MEMORY);
         return;
     }
     e->services = services;
-    e->inbound = *inbound;
+    e->inbound = inbound;
     e->stream = stream;
     timer_init(&e->timer, end_late);
     list_append(&services->entries, &e->link);

@@ -134,17 +134,30 @@ static enum end_reason admit_websocket(struct exchange *x)
     return why;
 }
 
+static bool takes(struct exchange *x, enum quota_kind kind, const struct conf_rate *rate)
+{
+    uint64_t wait_ms = quota_take(x->services->quota, kind, exchange_real_client(x), rate, timers_now_ms(x->services->timers));
+
+    x->retry_after_s = (unsigned)((wait_ms + 999) / 1000);
+    return wait_ms == 0;
+}
+
 /* The listener's rules are asked again for each request: the client behind a trusted hop is only known now, and rules change with the
  * configuration while connections stay. */
 enum end_reason exchange_admit(struct exchange *x)
 {
     const struct net_address *client = exchange_real_client(x);
+    const struct conf_limits *limits = &x->snapshot->conf->limits;
 
     if (!access_admits(&x->client.inbound->listener->admission, client))
         return END_DENIED;
+    if (!takes(x, QUOTA_REQUESTS, &limits->requests_per_client))
+        return END_CLIENT_REQUESTS;
     if (x->route == NULL)
         return END_NO_ROUTE;
     if (!access_admits(&x->route->admission, client))
         return END_DENIED;
+    if (x->websocket && !takes(x, QUOTA_HANDSHAKES, &limits->handshakes_per_client))
+        return END_CLIENT_HANDSHAKES;
     return x->websocket ? admit_websocket(x) : END_NONE;
 }

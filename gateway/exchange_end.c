@@ -85,6 +85,7 @@ void exchange_give_up(struct exchange *x, enum end_reason why, enum fault fault,
     r.version_minor = x->head != NULL ? x->head->version_minor : 1;
     r.head_request = x->head != NULL && x->rules.is_head;
     r.keep_alive = x->request == REQUEST_DONE && exchange_wants_more(x) && !x->websocket;
+    r.retry_after_s = x->retry_after_s;
     x->status = status;
     if (reply_put(exchange_client_stream(x), &r, &x->out.bytes) != 0)
         exchange_finish(x, END_CLIENT_ABORTED, EXCHANGE_GONE);

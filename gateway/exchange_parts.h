@@ -49,6 +49,7 @@ struct exchange {
     enum wait wait;
     uint64_t begun_ms, progress_ms;
     struct ready ready;
+    unsigned retry_after_s;              /* of a refusal that is over by then; 0: nobody knows */
     unsigned status;                     /* sent, 0 = none */
     uint64_t bytes_in;
     enum end_reason end;

@@ -120,6 +120,7 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
 {
     struct tunnel_start start = {
         .snapshot = x->snapshot,
+        .share = x->client.inbound->share,
         .conf = &x->route->websocket,
         .deflate = agreement->deflate,
         .protocol = agreement->protocol,

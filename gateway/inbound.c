@@ -104,6 +104,7 @@ void inbound_arrived(struct services *services)
 
 void inbound_switched(struct services *services, struct inbound *in)
 {
+    in->share = NULL;                    /* the tunnel has it */
     snapshot_release(&in->snapshot);
     metrics_ended(services->metrics, METRICS_CONNECTION, END_SWITCHED);
     metrics_sub(&services->metrics->connections_open, 1);
@@ -111,6 +112,7 @@ void inbound_switched(struct services *services, struct inbound *in)
 
 void inbound_ended(struct services *services, struct inbound *in, enum end_reason why)
 {
+    quota_disconnect(services->quota, &in->share);
     snapshot_release(&in->snapshot);
     metrics_ended(services->metrics, METRICS_CONNECTION, why);
     metrics_sub(&services->metrics->connections_open, 1);

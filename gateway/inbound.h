@@ -23,6 +23,7 @@ struct inbound {
     bool nameless;                       /* behind a hop that names no IP address: nobody's word is believed */
     bool trusted;                        /* the client is in listener->trusted: what its fields say of others is believed. Behind a PROXY
                                           * header every byte is the client's, so that the hop's good name does not count here */
+    struct quota_share *share;           /* what counts the connection as the client's; NULL: nothing does */
     const struct tls_facts *tls;         /* NULL: clear text; lives as long as the stream */
     bool tls_ahead;                      /* the PROXY header says that the client spoke TLS with the hop */
     char address[NET_ADDRESS_TEXT];      /* of the client: numeric, or "unix" */

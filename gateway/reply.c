@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define RETRY_AFTER_S 5                  /* where nobody knows better */
+
 struct span reply_date(void)
 {
     static _Thread_local char text[64];
@@ -29,8 +31,9 @@ static enum fault add(struct headers *h, const char *name, const char *value)
 }
 
 /* RFC 9110 sections 9.3.7 (OPTIONS), 15.5.6 (405), 15.5.22 (426), 10.2.3 (Retry-After); RFC 6455 section 4.4. */
-static enum fault add_what_the_status_wants(struct headers *h, unsigned status)
+static enum fault add_what_the_status_wants(struct headers *h, const struct reply *r, const char *retry_after)
 {
+    unsigned status = r->status;
     enum fault f = FAULT_NONE;
 
     if (status == 426) {
@@ -39,8 +42,8 @@ static enum fault add_what_the_status_wants(struct headers *h, unsigned status)
             f = add(h, "Sec-WebSocket-Version", "13");
     } else if (status == 405 || status == 200) {
         f = add(h, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
-    } else if (status == 503) {
-        f = add(h, "Retry-After", "5");
+    } else if (status == 503 || status == 429) {
+        f = add(h, "Retry-After", retry_after);
     }
     return f;
 }
@@ -54,7 +57,12 @@ static const char *connection_value(const struct reply *r)
     return r->version_minor == 0 ? "keep-alive" : NULL;
 }
 
-static enum fault fill(struct headers *h, const struct reply *r, const char *length)
+/* Numbers as text; they have to outlive the head. */
+struct numbers {
+    char length[16], retry_after[16];
+};
+
+static enum fault fill(struct headers *h, const struct reply *r, const struct numbers *text)
 {
     const char *connection = connection_value(r);
     enum fault f = headers_add(h, SPAN_LITERAL("Date"), reply_date());
@@ -62,9 +70,9 @@ static enum fault fill(struct headers *h, const struct reply *r, const char *len
     if (f == FAULT_NONE)
         f = add(h, "Content-Type", "text/plain; charset=utf-8");
     if (f == FAULT_NONE)
-        f = add(h, "Content-Length", length);
+        f = add(h, "Content-Length", text->length);
     if (f == FAULT_NONE)
-        f = add_what_the_status_wants(h, r->status);
+        f = add_what_the_status_wants(h, r, text->retry_after);
     if (f == FAULT_NONE && connection != NULL)
         f = add(h, "Connection", connection);
     return f;
@@ -75,7 +83,8 @@ int reply_put(struct stream *s, const struct reply *r, uint64_t *body_bytes_out)
     struct arena arena;
     struct headers h;
     struct span head = SPAN_EMPTY;
-    char body[256], length[16];
+    struct numbers text;
+    char body[256];
     const char *reason = http1_reason(r->status);
     int n, error;
 
@@ -83,10 +92,11 @@ int reply_put(struct stream *s, const struct reply *r, uint64_t *body_bytes_out)
                             : snprintf(body, sizeof(body), "%u %s\n", r->status, reason);
     if (n >= (int)sizeof(body))
         n = (int)sizeof(body) - 1;
-    snprintf(length, sizeof(length), "%d", n);
+    snprintf(text.length, sizeof(text.length), "%d", n);
+    snprintf(text.retry_after, sizeof(text.retry_after), "%u", r->retry_after_s > 0 ? r->retry_after_s : RETRY_AFTER_S);
     arena_init(&arena, 8192);
     headers_init(&h, &arena, 0);
-    if (fill(&h, r, length) == FAULT_NONE)
+    if (fill(&h, r, &text) == FAULT_NONE)
         head = http1_write_response_head(&arena, r->status, SPAN_EMPTY, &h);
     error = head.p == NULL ? -ENOMEM : stream_put(s, head);
     if (error == 0 && !r->head_request)

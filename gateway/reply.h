@@ -12,9 +12,10 @@ struct reply {
     bool keep_alive;                     /* else Connection: close */
     bool head_request;                   /* no body is sent */
     unsigned version_minor;              /* of the request */
+    unsigned retry_after_s;              /* of a 429 or 503; 0: a few seconds */
 };
 
-/* Puts the whole answer. 426 carries the version that is spoken, 405 the methods that are, 503 a Retry-After. *body_bytes_out: what the
+/* Puts the whole answer. 426 carries the version that is spoken, 405 the methods that are, 429 and 503 a Retry-After. *body_bytes_out: what the
  * body counts. 0 or the stream's error. */
 int reply_put(struct stream *s, const struct reply *r, uint64_t *body_bytes_out);
 

@@ -4,6 +4,7 @@
 
 #include "gateway/dial.h"
 #include "gateway/metrics.h"
+#include "gateway/quota.h"
 #include "gateway/ready.h"
 #include "gateway/snapshot.h"
 #include "gateway/timers.h"
@@ -17,6 +18,7 @@ struct services {
     struct dialer *dialer;
     struct metrics *metrics;
     struct access_log *access_log;
+    struct quota *quota;                 /* shared by all workers */
     struct list entries;                 /* accepted connections that are not clients yet */
     struct list clients;                 /* open client connections that are not tunnels */
     struct list tunnels;

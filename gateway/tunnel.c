@@ -86,6 +86,7 @@ static void tunnel_free(struct tunnel *t)
     t->server_record->busy--;
     snapshot_release(&t->snapshot);
     metrics_sub(&svc->metrics->tunnels_open, 1);
+    quota_disconnect(svc->quota, &t->share);
     mem_free(t);
     svc->connection_ended(svc->connection_ended_ctx);
 }
@@ -302,16 +303,19 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     struct tunnel *t = mem_zalloc(sizeof(*t) + (start->request.target.n < TARGET_BYTES_MAX
                                                     ? text - TARGET_BYTES_MAX + start->request.target.n : text));
     struct stream *client = start->client, *server = start->server;
+    struct quota_share *share = start->share;
     struct ws_scan_rules from_client = scan_rules(start, true), from_server = scan_rules(start, false);
 
     if (t == NULL) {
         stream_close(&client);
         stream_close(&server);
+        quota_disconnect(services->quota, &share);
         services->connection_ended(services->connection_ended_ctx);
         return -ENOMEM;
     }
     t->services = services;
     t->snapshot = snapshot_hold(start->snapshot);
+    t->share = share;
     t->conf = start->conf;
     t->deflate = start->deflate;
     t->blind = start->conf->verify == WS_VERIFY_BLIND;

@@ -14,6 +14,7 @@ struct tunnel_start {
     bool deflate;                        /* permessage-deflate was agreed */
     struct span protocol;                /* agreed subprotocol; copied */
     struct server *server_record;
+    struct quota_share *share;           /* the client's connection as it is counted; taken with the streams */
     struct access_request request;       /* copied; its listener, upstream and server are borrowed from the snapshot */
 };
 

@@ -37,6 +37,7 @@ struct tunnel {
     struct list link;                    /* services->tunnels */
     enum tunnel_state state;
     struct side sides[2];
+    struct quota_share *share;
     struct snapshot *snapshot;           /* held: conf, server_record and what request borrows belong to it */
     const struct conf_websocket *conf;
     struct server *server_record;

@@ -297,6 +297,7 @@ struct worker *worker_new(const struct worker_start *start)
         return NULL;
     }
     w->gate = start->gate;
+    w->services.quota = start->quota;
     w->ended = start->ended;
     w->ctx = start->ctx;
     init_handles(w);

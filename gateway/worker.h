@@ -12,6 +12,7 @@ struct worker_start {
     struct generation *generation;       /* held by the worker as long as something needs it */
     struct listener_gate *gate;
     struct access_sink *access_sink;
+    struct quota *quota;
     const int *fds;                      /* one per listener, in conf's order; taken on success */
     unsigned number;
     void (*ended)(void *ctx);            /* from the worker's thread, when its loop has run dry */

@@ -6,6 +6,7 @@
 #define ZERO_HOLE MINIMAL "timeouts: { drain: %s }\n"
 #define COUNT_HOLE                                                                                                               \
     "listeners: [ 8080 ]\nupstreams: { app: { servers: [ 9000 ], keepalive: %s } }\nroutes: [ { upstream: app } ]\n"
+#define RATE_HOLE MINIMAL "limits: { handshakes_per_client: %s }\n"
 #define SWITCH_HOLE MINIMAL "forwarded: { rfc7239: %s }\n"
 #define VIA_HOLE MINIMAL "forwarded: { via: %s }\n"
 #define LOG_HOLE MINIMAL "log: { access: { to: %s } }\n"
@@ -106,6 +107,31 @@ static void counts(void **state)
     expect_refused(COUNT_HOLE, "80x", "`keepalive`: `80x` is not a whole number, nor `off`");
     expect_refused(COUNT_HOLE, "1.0", "`keepalive`: `1.0` is not a whole number, nor `off`");
     expect_refused(COUNT_HOLE, "+1", "`keepalive`: `+1` is not a whole number, nor `off`");
+}
+
+static void rates(void **state)
+{
+    struct conf *c = load_good(fill_in(RATE_HOLE, "50/s"));
+    char *dump = dump_of(c);
+
+    (void)state;
+    assert_int_equal(c->limits.handshakes_per_client.count, 50);
+    assert_int_equal(c->limits.handshakes_per_client.per_ms, 1000);
+    assert_non_null(strstr(dump, "handshakes_per_client: 50/s\n"));
+    free(dump);
+    conf_free(c);
+    c = load_good(fill_in(RATE_HOLE, "7/h"));
+    assert_int_equal(c->limits.handshakes_per_client.per_ms, 3600000);
+    conf_free(c);
+    c = load_good(fill_in(RATE_HOLE, "off"));
+    assert_int_equal(c->limits.handshakes_per_client.count, 0);
+    conf_free(c);
+    expect_refused(RATE_HOLE, "50", "`handshakes_per_client`: `50` is not a rate, as in 50/s, 600/m or 1000/h, nor `off`");
+    expect_refused(RATE_HOLE, "/s", "`handshakes_per_client`: `/s` is not a rate, as in 50/s, 600/m or 1000/h, nor `off`");
+    expect_refused(RATE_HOLE, "50/d", "`handshakes_per_client`: `50/d` is not a rate, as in 50/s, 600/m or 1000/h, nor `off`");
+    expect_refused(RATE_HOLE, "5 /s", "`handshakes_per_client`: `5 /s` is not a rate, as in 50/s, 600/m or 1000/h, nor `off`");
+    expect_refused(RATE_HOLE, "0/s", "`handshakes_per_client`: 0/s is out of bounds: 1 to 1000000, or `off`");
+    expect_refused(RATE_HOLE, "1000001/s", "`handshakes_per_client`: 1000001/s is out of bounds: 1 to 1000000, or `off`");
 }
 
 static void switches(void **state)
@@ -262,7 +288,7 @@ static void paths_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),         cmocka_unit_test(durations),        cmocka_unit_test(counts),
+        cmocka_unit_test(sizes),         cmocka_unit_test(durations),        cmocka_unit_test(counts), cmocka_unit_test(rates),
         cmocka_unit_test(switches),      cmocka_unit_test(names_and_labels), cmocka_unit_test(tokens_and_targets),
         cmocka_unit_test(hosts),         cmocka_unit_test(hosts_refused),    cmocka_unit_test(paths),
         cmocka_unit_test(paths_refused),

@@ -223,6 +223,8 @@ static inline void world_make_services(struct world *w, const struct conf *conf)
     s->ready = &w->ready;
     s->metrics = &w->metrics;
     s->dialer = &w->dialer;
+    s->quota = quota_new();
+    assert_non_null(s->quota);
     list_init(&s->entries);
     list_init(&s->clients);
     list_init(&s->tunnels);
@@ -446,6 +448,7 @@ static inline const char *world_said(struct world *w, const char *kind, size_t n
 static inline void world_let_go(struct world *w)
 {
     access_log_free(w->services.access_log);
+    quota_free(w->services.quota);
     access_sink_close(w->sink);
     close(w->access_fd);
     assert_int_equal(w->services.snapshot->holders, 1);

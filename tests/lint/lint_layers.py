@@ -20,7 +20,7 @@ ROWS = """
     server_state server_set places
     balance upstream pool health
     generation snapshot
-    services
+    services quota
     access_log reply route access script_file
     inbound
     outbound
