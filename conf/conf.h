@@ -65,6 +65,8 @@ enum conf_balance { CONF_BALANCE_ROUND_ROBIN, CONF_BALANCE_LEAST_BUSY };
 
 /* Which scripts an application may be asked for, where links are involved. */
 enum conf_symlinks { CONF_SYMLINKS_INSIDE, CONF_SYMLINKS_ANYWHERE, CONF_SYMLINKS_UNCHECKED };
+/* Does an application have to be told how long a body is? */
+enum conf_length { CONF_LENGTH_REQUIRED, CONF_LENGTH_OPTIONAL };
 struct conf_fastcgi {
     char *root;                          /* NULL: none. Without script and split the application is not a file */
     char *script, *split, *index;        /* NULL: none; never script and split */
@@ -72,6 +74,9 @@ struct conf_fastcgi {
     struct field *params;
     size_t params_n;
     uint64_t stderr_bytes;               /* of one request, that are logged; 0: off */
+    enum conf_length length;
+    uint64_t body_memory, body_max;      /* with CONF_LENGTH_REQUIRED: of a body whose length is not told in its head */
+    char *body_folder;
 };
 
 struct conf_upstream {

@@ -35,6 +35,7 @@ static const struct conf_word formats[] = {
 static const struct conf_word protocols[] = {
     { "http", CONF_PROTOCOL_HTTP }, { "fastcgi", CONF_PROTOCOL_FASTCGI }, { NULL, 0 }
 };
+static const struct conf_word lengths[] = { { "required", CONF_LENGTH_REQUIRED }, { "optional", CONF_LENGTH_OPTIONAL }, { NULL, 0 } };
 static const struct conf_word symlinks[] = {
     { "inside", CONF_SYMLINKS_INSIDE }, { "anywhere", CONF_SYMLINKS_ANYWHERE }, { "unchecked", CONF_SYMLINKS_UNCHECKED }, { NULL, 0 }
 };
@@ -236,6 +237,15 @@ static const struct conf_key keys[] = {
       .absent = "none", .sentence = "Further parameters, by name. They take the place of the gateway's own." },
     { "stderr_bytes", CONF_IN_FASTCGI, CONF_TYPE_SIZE, FIELD(conf_fastcgi, stderr_bytes), .fallback = "8KiB", .zero_word = "off",
       BOUNDS(1, MIB), .sentence = "How much of what a request writes to its error stream goes to the log; the rest is dropped." },
+    { "length", CONF_IN_FASTCGI, CONF_TYPE_WORD, FIELD(conf_fastcgi, length), .fallback = "required", .words = lengths,
+      .sentence = "Whether applications need CONTENT_LENGTH, as PHP does. `required`: a chunked request is gathered first, and only then "
+                  "sent to a server. `optional`: it is sent as it comes." },
+    { "body_memory", CONF_IN_FASTCGI, CONF_TYPE_SIZE, FIELD(conf_fastcgi, body_memory), .fallback = "1MiB", BOUNDS(1, 1024 * MIB),
+      .sentence = "How much of a body that is gathered is held in memory; the rest goes to a file without a name." },
+    { "body_max", CONF_IN_FASTCGI, CONF_TYPE_SIZE, FIELD(conf_fastcgi, body_max), .fallback = "64MiB", BOUNDS(1, TIB),
+      .sentence = "How large a body that is gathered may be; past it the answer is 413. Not more than `body_memory`: there is no file." },
+    { "body_folder", CONF_IN_FASTCGI, CONF_TYPE_FOLDER, FIELD(conf_fastcgi, body_folder), .fallback = "/tmp",
+      .sentence = "Where these files are made." },
 
     { "match", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, match), .child = CONF_IN_MATCH, .absent = "every request",
       .sentence = "The requests that take this route." },

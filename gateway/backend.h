@@ -21,6 +21,8 @@ struct backend_request {
     const struct net_address *client;    /* … in truth, behind trusted hops */
     const struct http1_limits *limits;   /* of the answer's head */
     struct arena *arena;                 /* of the exchange */
+    bool gathered;                       /* the body's length is known, though the head does not tell it: … */
+    uint64_t gathered_bytes;             /* … and its client has been told to go on, if it asked */
 };
 
 struct backend_failure {

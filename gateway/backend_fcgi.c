@@ -126,8 +126,8 @@ static enum fault make_params(struct backend_fcgi *b)
         .document_root = optional(b->request.upstream->fastcgi.root),
         .server_port = local->port,
         .server_software = SPAN_LITERAL("upgate/" UPGATE_VERSION),
-        .has_content_length = b->request.head->has_content_length,
-        .content_length = b->request.head->content_length,
+        .has_content_length = b->request.head->has_content_length || b->request.gathered,
+        .content_length = b->request.gathered ? b->request.gathered_bytes : b->request.head->content_length,
         .own = b->request.upstream->fastcgi.params,
         .own_n = b->request.upstream->fastcgi.params_n,
     };
@@ -168,7 +168,7 @@ static void open_stream(struct backend_fcgi *b, struct stream *s, bool kept)
     }
     fcgi_enter(b, FCGI_OPEN);
     b->base.open = true;
-    b->continue_due = b->request.rules->expect_continue;
+    b->continue_due = b->request.rules->expect_continue && !b->request.gathered;
     fcgi_call_open(&b->call, conn);
     write_head(b, conn);
 }

@@ -37,6 +37,7 @@
     E(CLIENT_REQUESTS, "client_requests", true, 429, 0, "the client sent more requests than it may")                           \
     E(ORIGIN, "origin", true, 403, 0, "WebSockets of this route are not open to pages of that origin")                         \
     E(PROTOCOL, "protocol", true, 403, 0, "none of the subprotocols offered is allowed here")                                  \
+    E(GATHER_FAILED, "gather_failed", true, 503, 0, "the request's body could not be stored")                                   \
     E(REFUSED, "refused", true, 400, 0, "the gateway refused the request")                                                     \
     E(RESOLVE_FAILED, "resolve_failed", true, 502, 0, "the server's name could not be resolved")                               \
     E(CONNECT_FAILED, "connect_failed", true, 502, 0, "the server could not be reached")                                       \

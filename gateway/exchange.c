@@ -11,7 +11,6 @@
  * protocol (502, 504, or the client's connection is reset when the response had begun), the client does not read (given up).
  * A WebSocket offer goes the same way until its 101, which is judged and then hands both streams to a tunnel. */
 #include "gateway/exchange_parts.h"
-#include "gateway/balance.h"
 #include "gateway/log.h"
 #include "gateway/route.h"
 #include "protocol/mem.h"
@@ -52,7 +51,7 @@ void exchange_response_enter(struct exchange *x, enum response_state to)
 static enum wait wait_of(const struct exchange *x)
 {
     if (x->backend == NULL)
-        return WAIT_BEGIN;
+        return x->gather != NULL ? WAIT_CLIENT_SENDS : WAIT_BEGIN;
     if (!x->backend->open)
         return WAIT_CONNECT;
     if (x->response == RESPONSE_BODY)
@@ -61,7 +60,7 @@ static enum wait wait_of(const struct exchange *x)
         return WAIT_SWITCH;
     if (x->request == REQUEST_BODY && !x->server_deaf)
         return x->server_blocked ? WAIT_SERVER_READS : WAIT_CLIENT_SENDS;
-    return WAIT_ANSWER;
+    return x->server_blocked ? WAIT_SERVER_READS : WAIT_ANSWER;
 }
 
 static uint64_t patience_ms(const struct exchange *x)
@@ -190,18 +189,14 @@ static enum step end_if_bodyless(struct exchange *x)
     return exchange_request_end(x, NULL);
 }
 
-/* Admitted: on to a server. */
-static void reach_server(struct exchange *x)
+/* Admitted: on to a server, with the whole body where it wants that. */
+static void go_on(struct exchange *x)
 {
-    struct server *server;
+    enum step step;
 
     x->upstream = &x->snapshot->upstreams[x->route->upstream];
-    server = balance_choose(x->upstream, 0);
-    if (server->http10 && x->head->body == HTTP1_BODY_CHUNKED) {      /* RFC 9112 section 6.1: never chunked to HTTP/1.0 */
-        exchange_refuse(x, FAULT_LENGTH_REQUIRED);
-        return;
-    }
-    if (exchange_attempt(x, server, false) != STEP_OVER)
+    step = exchange_must_gather(x) ? exchange_gather_begin(x) : exchange_seek_server(x);
+    if (step != STEP_OVER)
         run(x);
 }
 
@@ -229,7 +224,7 @@ static void begin(struct exchange *x)
     if (why != END_NONE)
         exchange_give_up(x, why, FAULT_NONE, end_reason_status(why));
     else
-        reach_server(x);
+        go_on(x);
 }
 
 static void on_ready(struct ready *r)

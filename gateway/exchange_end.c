@@ -38,6 +38,7 @@ static void log_line(struct exchange *x)
 static void exchange_free(struct exchange *x, bool backend_reusable)
 {
     backend_release(&x->backend, backend_reusable);
+    gather_free(&x->gather);
     timer_clear(x->services->timers, &x->timer);
     ready_cancel(&x->ready);
     metrics_sub(&x->services->metrics->exchanges_open, 1);

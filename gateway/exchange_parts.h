@@ -3,6 +3,7 @@
  *   exchange.c            the states, the waits, the turn, the beginning
  *   exchange_admit.c      which requests and WebSocket offers pass, and what of them
  *   exchange_request.c    the way to a server, and the request's body
+ *   exchange_gather.c     a body that is put aside first
  *   exchange_response.c   the answer, and the switch
  *   exchange_end.c        the end: the gateway's own answer, the log line, the one place that frees */
 #ifndef UPGATE_GATEWAY_EXCHANGE_PARTS_H
@@ -11,6 +12,7 @@
 #include "gateway/backend.h"
 #include "gateway/body_out.h"
 #include "gateway/exchange.h"
+#include "gateway/gather.h"
 #include "protocol/ws_handshake.h"
 
 enum request_state { REQUEST_BEGIN, REQUEST_BODY, REQUEST_DONE };
@@ -39,6 +41,8 @@ struct exchange {
     uint64_t tried;                      /* bit per server */
     unsigned attempts;
     bool body_touched;                   /* body bytes were given to a server: no other can be tried */
+    struct gather *gather;               /* not NULL: the whole body is put aside, and given to each server from its beginning */
+    bool gather_given;                   /* … to the server tried last, all of it */
     struct body_out out;                 /* the response's body on its way to the client */
     bool keep_alive;                     /* what the client was told */
     unsigned interims;
@@ -88,12 +92,22 @@ enum end_reason exchange_admit(struct exchange *x);
 bool exchange_may_switch(const struct exchange *x);
 
 /* exchange_request.c */
+enum step exchange_seek_server(struct exchange *x);              /* the first one */
 enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh);
 enum step exchange_server_failed(struct exchange *x);            /* looks at backend->failed: another attempt, or the end */
 enum step exchange_request_step(struct exchange *x);
 enum step exchange_request_end(struct exchange *x, const struct headers *trailers);
 
+enum step exchange_request_fault(struct exchange *x, enum fault fault);
+enum step exchange_request_ended_early(struct exchange *x);      /* nothing more is there: has the client ended? */
+
+/* exchange_gather.c */
+bool exchange_must_gather(const struct exchange *x);
+enum step exchange_gather_begin(struct exchange *x);
+enum step exchange_gather_step(struct exchange *x);
+
 /* exchange_response.c */
+enum step exchange_continue(struct exchange *x);                 /* a 100 of the gateway's own */
 enum step exchange_response_step(struct exchange *x);
 
 /* exchange_end.c: each of these frees the exchange */

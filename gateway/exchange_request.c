@@ -15,6 +15,17 @@ static struct backend *begin_backend(struct exchange *x, struct server *server, 
     return backend_h1_new(x->services, server, request, fresh || x->websocket, timeout_ms, exchange_on_progress, x);
 }
 
+enum step exchange_seek_server(struct exchange *x)
+{
+    struct server *server = balance_choose(x->upstream, 0);
+
+    if (server->http10 && x->head->body == HTTP1_BODY_CHUNKED) {      /* RFC 9112 section 6.1: never chunked to HTTP/1.0 */
+        exchange_refuse(x, FAULT_LENGTH_REQUIRED);
+        return STEP_OVER;
+    }
+    return exchange_attempt(x, server, false);
+}
+
 enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh)
 {
     const struct conf *conf = x->snapshot->conf;
@@ -41,12 +52,16 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
         .client = &x->real_client,
         .limits = &x->snapshot->response_limits,
         .arena = &x->arena,
+        .gathered = x->gather != NULL,
+        .gathered_bytes = x->gather != NULL ? gather_bytes(x->gather) : 0,
     };
     size_t index = upstream_index(x->upstream, server);
 
     x->attempts++;
     x->server = server;
-    x->server_deaf = x->server_blocked = false;          /* that was the one before */
+    x->server_deaf = x->server_blocked = x->gather_given = false;        /* that was the one before */
+    if (x->gather != NULL)
+        gather_rewind(x->gather);
     if (index < UPSTREAM_TRIED_MAX)
         x->tried |= (uint64_t)1 << index;
     x->backend = begin_backend(x, server, &request, fresh);
@@ -60,7 +75,7 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
  * had already ended and may safely be repeated. */
 static bool may_retry(const struct exchange *x, const struct backend_failure *f)
 {
-    if (x->body_touched || x->response != RESPONSE_AWAITED || x->interims > 0)
+    if ((x->body_touched && x->gather == NULL) || x->response != RESPONSE_AWAITED || x->interims > 0)
         return false;
     if (f->stale)
         return f->unsent || x->rules.idempotent;
@@ -93,14 +108,14 @@ enum step exchange_server_failed(struct exchange *x)
 
 /* ---- the request half ---- */
 
-static enum step request_fault(struct exchange *x, enum fault fault)
+enum step exchange_request_fault(struct exchange *x, enum fault fault)
 {
     metrics_fault(x->services->metrics, METRICS_CLIENT, fault);
     exchange_give_up(x, END_CLIENT_FAULT, fault, fault_status(fault));
     return STEP_OVER;
 }
 
-static enum step request_ended_early(struct exchange *x)
+enum step exchange_request_ended_early(struct exchange *x)
 {
     struct http1_result r;
 
@@ -135,7 +150,7 @@ enum step exchange_request_end(struct exchange *x, const struct headers *trailer
     bool some = trailers != NULL && trailers->n > 0;
 
     if (some && rules_trailers(&x->arena, trailers, &x->head->fields, &x->route->headers.request, &passing) != FAULT_NONE)
-        return request_fault(x, FAULT_NO_MEMORY);
+        return exchange_request_fault(x, FAULT_NO_MEMORY);
     exchange_request_enter(x, REQUEST_DONE);
     if (x->backend != NULL) {
         x->body_touched |= x->head->body == HTTP1_BODY_CHUNKED;
@@ -150,6 +165,8 @@ enum step exchange_request_step(struct exchange *x)
     const uint8_t *p;
     size_t n;
 
+    if (x->gather != NULL)
+        return exchange_gather_step(x);
     if (x->request != REQUEST_BODY || x->server_deaf || !x->backend->open)
         return STEP_IDLE;
     n = stream_peek(exchange_client_stream(x), &p);
@@ -160,10 +177,10 @@ enum step exchange_request_step(struct exchange *x)
     case HTTP1_END:
         return exchange_request_end(x, r.trailers);
     case HTTP1_FAULT:
-        return request_fault(x, r.fault);
+        return exchange_request_fault(x, r.fault);
     case HTTP1_HEAD:
     case HTTP1_MORE:
         break;
     }
-    return request_ended_early(x);
+    return exchange_request_ended_early(x);
 }

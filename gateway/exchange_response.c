@@ -57,6 +57,15 @@ static enum step response_interim(struct exchange *x, const struct http1_head *i
     return put_head(x, in, &facts) ? STEP_MOVED : client_lost(x);
 }
 
+enum step exchange_continue(struct exchange *x)
+{
+    struct http1_head head = { .status = 100, .version_minor = 1 };
+    struct rules_reply_facts facts = reply_facts(x);
+
+    headers_init(&head.fields, &x->arena, 0);
+    return put_head(x, &head, &facts) ? STEP_MOVED : client_lost(x);
+}
+
 static bool client_sent_more(const struct exchange *x)
 {
     const uint8_t *p;
@@ -165,6 +174,8 @@ enum step exchange_response_step(struct exchange *x)
 {
     struct http1_result r;
 
+    if (x->backend == NULL)              /* the body is gathered first */
+        return STEP_IDLE;
     backend_pull(x->backend, &r);
     switch (r.event) {
     case HTTP1_HEAD:

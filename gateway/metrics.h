@@ -26,6 +26,8 @@
     M(pool_reuses, "requests sent on a connection that was kept")                                 \
     M(retries, "requests sent again to a server after a failure")                                 \
     M(fields_stripped, "client fields removed because they could pass for a trusted fact")        \
+    M(bodies_gathered, "request bodies put aside until their length was known")                   \
+    M(bodies_in_files, "request bodies of these that did not fit into memory")                    \
     M(fields_folded, "client fields not told to FastCGI because their names could pass for others") \
     M(fcgi_stderr_bytes, "bytes that FastCGI applications wrote to their error stream")           \
     M(fcgi_aborts, "FastCGI requests aborted because their client was gone or was given up")      \

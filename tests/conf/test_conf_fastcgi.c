@@ -55,6 +55,17 @@ static void every_key(void **state)
     assert_int_equal(f->symlinks, CONF_SYMLINKS_INSIDE);
     assert_int_equal(f->params_n, 0);
     assert_int_equal(f->stderr_bytes, 8192);
+    assert_int_equal(f->length, CONF_LENGTH_REQUIRED);
+    assert_int_equal(f->body_memory, 1 << 20);
+    assert_int_equal(f->body_max, 64 << 20);
+    assert_string_equal(f->body_folder, "/tmp");
+    conf_free(c);
+    c = load_good(with_fastcgi("length: optional, body_memory: 1B, body_max: 1GiB, body_folder: /var/tmp"));
+    f = &c->upstreams[0].fastcgi;
+    assert_int_equal(f->length, CONF_LENGTH_OPTIONAL);
+    assert_int_equal(f->body_memory, 1);
+    assert_int_equal(f->body_max, 1 << 30);
+    assert_string_equal(f->body_folder, "/var/tmp");
     conf_free(c);
     c = load_good(with_fastcgi("params: { A_B: 1, c: \"x y\" }, stderr_bytes: off"));
     f = &c->upstreams[0].fastcgi;
@@ -103,6 +114,9 @@ static void what_is_refused(void **state)
     refused(with_fastcgi("params: { \"A=B\": 1 }"), "can't be a name");
     refused(with_fastcgi("params: { A: \"x\\ty\" }"), "control characters");
     refused(with_fastcgi("stderr_bytes: 8"), "stderr_bytes");
+    refused(with_fastcgi("length: maybe"), "required or optional");
+    refused(with_fastcgi("body_max: off"), "body_max");
+    refused(with_fastcgi("body_folder: tmp"), "not an absolute path");
     refused(with_fastcgi("rooot: /"), "did you mean `root`");
 }
 
