@@ -146,6 +146,17 @@ static void check_routes_needed(struct conf_reader *reader)
     }
 }
 
+/* A FastCGI server would read a TLS hello as records. */
+static void check_passed_to(struct conf_reader *reader, const struct conf_listener *listener)
+{
+    for (size_t i = 0; i < listener->passthrough_n; i++) {
+        const struct conf_upstream *upstream = &reader->conf->upstreams[listener->passthrough[i].upstream];
+        if (upstream->protocol == CONF_PROTOCOL_FASTCGI)
+            ERROR_AT(reader, place_of(reader, &listener->passthrough[i].upstream),
+                     "the servers of `%s` speak FastCGI: TLS can't be passed through to them", upstream->name);
+    }
+}
+
 static void warn_of_match_listener(struct conf_reader *reader, const struct conf_match *match)
 {
     for (size_t i = 0; i < reader->conf->listeners_n; i++)
@@ -378,6 +389,8 @@ void conf_check(struct conf_reader *reader)
     if (reader->report->errors > 0)
         return;                          /* what a route with errors would match, or where it would go, is not known */
     check_routes_needed(reader);
+    for (size_t i = 0; i < c->listeners_n; i++)
+        check_passed_to(reader, &c->listeners[i]);
     for (size_t i = 0; i < c->routes_n; i++)
         warn_of_match_listener(reader, &c->routes[i].match);
     if (reader->report->errors > 0)

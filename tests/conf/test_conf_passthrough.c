@@ -95,6 +95,8 @@ static void routes_needed(void **state)
         { "listeners: [ { address: 443, passthrough: { \"*\": web, a: vault } }, 80 ]\n" UPSTREAMS,
           "f.yaml:1:1: the file needs `routes`", false },
         { "listeners: [ { address: 443, passthrough: { \"*\": web } } ]\n" UPSTREAMS, "no route goes to the upstream `vault`", true },
+        { "listeners: [ { address: 443, passthrough: { \"*\": php } } ]\nupstreams: { php: { servers: [ 9000 ], protocol: fastcgi } }\n",
+          "f.yaml:1:50: the servers of `php` speak FastCGI: TLS can't be passed through to them", false },
         { "listeners: [ { address: 443, name: in, passthrough: { \"*\": web } }, 80 ]\n" UPSTREAMS
           "routes: [ { match: { listener: in }, upstream: vault }, { upstream: vault } ]\n",
           "f.yaml:3:32: warning: this route is never reached: `in` only passes TLS through", true },
