@@ -28,7 +28,6 @@
 #define PROGRAM "demo_fcgi_app"
 
 static int listener;
-static pthread_mutex_t accepting = PTHREAD_MUTEX_INITIALIZER;
 
 /* How many requests are being served: the end waits until none is. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -143,24 +142,19 @@ static void answer(FCGX_Request *r)
     arena_free(&arena);
 }
 
+/* No lock around accepting, as the library's example has it: a kept connection's next request is awaited in there, too. */
 static void *serve(void *unused)
 {
     FCGX_Request request;
-    int error;
 
     (void)unused;
     FCGX_InitRequest(&request, listener, 0);
-    do {
-        pthread_mutex_lock(&accepting);
-        error = FCGX_Accept_r(&request);
-        pthread_mutex_unlock(&accepting);
-        if (error == 0) {
-            count_busy(1);
-            answer(&request);
-            FCGX_Finish_r(&request);
-            count_busy(-1);
-        }
-    } while (error == 0);
+    while (FCGX_Accept_r(&request) == 0) {
+        count_busy(1);
+        answer(&request);
+        FCGX_Finish_r(&request);
+        count_busy(-1);
+    }
     return NULL;
 }
 

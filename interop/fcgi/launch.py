@@ -41,6 +41,7 @@ class Peer:
     multiplexes = False                  # … also on one connection
     has_stderr = True                    # the application can write to FCGI_STDERR
     needs_length = False                 # it reads no body without CONTENT_LENGTH
+    keeps = True                         # a connection that it was asked to keep
 
     def __init__(self, folder, tcp=False, programs=None):
         self.folder, self.programs = folder, programs
@@ -92,6 +93,9 @@ def children_of(pid):
 
 
 def listening_socket(path):
+    """An old one's path may be there still."""
+    if path and os.path.exists(path):
+        os.unlink(path)
     sock = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
     sock.bind(path or ("127.0.0.1", 0))
     sock.listen(512)
@@ -203,7 +207,9 @@ class Perl(Peer):
 
 
 class Node(Peer):
-    name, multiplexes = "node", True
+    """It closes each connection behind its request, asked to keep it or not (node-fastcgi 1.1.0 looks for the flag by a wrong name):
+    where a gateway keeps it, the next request meets the end of it."""
+    name, keeps = "node", False
 
     def command(self):
         node = program("node", "nodejs")
@@ -273,7 +279,7 @@ class Nginx:
 events {{ worker_connections 1000; }}
 http {{
     access_log off; {temporary} client_max_body_size 0; large_client_header_buffers 8 64k;
-    upstream app {{ server {self.pass_to(peer)}; keepalive 4; }}
+    upstream app {{ server {self.pass_to(peer)}; {"keepalive 4;" if peer.keeps else ""} }}
     server {{
         listen unix:{self.address};
         location / {{

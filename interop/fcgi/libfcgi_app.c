@@ -236,23 +236,17 @@ static void answer(FCGX_Request *r)
 
 /* ---- threads ---- */
 
+/* No lock around accepting, as the library's example has it: a kept connection's next request is awaited in there, too. */
 static void *serve(void *unused)
 {
-    static pthread_mutex_t accepting = PTHREAD_MUTEX_INITIALIZER;
     FCGX_Request request;
-    int error;
 
     (void)unused;
     FCGX_InitRequest(&request, 0, 0);
-    do {
-        pthread_mutex_lock(&accepting);
-        error = FCGX_Accept_r(&request);
-        pthread_mutex_unlock(&accepting);
-        if (error == 0) {
-            answer(&request);
-            FCGX_Finish_r(&request);
-        }
-    } while (error == 0);
+    while (FCGX_Accept_r(&request) == 0) {
+        answer(&request);
+        FCGX_Finish_r(&request);
+    }
     return NULL;
 }
 

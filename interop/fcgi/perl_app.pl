@@ -90,9 +90,10 @@ sub serve {
     answer($request, \%env, $in, $err) while $request->Accept >= 0;
 }
 
+# This process only waits: a signal finds it at once, while one that serves may be deep in a library.
 my @children;
 $SIG{TERM} = sub { kill 'TERM', @children; exit 0 };
-for (2 .. $processes) {
+for (1 .. $processes) {
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
         $SIG{TERM} = 'DEFAULT';
@@ -101,4 +102,4 @@ for (2 .. $processes) {
     }
     push @children, $pid;
 }
-serve();
+wait for @children;

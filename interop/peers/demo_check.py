@@ -46,12 +46,14 @@ def check_page(host, port):
     say("GET /", "%d, %d bytes, Via: %s" % (response.status, len(body), response.getheader("Via")))
 
 
-def check_headers(host, port):
+def check_headers(host, port, fastcgi):
     response, body = request(host, port, "/headers")
     lines = body.decode().splitlines()
     require(response.status == 200 and lines[0] == "GET /headers HTTP/1.1", "GET /headers: %d", response.status)
-    fields = [line for line in lines[1:] if line.lower().startswith(("via:", "x-forwarded-"))]
-    say("the app saw", "; ".join(fields) or "nothing of the gateway")
+    seen = ("gateway_interface:", "server_software:", "remote_addr:") if fastcgi else ("via:", "x-forwarded-")
+    facts = [line for line in lines[1:] if line.lower().startswith(seen)]
+    require(not fastcgi or "GATEWAY_INTERFACE: CGI/1.1" in facts, "the application was not asked over FastCGI: %s", lines)
+    say("the app saw", "; ".join(facts) or "nothing of the gateway")
 
 
 def check_upload(host, port):
@@ -108,10 +110,15 @@ def check_chat(host, port):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("gateway", metavar="ADDRESS:PORT")
-    host, _, port = parser.parse_args().gateway.rpartition(":")
+    parser.add_argument("--fastcgi", action="store_true", help="the pages have to come from a FastCGI application")
+    arguments = parser.parse_args()
+    host, _, port = arguments.gateway.rpartition(":")
+    host, port = host.strip("[]"), int(port)
     try:
-        for check in (check_page, check_headers, check_upload, check_echo, check_chat):
-            check(host.strip("[]"), int(port))
+        check_page(host, port)
+        check_headers(host, port, arguments.fastcgi)
+        for check in (check_upload, check_echo, check_chat):
+            check(host, port)
     except (Wrong, WebSocketError, OSError, http.client.HTTPException, ValueError) as error:
         print("  WRONG: %s: %s" % (type(error).__name__, error), flush=True)
         sys.exit(1)

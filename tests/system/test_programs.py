@@ -287,28 +287,37 @@ def test_chromium_echo_with_deflate(t):
 
 # The demo's own applications, where they were built beside the gateway.
 
-def demo(t):
+def demo(t, pages="demo_http_app"):
     folder = os.path.dirname(t.binary)
-    programs = [os.path.join(folder, name) for name in ["demo_ws_app", "demo_http_app"]]
+    programs = [os.path.join(folder, name) for name in ["demo_ws_app", pages]]
     if not all(os.access(p, os.X_OK) for p in programs):
-        raise Skip("the demo's applications are not beside the gateway")
+        raise Skip("the demo's applications are not beside the gateway (demo_fcgi_app needs Debian's libfcgi-dev)")
     env = harness.sanitizer_environment()
-    sockets = Program(t, [programs[0]], env=env)
-    pages = Program(t, [programs[1], "--root", os.path.join(ROOT, "interop", "app", "page")], env=env)
-    addresses = [p.line().split()[1] for p in (sockets, pages)]
-    upstreams = {"sockets": {"servers": [addresses[0]]}, "pages": {"servers": [addresses[1]]}}
+    started = [Program(t, [programs[0]], env=env),
+               Program(t, [programs[1], "--root", os.path.join(ROOT, "interop", "app", "page")], env=env)]
+    addresses = [p.line().split()[1] for p in started]
+    protocol = "fastcgi" if pages == "demo_fcgi_app" else "http"
+    upstreams = {"sockets": {"servers": [addresses[0]]}, "pages": {"protocol": protocol, "servers": [addresses[1]]}}
     routes = [{"match": {"path": "/echo"}, "upstream": "sockets"}, {"match": {"path": "/chat"}, "upstream": "sockets"},
               {"match": {"path": "/"}, "upstream": "pages", "websocket": "off"}]
     return t.gateway(upstreams=upstreams, routes=routes)
 
 
-def test_demo_check(t):
+def check_demo(t, pages, *options):
     t.needs_speed()
-    gateway = demo(t)
-    code, out, err = run(["/usr/bin/python3", os.path.join(PEERS, "demo_check.py"), "127.0.0.1:%d" % gateway.port])
+    gateway = demo(t, pages)
+    code, out, err = run(["/usr/bin/python3", os.path.join(PEERS, "demo_check.py"), *options, "127.0.0.1:%d" % gateway.port])
     check(code == 0, "exit %d\n%s\n%s", code, out.decode()[-3000:], err[-1500:])
 
 
+def test_demo_check(t):
+    check_demo(t, "demo_http_app")
+
+
+def test_demo_check_fastcgi(t):
+    check_demo(t, "demo_fcgi_app", "--fastcgi")
+
+
 def test_chromium_on_the_demo_page(t):
-    gateway = demo(t)
+    gateway = demo(t, "demo_fcgi_app")
     drive("--page", "http://127.0.0.1:%d/" % gateway.port, "--sockets", "20")

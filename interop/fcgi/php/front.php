@@ -58,7 +58,8 @@ function send_pieces(string $gate, int $n): void
 }
 
 parse_str($_SERVER['QUERY_STRING'], $query);
-switch (strtok(strtok($_SERVER['REQUEST_URI'], '?'), '/')) {
+$path = preg_replace('~^/front\.php(?=/)~', '', strtok($_SERVER['REQUEST_URI'], '?'));
+switch (strtok($path, '/')) {
     case 'see':
         see();
         break;
