@@ -8,7 +8,8 @@
 
 #define OPENING_MAX 64
 #define STREAM_MIN_BYTES 65536           /* one way: as many whole messages as make this are sent in one call */
-#define HEAD_MAX_BYTES 2048
+#define REQUEST_HEAD_BYTES 256
+#define HEAD_MAX_BYTES 16384             /* a response, with its body */
 
 enum client_state { CONNECTING, HEAD, QUIET, REPLY, STREAMING, ENDING };
 
@@ -31,11 +32,13 @@ static struct run run;
 static size_t opening, to_open;
 static uint64_t cycles_left;             /* beyond those that are under way */
 static struct client *all;
-static uint8_t *stream, *reply;          /* messages as they are sent; one as it comes back */
+static uint8_t *stream, *reply;          /* messages, or a request, as they are sent; a message as it comes back */
 static size_t stream_bytes, reply_bytes;
 
 static const uint8_t mask[4] = { 0x3a, 0xc5, 0x91, 0x5e };
-static const char request[] = "GET /hello HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+static const char get[] = "GET /hello HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+#define POST "POST /echo HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n" \
+             "Content-Type: text/plain\r\nContent-Length: %zu\r\n\r\n"
 static const char words[] = "The quick brown fox jumps over the lazy dog, na\xc3\xafve caf\xc3\xa9, 5 \xe2\x82\xac; and on we go. ";
 static uint8_t close_frame[] = { 0x88, 0x82, 0x3a, 0xc5, 0x91, 0x5e, 0x03 ^ 0x3a, 0xe8 ^ 0xc5 };      /* 1000 */
 static const uint8_t close_reply[] = { 0x88, 0x02, 0x03, 0xe8 };
@@ -72,12 +75,38 @@ static void put_words(uint8_t *out, size_t n)
     memset(out + at, 'x', n - at);
 }
 
+static bool asks(void)
+{
+    return run.kind == LOAD_REQUESTS || run.kind == LOAD_POSTS;
+}
+
+/* A whole request, and the body that its answer has. */
+static void make_request(void)
+{
+    bool posts = run.kind == LOAD_POSTS;
+    const size_t body_bytes = posts ? run.message_bytes : 0;
+    int head;
+
+    stream = net_alloc(REQUEST_HEAD_BYTES + body_bytes);
+    head = posts ? snprintf((char *)stream, REQUEST_HEAD_BYTES, POST, body_bytes)
+                 : snprintf((char *)stream, REQUEST_HEAD_BYTES, "%s", get);
+    put_words(stream + head, body_bytes);
+    stream_bytes = (size_t)head + body_bytes;
+    reply_bytes = posts ? body_bytes : sizeof(LOAD_BODY) - 1;
+    reply = net_alloc(reply_bytes);
+    memcpy(reply, posts ? (const char *)stream + head : LOAD_BODY, reply_bytes);
+}
+
 static void make_messages(void)
 {
     size_t head, copies = 1;
 
     free(stream);
     free(reply);
+    if (asks()) {
+        make_request();
+        return;
+    }
     reply = net_alloc(run.message_bytes + 14);
     head = put_head(reply, run.message_bytes, false);
     put_words(reply + head, run.message_bytes);
@@ -127,7 +156,7 @@ static void forget(struct client *c)
         c->prev->next = c->next;
     else
         all = c->next;
-    if (c->state == CONNECTING || (c->state == HEAD && run.kind != LOAD_REQUESTS))
+    if (c->state == CONNECTING || (c->state == HEAD && !asks()))
         opening--;
     else
         run_counts.open--;
@@ -192,8 +221,8 @@ static void go_on(struct client *c)
         return;
     }
     c->left--;
-    if (run.kind == LOAD_REQUESTS)
-        say(c, request, sizeof(request) - 1, HEAD);
+    if (asks())
+        say(c, stream, stream_bytes, HEAD);
     else
         say(c, stream, run_frame_bytes, REPLY);
 }
@@ -214,7 +243,7 @@ static void opened(struct client *c)
 
 static void connected(struct client *c)
 {
-    if (run.kind == LOAD_REQUESTS)
+    if (asks())
         opened(c);
     else if (run.kind == LOAD_ONEWAY)
         say(c, offer_sink, sizeof(offer_sink) - 1, HEAD);
@@ -224,11 +253,15 @@ static void connected(struct client *c)
 
 /* ---- what comes ---- */
 
+/* By what it ends with: the body that is due, and a last chunk where it came in chunks. */
 static bool response_is_whole(const struct client *c)
 {
-    const size_t body = sizeof(LOAD_BODY) - 1;
+    static const char last[] = "\r\n0\r\n\r\n";
+    size_t n = c->got;
 
-    return c->got > body + 12 && memcmp(c->head, "HTTP/1.1 200", 12) == 0 && memcmp(c->head + c->got - body, LOAD_BODY, body) == 0;
+    if (n > sizeof(last) - 1 && memcmp(c->head + n - (sizeof(last) - 1), last, sizeof(last) - 1) == 0)
+        n -= sizeof(last) - 1;
+    return n > reply_bytes + 12 && memcmp(c->head, "HTTP/1.1 200", 12) == 0 && memcmp(c->head + n - reply_bytes, reply, reply_bytes) == 0;
 }
 
 static void read_head(struct client *c)
@@ -240,10 +273,10 @@ static void read_head(struct client *c)
         return;
     }
     c->got += n > 0 ? (size_t)n : 0;
-    if (run.kind == LOAD_REQUESTS && response_is_whole(c)) {
+    if (asks() && response_is_whole(c)) {
         run_counts.done++;
         go_on(c);
-    } else if (run.kind != LOAD_REQUESTS && c->got > 16 && memcmp(c->head + c->got - 4, "\r\n\r\n", 4) == 0) {
+    } else if (!asks() && c->got > 16 && memcmp(c->head + c->got - 4, "\r\n\r\n", 4) == 0) {
         if (memcmp(c->head, "HTTP/1.1 101", 12) == 0)
             opened(c);
         else

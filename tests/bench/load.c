@@ -1,6 +1,6 @@
 /* load: clients and origin in one process, so that what has arrived is known where it was sent. Takes one command per line:
  *
- *   measure KIND PID PORT CONNECTIONS BYTES EACH            KIND: echo oneway cycle requests; EACH: how many on each connection
+ *   measure KIND PID PORT CONNECTIONS BYTES EACH            KIND: echo oneway cycle requests posts; EACH: how many on each connection
  *       ok COUNT SECONDS CPU_SECONDS                        CPU: of PID, all its threads, by its own clock, until all COUNT were done
  *   hold PORT CONNECTIONS                                   that many idle tunnels more, each used once
  *       ok CONNECTIONS
@@ -10,7 +10,8 @@
  * A fixed amount of work, measured from its beginning until all of it has arrived: socket buffers hold far more than passes in a moment, so
  * that what arrives in a given time says little about what the proxy did in it.
  *
- * The first line of output is "origin PORT". An answer "failed WHY" means that the proxy did not do its part in time. */
+ * The first line of output is "origin PORT http PORT fcgi PORT": of origin.c, and of echo.c, both ways. An answer "failed WHY" means that the proxy did not do its part in time. */
+#include "tests/bench/echo.h"
 #include "tests/bench/load.h"
 
 #include <inttypes.h>
@@ -26,7 +27,8 @@
 #define DRAIN_DEADLINE_NS ((uint64_t)10 * 1000000000)
 
 static const char *const kind_names[LOAD_KINDS] = {
-    [LOAD_ECHO] = "echo", [LOAD_ONEWAY] = "oneway", [LOAD_IDLE] = "idle", [LOAD_CYCLE] = "cycle", [LOAD_REQUESTS] = "requests"
+    [LOAD_ECHO] = "echo", [LOAD_ONEWAY] = "oneway", [LOAD_IDLE] = "idle", [LOAD_CYCLE] = "cycle", [LOAD_REQUESTS] = "requests",
+    [LOAD_POSTS] = "posts"
 };
 
 struct reading {
@@ -92,7 +94,7 @@ static bool wait_done(const struct run *run, uint64_t count, uint64_t sunk_befor
 
 static const char *measure(const struct run *run, pid_t pid)
 {
-    size_t kept = run->kind == LOAD_REQUESTS ? SIZE_MAX : origin_counts.open;
+    size_t kept = run->kind == LOAD_REQUESTS || run->kind == LOAD_POSTS ? SIZE_MAX : origin_counts.open;
     uint64_t count = run->connections * run->each, sunk_before = origin_counts.sunk_bytes;
     struct reading before, after;
     clockid_t clock;
@@ -180,7 +182,7 @@ int main(void)
     all_descriptors();
     net_init();
     setvbuf(stdout, NULL, _IOLBF, 0);
-    printf("origin %u\n", origin_start());
+    printf("origin %u http %u fcgi %u\n", origin_start(), echo_start(ECHO_HTTP), echo_start(ECHO_FCGI));
     while (fgets(line, sizeof(line), stdin) != NULL) {
         const char *why = obey(line);
         if (why != NULL)

@@ -16,6 +16,7 @@ enum load_kind {
     LOAD_IDLE,                           /* one message and its echo, then silence */
     LOAD_CYCLE,                          /* connect, upgrade, Close both ways, end, again */
     LOAD_REQUESTS,                       /* GET upon GET on a kept connection */
+    LOAD_POSTS,                          /* POST upon POST, each of message_bytes, which have to come back */
     LOAD_KINDS
 };
 

@@ -56,8 +56,9 @@ class Proxy:
     """A running one: `ports` by variant, `pid` of the process that does the work."""
     command = package = None
 
-    def __init__(self, core, origin_port, settings=None):
-        self.core, self.origin_port, self.settings = core, origin_port, settings or {}
+    def __init__(self, core, origin_ports, settings=None):
+        self.core, self.origin_ports, self.settings = core, origin_ports, settings or {}
+        self.origin_port = origin_ports["origin"]
         self.folder = tempfile.mkdtemp(prefix="upgate-bench-")
         os.chmod(self.folder, 0o755)
         self.process, self.ports = None, {}

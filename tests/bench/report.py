@@ -119,6 +119,25 @@ RATIOS = {
 }
 
 
+FASTCGI_HEAD = """# FastCGI benchmark
+
+Written by `tests/bench/fastcgi`; [README.md](README.md) says how it is measured. The application is `echo.c`, one program that answers the
+same over HTTP/1.1 and over FastCGI; the columns without "HTTP" are ways to it over FastCGI. lighttpd and caddy make a connection for each
+request, the others keep theirs. One worker each, all on loopback. Least of several interleaved rounds, the median in parentheses.
+"""
+
+
+def fastcgi_ratios(rows):
+    others = [v for v in variants_of(rows) if v != "upgate"]
+    return [("upgate", other) for other in others] + [("nginx", "nginx, HTTP"), ("haproxy", "haproxy, HTTP")]
+
+
+def write_fastcgi(path, rows, run_facts):
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(FASTCGI_HEAD + "\n" + facts_text("", run_facts).replace("tests/bench/run ", "tests/bench/fastcgi") + "\n" +
+                  measured_section(rows, fastcgi_ratios(rows)).strip("\n") + "\n")
+
+
 def sections_of(path):
     if not os.path.exists(path):
         return {}
