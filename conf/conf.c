@@ -8,12 +8,14 @@
 #include "protocol/mem.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 
 #define FILE_BYTES_MAX ((size_t)1024 * 1024)
 #define CONF_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define FASTCGI_PREFIX SPAN_LITERAL("fcgi:")
+#define COMPLAINT_BYTES 1024
 
 struct box {
     struct arena arena;
@@ -86,6 +88,40 @@ static void load_document(struct conf_reader *reader)
     yaml_document_delete(&document);     /* after the checks: references point into it */
 }
 
+/* What messages about the files that are named in it need. */
+static void keep_source(struct conf_reader *reader)
+{
+    struct span name = span_of_text(reader->source->name);
+    char *name_copy = arena_alloc(reader->arena, name.n + 1);
+    struct span text_copy = arena_copy(reader->arena, reader->source->text);
+
+    if (name_copy == NULL || (text_copy.p == NULL && reader->source->text.n > 0)) {
+        reader->report->no_memory = true;
+        return;
+    }
+    memcpy(name_copy, name.p, name.n);
+    name_copy[name.n] = '\0';
+    reader->conf->source_name = name_copy;
+    reader->conf->source_text = text_copy;
+}
+
+void conf_complain(const struct conf *c, const struct conf_file *about, bool warning, FILE *messages, const char *format, ...)
+{
+    struct conf_source source = { .name = c->source_name != NULL ? c->source_name : "upgate", .text = c->source_text };
+    size_t offset = about->offset < source.text.n ? about->offset : CONF_NOWHERE;
+    struct conf_report report;
+    char text[COMPLAINT_BYTES];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    conf_report_init(&report);
+    (warning ? conf_warn : conf_error)(&report, &source, offset, "%s", text);
+    conf_report_print(&report, messages);
+    conf_report_free(&report);
+}
+
 struct conf *conf_load_text(const char *name, struct span text, FILE *messages)
 {
     struct conf_source source = { .name = name, .text = text };
@@ -99,6 +135,8 @@ struct conf *conf_load_text(const char *name, struct span text, FILE *messages)
         conf_error(&report, &source, CONF_NOWHERE, "larger than %zuMiB", FILE_BYTES_MAX >> 20);
     else
         load_document(&reader);
+    if (!report.no_memory && report.errors == 0)
+        keep_source(&reader);
     return reader_close(&reader, messages);
 }
 

@@ -42,9 +42,36 @@ struct conf_passthrough {
     uint64_t idle_timeout_ms;
 };
 
+/* A file that the configuration names. What is in it is for the gateway to judge: see conf_complain. */
+struct conf_file {
+    char *path;                          /* NULL: none */
+    size_t offset;                       /* of its name in the source */
+};
+
+struct conf_certificate {
+    struct conf_file certificate, key;
+};
+
+enum conf_client_auth { CONF_CLIENT_AUTH_OFF, CONF_CLIENT_AUTH_OPTIONAL, CONF_CLIENT_AUTH_REQUIRE };
+enum conf_tls_version { CONF_TLS_1_2 = 0x303, CONF_TLS_1_3 = 0x304 };
+struct conf_listener_tls {
+    struct conf_certificate *certificates;       /* at least one; the first is for whoever names none of theirs */
+    size_t certificates_n;
+    unsigned *versions;                  /* enum conf_tls_version; versions_n 0: all */
+    size_t versions_n;
+    enum conf_client_auth client_auth;
+    struct conf_file client_ca;          /* whose certificates clients may show; there is one unless client_auth is off */
+    bool tickets;
+    struct conf_file ticket_keys;        /* none: random ones that rotate */
+};
+
+enum conf_redirect { CONF_REDIRECT_OFF, CONF_REDIRECT_HTTPS };
 struct conf_listener {
     struct conf_address address;
     char *name;                          /* for match.listener; defaults to the address's text */
+    bool tls_on;
+    struct conf_listener_tls tls;
+    enum conf_redirect redirect;
     struct conf_network *trusted;
     size_t trusted_n;
     enum conf_proxy_protocol proxy_protocol;
@@ -57,6 +84,13 @@ struct conf_listener {
 struct conf_server {
     struct conf_address address;
     unsigned weight;                     /* 1 … 1000 */
+};
+
+struct conf_upstream_tls {
+    bool verify;
+    struct conf_file ca;
+    char *server_name;                   /* NULL: each server's host */
+    struct conf_certificate client;      /* what is shown to servers that ask; both files or none */
 };
 
 enum conf_protocol { CONF_PROTOCOL_HTTP, CONF_PROTOCOL_FASTCGI };
@@ -85,6 +119,8 @@ struct conf_upstream {
     struct conf_server *servers;
     size_t servers_n;
     enum conf_balance balance;
+    bool tls_on;
+    struct conf_upstream_tls tls;
     unsigned keepalive;                  /* idle connections kept per worker and server; 0: off */
     uint64_t keepalive_timeout_ms;       /* how long an idle one is kept */
     unsigned retries;
@@ -93,7 +129,7 @@ struct conf_upstream {
 };
 
 struct conf_timeouts {
-    uint64_t header_ms, body_ms, keepalive_ms, connect_ms, response_ms, drain_ms, drain_spread_ms;
+    uint64_t tls_handshake_ms, header_ms, body_ms, keepalive_ms, connect_ms, response_ms, drain_ms, drain_spread_ms;
 };
 
 enum conf_compression { CONF_COMPRESSION_PASS, CONF_COMPRESSION_STRIP };
@@ -163,6 +199,7 @@ struct conf_limits {
     uint64_t header_bytes, header_fields, connections;
     unsigned connections_per_client;     /* 0: off */
     struct conf_rate handshakes_per_client, requests_per_client;
+    uint64_t tls_handshakes;             /* TLS handshakes in progress at once, all workers together */
     uint64_t body_bytes;                 /* 0: off */
 };
 
@@ -175,6 +212,7 @@ struct conf_forwarded {
 
 struct conf {
     unsigned workers;                    /* 0 = auto: one per CPU */
+    unsigned tls_threads;                /* 0 = auto: one per CPU */
     struct conf_log log;
     struct conf_limits limits;
     struct conf_timeouts timeouts;
@@ -185,6 +223,8 @@ struct conf {
     struct conf_route *routes;
     size_t routes_n;
     struct conf_forwarded forwarded;
+    char *source_name;                   /* the file; NULL: made from options */
+    struct span source_text;
 };
 
 /* Reads a file. NULL when it cannot be used; then (and for warnings) every message went to `messages`, one per problem, in the
@@ -195,6 +235,10 @@ struct conf *conf_load_text(const char *name, struct span text, FILE *messages);
 /* The one-line form: --listen ADDRESS … --to ADDRESS …. One route for everything; `fcgi:` in front of a --to: they speak FastCGI. */
 struct conf *conf_from_options(char *const *listen, size_t listen_n, char *const *to, size_t to_n, FILE *messages);
 void conf_free(struct conf *c);
+
+/* A message about the content of a file that the configuration names, in the same form: where it is named, a sentence. */
+void conf_complain(const struct conf *c, const struct conf_file *about, bool warning, FILE *messages, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 void conf_dump(const struct conf *c, FILE *out);             /* -T: YAML that loads to the same conf */
 void conf_print_schema(FILE *out);                           /* --schema: JSON Schema */

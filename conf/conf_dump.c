@@ -54,6 +54,8 @@ static bool is_there(const struct conf_key *key, const void *block)
         return false;
     if (key->shape != CONF_ONE)
         return count_of(key, block) > 0 || key->items_min == 0;
+    if (key->type == CONF_TYPE_BLOCK && key->zero_word == NULL && key->aux_offset != 0)
+        return aux_agrees(key, block);
     if (!is_string(key))
         return true;
     return items_of(key, block) != NULL && (key->aux_offset == 0 || aux_agrees(key, block));

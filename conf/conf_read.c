@@ -311,6 +311,8 @@ static void read_one_block(struct conf_reader *reader, const struct conf_key *ke
         conf_read_defaults(reader, key->child, field);
         store_aux(key, block);
     } else if (expect_kind(reader, key, node, YAML_MAPPING_NODE)) {
+        if (key->zero_word == NULL)
+            store_aux(key, block);       /* it is there: that is what the aux field of such a block tells */
         read_block(reader, key->child, node, field);
     } else {
         conf_read_defaults(reader, key->child, field);

@@ -114,7 +114,7 @@ static void json_words(const struct conf_word *words, FILE *out)
     for (const struct conf_word *word = words; word->word != NULL; word++) {
         fputs(word == words ? "" : ", ", out);
         json_string(word->word, out);
-        if (strspn(word->word, "0123456789") == strlen(word->word))      /* an editor reads it as a number, unless it is quoted */
+        if (strspn(word->word, "0123456789.") == strlen(word->word))      /* an editor reads it as a number, unless it is quoted */
             fprintf(out, ", %s", word->word);
     }
     putc(']', out);

@@ -56,6 +56,11 @@ static const struct conf_word verifications[] = {
 static const struct conf_word compressions[] = {
     { "pass", CONF_COMPRESSION_PASS }, { "strip", CONF_COMPRESSION_STRIP }, { NULL, 0 }
 };
+static const struct conf_word tls_versions[] = { { "1.2", CONF_TLS_1_2 }, { "1.3", CONF_TLS_1_3 }, { NULL, 0 } };
+static const struct conf_word client_auths[] = {
+    { "off", CONF_CLIENT_AUTH_OFF }, { "optional", CONF_CLIENT_AUTH_OPTIONAL }, { "require", CONF_CLIENT_AUTH_REQUIRE }, { NULL, 0 }
+};
+static const struct conf_word redirects[] = { { "off", CONF_REDIRECT_OFF }, { "https", CONF_REDIRECT_HTTPS }, { NULL, 0 } };
 static const struct conf_word drain_codes[] = { { "1001", 1001 }, { "1012", 1012 }, { NULL, 0 } };
 
 static const struct conf_block blocks[CONF_BLOCKS] = {
@@ -70,6 +75,10 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
                            "Where clients connect. A bare address will do." },
     [CONF_IN_PASSTHROUGH] = { "listeners[].passthrough.NAME", "a passed-through name", sizeof(struct conf_passthrough), "upstream",
                               "Where TLS connections for a name go, undecrypted. A bare upstream will do." },
+    [CONF_IN_LISTENER_TLS] = { "listeners[].tls", "`tls`", sizeof(struct conf_listener_tls), NULL,
+                               "TLS for the clients of this listener." },
+    [CONF_IN_CERTIFICATE] = { "listeners[].tls.certificates[]", "a certificate", sizeof(struct conf_certificate), NULL,
+                              "A certificate with its chain, and its key; both PEM." },
     [CONF_IN_UPSTREAM] = { "upstreams.NAME", "an upstream", sizeof(struct conf_upstream), NULL,
                            "A named set of servers that can answer the same requests." },
     [CONF_IN_SERVER] = { "upstreams.NAME.servers[]", "a server", sizeof(struct conf_server), "address",
@@ -77,6 +86,8 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
     [CONF_IN_FASTCGI] = { "upstreams.NAME.fastcgi", "`fastcgi`", sizeof(struct conf_fastcgi), NULL,
                           "With `protocol: fastcgi`: what the application is told, and what is expected of it. Without `script` and "
                           "`split` the application is not a file: it gets the whole path as PATH_INFO." },
+    [CONF_IN_UPSTREAM_TLS] = { "upstreams.NAME.tls", "`tls`", sizeof(struct conf_upstream_tls), NULL,
+                               "TLS to the servers. `{}` is enough: they are verified by default." },
     [CONF_IN_ROUTE] = { "routes[]", "a route", sizeof(struct conf_route), NULL,
                         "Which requests go where. The first route that matches is taken; a request that none matches is answered "
                         "404." },
@@ -103,6 +114,10 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
 static const struct conf_key keys[] = {
     { "workers", CONF_IN_FILE, CONF_TYPE_COUNT, FIELD(conf, workers), .fallback = "auto", .zero_word = "auto", BOUNDS(1, 1024),
       .sentence = "Worker threads. `auto`: one per CPU." },
+    { "tls_threads", CONF_IN_FILE, CONF_TYPE_COUNT, FIELD(conf, tls_threads), .fallback = "auto", .zero_word = "auto",
+      BOUNDS(1, 1024),
+      .sentence = "Threads that do the arithmetic of TLS handshakes, so that open connections don't wait for it. `auto`: one per CPU. They "
+                  "run at a lower priority than the workers, and only where a configuration has TLS." },
     { "log", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, log), .child = CONF_IN_LOG, .sentence = "The log and the access log." },
     { "limits", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, limits), .child = CONF_IN_LIMITS,
       .sentence = "Limits on messages and connections." },
@@ -144,9 +159,14 @@ static const struct conf_key keys[] = {
                   "client is whom the hop names." },
     { "requests_per_client", CONF_IN_LIMITS, CONF_TYPE_RATE, FIELD(conf_limits, requests_per_client), .fallback = "off",
       .zero_word = "off", BOUNDS(1, 1000000), .sentence = "Requests of one client, handshakes included; past it the answer is 429." },
+    { "tls_handshakes", CONF_IN_LIMITS, CONF_TYPE_COUNT, FIELD(conf_limits, tls_handshakes), .fallback = "1000", BOUNDS(1, 1000000),
+      .sentence = "TLS handshakes with clients in progress at once, over all workers; further ones wait their turn, until "
+                  "`timeouts: { tls_handshake: … }`." },
     { "body_bytes", CONF_IN_LIMITS, CONF_TYPE_SIZE, FIELD(conf_limits, body_bytes), .fallback = "off", .zero_word = "off",
       BOUNDS(1, 1024 * TIB), .sentence = "A request's whole body; past it the answer is 413." },
 
+    { "tls_handshake", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, tls_handshake_ms), .fallback = "10s", BOUNDS(1, HOUR),
+      .sentence = "For a client to complete the TLS handshake." },
     { "header", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, header_ms), .fallback = "10s", BOUNDS(1, HOUR),
       .sentence = "For a client to send its whole request head." },
     { "body", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, body_ms), .fallback = "60s", BOUNDS(1, DAY),
@@ -154,7 +174,7 @@ static const struct conf_key keys[] = {
     { "keepalive", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, keepalive_ms), .fallback = "75s", BOUNDS(1, DAY),
       .sentence = "How long an idle client connection is kept." },
     { "connect", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, connect_ms), .fallback = "5s", BOUNDS(1, 10 * MINUTE),
-      .sentence = "For a connection to a server to be made." },
+      .sentence = "For a connection to a server to be made, the TLS handshake included." },
     { "response", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, response_ms), .fallback = "60s", BOUNDS(1, 7 * DAY),
       .sentence = "From a request's end to the response's head." },
     { "drain", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, drain_ms), .fallback = "1h", BOUNDS(0, 30 * DAY),
@@ -179,7 +199,10 @@ static const struct conf_key keys[] = {
       .sentence = "The field that tells the client's real address when one in `trusted` forwards its request: X-Forwarded-For, or Forwarded "
                   "(RFC 7239); it is read from the right, through those in `trusted`, to the first who is not. Only one is looked at, "
                   "the one that the load balancer writes, since it may pass the other on as a client invented it." },
-
+    { "tls", CONF_IN_LISTENER, CONF_TYPE_BLOCK, FIELD(conf_listener, tls), .child = CONF_IN_LISTENER_TLS,
+      AUX(conf_listener, tls_on, true), .absent = "clear text", .sentence = "Clients speak TLS here." },
+    { "redirect", CONF_IN_LISTENER, CONF_TYPE_WORD, FIELD(conf_listener, redirect), .fallback = "off", .words = redirects,
+      .sentence = "`https`: no request is served here; each is answered 308 with the same place under https." },
     { "allow", CONF_IN_LISTENER, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_listener, admission.allow, 1, 4096), .absent = "everybody",
       .sentence = "Whose connections are served: clients of these networks and no others. A client whose address is known when it connects is "
                   "closed at once; behind a trusted hop each request is judged by the client it came from, and answered 403." },
@@ -202,6 +225,8 @@ static const struct conf_key keys[] = {
       .child = CONF_IN_SERVER, .sentence = "Its servers." },
     { "balance", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, balance), .fallback = "round_robin", .words = balances,
       .sentence = "How a server is chosen: in turn, or the one with the fewest requests and tunnels; both by weight." },
+    { "tls", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, tls), .child = CONF_IN_UPSTREAM_TLS,
+      AUX(conf_upstream, tls_on, true), .absent = "clear text", .sentence = "The servers speak TLS." },
     { "keepalive", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, keepalive), .fallback = "32", .zero_word = "off",
       BOUNDS(1, 10000), .sentence = "Idle connections kept per worker and server." },
     { "keepalive_timeout", CONF_IN_UPSTREAM, CONF_TYPE_DURATION, FIELD(conf_upstream, keepalive_timeout_ms), .fallback = "60s",
@@ -353,6 +378,42 @@ static const struct conf_key keys[] = {
       .sentence = "Send Forwarded (RFC 7239)." },
     { "strip", CONF_IN_FORWARDED, CONF_TYPE_TOKEN, CONF_LIST, ITEMS(conf_forwarded, strip, 0, 256), .absent = "none",
       .sentence = "Further fields that only a trusted peer may send, beside the well-known ones that are always removed." },
+
+    { "certificates", CONF_IN_LISTENER_TLS, CONF_TYPE_BLOCK, CONF_LIST, .required = true,
+      ITEMS(conf_listener_tls, certificates, 1, 1024), .child = CONF_IN_CERTIFICATE,
+      .sentence = "What is shown to clients, chosen by the name that they ask for: the names in the certificates count, wildcards as RFC "
+                  "9525 has them. The first one is for everybody else. Several for one name, with keys of different kinds, may be given." },
+    { "versions", CONF_IN_LISTENER_TLS, CONF_TYPE_WORD, CONF_LIST, ITEMS(conf_listener_tls, versions, 1, 2), .words = tls_versions,
+      .absent = "1.2 and 1.3", .sentence = "The versions of TLS that are spoken." },
+    { "client_auth", CONF_IN_LISTENER_TLS, CONF_TYPE_WORD, FIELD(conf_listener_tls, client_auth), .fallback = "off",
+      .words = client_auths,
+      .sentence = "Whether clients are asked for a certificate: not at all; they may show one; they must. One that is shown has to be good in "
+                  "either case. Where it is not off no session is resumed: each connection proves itself." },
+    { "client_ca", CONF_IN_LISTENER_TLS, CONF_TYPE_NAMED_FILE, FIELD(conf_listener_tls, client_ca), .absent = "none",
+      .sentence = "The certificates (PEM) of those who issue clients' certificates." },
+    { "tickets", CONF_IN_LISTENER_TLS, CONF_TYPE_SWITCH, FIELD(conf_listener_tls, tickets), .fallback = "on",
+      .sentence = "Let clients resume sessions by tickets." },
+    { "ticket_keys", CONF_IN_LISTENER_TLS, CONF_TYPE_NAMED_FILE, FIELD(conf_listener_tls, ticket_keys),
+      .absent = "random keys, replaced every 12 hours",
+      .sentence = "A file of one to four keys of 32 random bytes each: the first seals tickets, all of them open tickets. Gateways that share "
+                  "it resume each other's sessions. To rotate, put a new key in front, and load the configuration again." },
+
+    { "certificate", CONF_IN_CERTIFICATE, CONF_TYPE_NAMED_FILE, FIELD(conf_certificate, certificate), .required = true,
+      .sentence = "The certificate and those between it and a root, in this order." },
+    { "key", CONF_IN_CERTIFICATE, CONF_TYPE_NAMED_FILE, FIELD(conf_certificate, key), .required = true,
+      .sentence = "Its private key, without a passphrase; nobody else should be able to read the file." },
+
+    { "verify", CONF_IN_UPSTREAM_TLS, CONF_TYPE_SWITCH, FIELD(conf_upstream_tls, verify), .fallback = "on",
+      .sentence = "Connect only to servers whose certificate is issued by somebody in `ca`, for their name, and has not expired. Off, "
+                  "anybody on the way can read and change everything." },
+    { "ca", CONF_IN_UPSTREAM_TLS, CONF_TYPE_NAMED_FILE, FIELD(conf_upstream_tls, ca), .fallback = "/etc/ssl/certs/ca-certificates.crt",
+      .sentence = "The certificates (PEM) of those whose word is taken for a server." },
+    { "server_name", CONF_IN_UPSTREAM_TLS, CONF_TYPE_SERVER_NAME, FIELD(conf_upstream_tls, server_name), .absent = "the server's host",
+      .sentence = "The name that the server is asked for (SNI), and that its certificate must be for." },
+    { "certificate", CONF_IN_UPSTREAM_TLS, CONF_TYPE_NAMED_FILE, FIELD(conf_upstream_tls, client.certificate), .absent = "none",
+      .sentence = "What is shown to servers that ask for a certificate; with `key`." },
+    { "key", CONF_IN_UPSTREAM_TLS, CONF_TYPE_NAMED_FILE, FIELD(conf_upstream_tls, client.key), .absent = "none",
+      .sentence = "The private key of `certificate`." },
 };
 
 #define KEYS_N (sizeof(keys) / sizeof(keys[0]))

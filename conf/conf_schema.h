@@ -15,9 +15,12 @@ enum conf_block_id {
     CONF_IN_TIMEOUTS,
     CONF_IN_LISTENER,
     CONF_IN_PASSTHROUGH,
+    CONF_IN_LISTENER_TLS,
+    CONF_IN_CERTIFICATE,
     CONF_IN_UPSTREAM,
     CONF_IN_SERVER,
     CONF_IN_FASTCGI,
+    CONF_IN_UPSTREAM_TLS,
     CONF_IN_ROUTE,
     CONF_IN_MATCH,
     CONF_IN_PATH,
@@ -50,6 +53,8 @@ enum conf_type_id {
     CONF_TYPE_SERVER_NAMES,              /* char *, a host name, *.name or * */
     CONF_TYPE_PATH,                      /* char *, a path in normal form */
     CONF_TYPE_LOG_TARGET,                /* char *, stdout or an absolute path */
+    CONF_TYPE_NAMED_FILE,                /* struct conf_file, an absolute path */
+    CONF_TYPE_SERVER_NAME,               /* char *, a host name, no wildcard */
     CONF_TYPE_FIELD_NAME,                /* char *, a token that is no field of HTTP's own machinery */
     CONF_TYPE_FIELD_VALUE,               /* char *, printable text, blanks at neither end */
     CONF_TYPE_FOLDER,                    /* char *, an absolute path in normal form */
@@ -82,7 +87,8 @@ struct conf_key {
     size_t offset, size;                 /* the field within the block's struct */
     size_t count_offset;                 /* lists and maps: the size_t with the number of items */
     size_t inherits;                     /* not 0: absent, it is copied from this offset of struct conf, read before */
-    size_t aux_offset;                   /* not 0: a further field that tells which of two keys, or forms, was written … */
+    size_t aux_offset;                   /* not 0: a further field that tells which of two keys, or forms, was written, or (of a block
+                                          * without zero_word) that it was written at all … */
     size_t aux_size;
     unsigned aux_value;                  /* … by this value */
     const char *only_with;               /* not NULL: a key of the same block, an enum, read before; this one is for its … */

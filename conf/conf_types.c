@@ -322,7 +322,7 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_SIZE] = { "size", "512B, 64KiB, 1MiB", "^[0-9]+(B|KiB|MiB|GiB|TiB)$", 0, read_number, write_number },
     [CONF_TYPE_RATE] = { "rate", "50/s, 600/m, 1000/h", "^[0-9]+/[smh]$", 0, read_rate, write_rate },
     [CONF_TYPE_SWITCH] = { "switch", "on, off", NULL, 0, read_switch, write_switch },
-    [CONF_TYPE_WORD] = { "word", "one of those listed", NULL, 0, read_word, write_word },
+    [CONF_TYPE_WORD] = { "word", "one of those listed", NULL, sizeof(unsigned), read_word, write_word },
     [CONF_TYPE_LISTEN_ADDRESS] = { "address", "8080, 127.0.0.1:8080, \"[::1]:8080\", localhost:8080, unix:/run/app.sock",
                                    "^(:?[0-9]+|[0-9.]+:[0-9]+|localhost:[0-9]+|\\[[0-9A-Fa-f:.]+\\]:[0-9]+|unix:/.+)$", 0,
                                    conf_read_listen_address, conf_write_address },
@@ -353,6 +353,8 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_FOLDER] = { "folder", "/srv/www/public", "^/", 0, conf_read_folder, conf_write_string },
     [CONF_TYPE_FILE] = { "file", "index.php, app/index.php", "^[^/].*[^/]$|^[^/]$", 0, conf_read_file, conf_write_string },
     [CONF_TYPE_FILE_NAME] = { "file name", "index.php, .php", "^[^/]+$", 0, conf_read_file_name, conf_write_string },
+    [CONF_TYPE_NAMED_FILE] = { "file", "an absolute path", "^/.+$", 0, conf_read_named_file, conf_write_string },
+    [CONF_TYPE_SERVER_NAME] = { "host", "example.com", "^[0-9A-Za-z._-]+$", 0, conf_read_server_name, conf_write_string },
 };
 
 const struct conf_type *conf_type(enum conf_type_id id)

@@ -1,6 +1,8 @@
 #include "gateway/control.h"
 #include "gateway/log.h"
 #include "gateway/quota.h"
+#include "gateway/tls_library.h"
+#include "gateway/tls_tickets.h"
 #include "gateway/worker.h"
 #include "protocol/mem.h"
 
@@ -24,6 +26,9 @@ struct control {
     uv_async_t worker_ended;
     struct access_sink *access_sink;
     struct quota *quota;
+    bool tls_begun;
+    struct tls_helpers *helpers;
+    struct tls_tickets *tickets;
     struct listener_gate gate;
     struct listener_sockets *sockets;    /* one per listener */
     struct worker **workers;
@@ -164,8 +169,18 @@ static bool bind_all(struct control *c)
 static bool start_worker(struct control *c, unsigned i)
 {
     int *fds = mem_alloc(c->conf->listeners_n * sizeof(*fds));
-    struct worker_start start = { .generation = c->generation, .gate = &c->gate, .access_sink = c->access_sink, .quota = c->quota, .fds = fds, .number = i,
-                                  .ended = say_ended, .ctx = c };
+    struct worker_start start = {
+        .generation = c->generation,
+        .gate = &c->gate,
+        .access_sink = c->access_sink,
+        .quota = c->quota,
+        .helpers = c->helpers,
+        .handshakes = (c->conf->limits.tls_handshakes + c->workers_n - 1) / c->workers_n,
+        .fds = fds,
+        .number = i,
+        .ended = say_ended,
+        .ctx = c,
+    };
 
     if (fds == NULL)
         return false;
@@ -229,11 +244,37 @@ static size_t end_all(struct control *c)
     return left + (uv_loop_close(&c->loop) != 0);
 }
 
-static unsigned workers_wanted(const struct conf *conf)
+static unsigned or_one_per_cpu(unsigned wanted)
 {
-    long cpus = conf->workers != 0 ? (long)conf->workers : sysconf(_SC_NPROCESSORS_ONLN);
+    long cpus = wanted != 0 ? (long)wanted : sysconf(_SC_NPROCESSORS_ONLN);
 
     return cpus < 1 ? 1 : (unsigned)cpus;
+}
+
+/* ---- TLS: what all workers share of it ---- */
+
+static bool begin_tls(struct control *c)
+{
+    c->tls_begun = tls_library_begin() == 0;
+    c->helpers = tls_helpers_new(or_one_per_cpu(c->conf->tls_threads));
+    c->tickets = tls_tickets_new();
+    if (!c->tls_begun || c->helpers == NULL || c->tickets == NULL) {
+        log_error("not started: no memory");
+        return false;
+    }
+    if (!generation_load_tls(c->generation, c->tickets, stderr))
+        return false;
+    if (c->generation->tls->any)
+        tls_library_hold_secrets();
+    return true;
+}
+
+static void end_tls(struct control *c)
+{
+    tls_helpers_free(c->helpers);
+    tls_tickets_free(c->tickets);
+    if (c->tls_begun)
+        tls_library_end();
 }
 
 static bool open_access_log(struct control *c)
@@ -255,7 +296,7 @@ static bool run(struct control *c)
     signal(SIGPIPE, SIG_IGN);
     c->gate.limit = connections_allowed(c->conf);
     init_handles(c);
-    started = open_access_log(c) && bind_all(c) && start_all(c);
+    started = begin_tls(c) && open_access_log(c) && bind_all(c) && start_all(c);
     if (!started && atomic_load(&c->workers_left) == 0)
         close_handles(c);
     uv_run(&c->loop, UV_RUN_DEFAULT);
@@ -275,10 +316,11 @@ int control_run(struct conf *conf, size_t *handles_left_out)
         return 1;
     }
     c.conf = c.generation->conf;
-    c.workers_n = workers_wanted(c.conf);
+    c.workers_n = or_one_per_cpu(c.conf->workers);
     started = run(&c);
     *handles_left_out = end_all(&c);
     generation_release(&c.generation);
+    end_tls(&c);
     log_info("ended");
     return started && *handles_left_out == 0 ? 0 : 1;
 }

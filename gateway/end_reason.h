@@ -19,6 +19,10 @@
     E(CLIENT_FAULT, "client_fault", true, 400, 0, "the client broke the protocol")                                             \
     E(DRAINED, "drained", false, 503, 1001, "the gateway is shutting down")                                                    \
     E(LINGER_OVER, "linger_over", false, 0, 0, "the answer was sent and the client was given time to read it")                 \
+    E(TLS_FAILED, "tls_failed", true, 502, 0, "the TLS handshake failed")                                                      \
+    E(TLS_TIMEOUT, "tls_timeout", true, 0, 0, "the TLS handshake was not completed in time")                                   \
+    E(TLS_CUT, "tls_cut", true, 0, 0, "the connection ended in the middle of the TLS handshake")                               \
+    E(TLS_KEY_UPDATE, "tls_key_update", true, 0, 1011, "the peer asked for new TLS keys (KeyUpdate), which is not supported")  \
     E(OVERLOAD, "overload", true, 503, 1013, "the gateway is at its connection limit")                                         \
     E(NO_MEMORY, "no_memory", true, 503, 1011, "there is not enough memory")                                                   \
     /* a TLS connection before it is known what it is for, and one that is passed through */                                   \
@@ -30,6 +34,7 @@
     E(CLIENT_ABORTED, "client_aborted", true, 0, 0, "the client went away before the response was complete")                   \
     E(BODY_TIMEOUT, "body_timeout", true, 408, 0, "the request body stalled")                                                  \
     E(CLIENT_STALLED, "client_stalled", true, 0, 0, "the client did not read the response")                                    \
+    E(REDIRECTED, "redirected", false, 308, 0, "ask for it with https")                                                        \
     E(NO_ROUTE, "no_route", true, 404, 0, "no route matches the request")                                                      \
     E(DENIED, "denied", true, 403, 0, "clients of that address are not let in here")                                           \
     E(CLIENT_CONNECTIONS, "client_connections", true, 0, 0, "the client has as many connections open as it may")               \

@@ -2,40 +2,65 @@
  *
  *   PROXY      a trusted hop's PROXY header is awaited, with timeouts.header; nothing is said to anybody before it
  *   HELLO      where names are passed through: the client's TLS hello is awaited and read, with timeouts.header; it stays in the stream
+ *   TLS        the handshake has the connection, for timeouts.tls_handshake
+ *   LINGER     the handshake failed, and its alert is on its way: what the client still sends is read and thrown away for a while, because
+ *              closing a socket with unread bytes can destroy what was sent
  *
  * What the listener does not ask for is passed over; behind the last state stands the client, or a pass-through. What goes wrong, in the
  * order in which it happens: the hop is not trusted (closed at once), the header is late, malformed or cut, the client goes away, or is not
  * let in. All of it is counted, said at info, and answered with nothing: nobody can say who would read it. Then: the hello is late or cut
- * (closed), it is plain HTTP (an answer in plain HTTP), it is malformed or asks for a name that nobody has (an alert). */
+ * (closed), it is plain HTTP (an answer in plain HTTP), it is malformed or asks for a name that nobody has (an alert); the handshake is late or
+ * cut (closed), or fails (an alert). */
 #include "gateway/entry.h"
 #include "gateway/access.h"
 #include "gateway/client.h"
 #include "gateway/log.h"
 #include "gateway/passthrough.h"
+#include "gateway/tls_handshake.h"
 #include "protocol/mem.h"
 
 #include <assert.h>
 
-enum entry_state { ENTRY_BEGIN, ENTRY_PROXY, ENTRY_HELLO };
+#define LINGER_MS 2000
+#define LINGER_BYTES ((uint64_t)64 * 1024)       /* a client that sends more than this against the alert is cut off */
+
+enum entry_state { ENTRY_BEGIN, ENTRY_PROXY, ENTRY_HELLO, ENTRY_TLS, ENTRY_LINGER };
 
 struct entry {
     struct services *services;
     struct list link;                    /* services->entries */
     enum entry_state state;
     struct inbound inbound;
-    struct stream *stream;
+    struct stream *stream;               /* NULL: TLS */
     struct timer timer;
     struct tls_hello hello;
+    struct tls_handshake *handshake;     /* TLS */
+    enum end_reason why;                 /* LINGER: what it will have been */
+    uint64_t linger_from;                /* … bytes_in when it began */
 };
 
-static const enum end_reason late_ends[] = { [ENTRY_BEGIN] = END_NONE, [ENTRY_PROXY] = END_PROXY_TIMEOUT, [ENTRY_HELLO] = END_HELLO_TIMEOUT };
+static const enum end_reason late_ends[] = {
+    [ENTRY_BEGIN] = END_NONE,
+    [ENTRY_PROXY] = END_PROXY_TIMEOUT,
+    [ENTRY_HELLO] = END_HELLO_TIMEOUT,
+    [ENTRY_TLS] = END_TLS_TIMEOUT,
+};
+
+static uint64_t patience_ms(const struct entry *e)
+{
+    const struct conf_timeouts *timeouts = &e->inbound.snapshot->conf->timeouts;
+
+    if (e->state == ENTRY_LINGER)
+        return LINGER_MS;
+    return e->state == ENTRY_TLS ? timeouts->tls_handshake_ms : timeouts->header_ms;
+}
 
 /* Every state has a deadline; they are passed in their order. */
 static void entry_enter(struct entry *e, enum entry_state to)
 {
     assert(to > e->state);
     e->state = to;
-    timer_start(e->services->timers, &e->timer, e->inbound.snapshot->conf->timeouts.header_ms);
+    timer_start(e->services->timers, &e->timer, patience_ms(e));
 }
 
 /* ---- the end ---- */
@@ -44,14 +69,14 @@ static void entry_free(struct entry *e)
 {
     timer_clear(e->services->timers, &e->timer);
     list_remove(&e->link);
+    tls_handshake_cancel(&e->handshake);
     stream_close(&e->stream);
     mem_free(e);
 }
 
-static void say_end(const struct inbound *in, enum end_reason why, enum fault fault)
+static void say_end(const struct inbound *in, enum end_reason why, const char *words)
 {
-    log_info("listener %s: %s closed: %s", in->listener->name, in->name,
-             fault != FAULT_NONE ? fault_sentence(fault) : end_reason_sentence(why));
+    log_info("listener %s: %s closed: %s", in->listener->name, in->name, words != NULL ? words : end_reason_sentence(why));
 }
 
 static void end(struct entry *e, enum end_reason why)
@@ -68,14 +93,18 @@ static void end_late(struct timer *t, uint64_t now_ms)
     struct entry *e = LIST_OWNER(t, struct entry, timer);
 
     (void)now_ms;
-    say_end(&e->inbound, late_ends[e->state], FAULT_NONE);
+    if (e->state == ENTRY_LINGER) {
+        end(e, e->why);
+        return;
+    }
+    say_end(&e->inbound, late_ends[e->state], NULL);
     end(e, late_ends[e->state]);
 }
 
 static void end_fault(struct entry *e, enum end_reason why, enum fault fault)
 {
     metrics_fault(e->services->metrics, METRICS_CLIENT, fault);
-    say_end(&e->inbound, why, fault);
+    say_end(&e->inbound, why, fault_sentence(fault));
     end(e, why);
 }
 
@@ -94,7 +123,7 @@ static enum end_reason admit(struct services *services, struct inbound *in)
 
 static void end_denied(struct entry *e, enum end_reason why)
 {
-    say_end(&e->inbound, why, FAULT_NONE);
+    say_end(&e->inbound, why, NULL);
     end(e, why);
 }
 
@@ -142,13 +171,109 @@ static void become_passthrough(struct entry *e, const struct conf_passthrough *t
     passthrough_new(services, &start);
 }
 
+/* ---- TLS, LINGER ---- */
+
+static const struct stream_events entry_events;
+
+static void linger(struct entry *e, enum end_reason why)
+{
+    e->why = why;
+    e->linger_from = e->stream->bytes_in;
+    entry_enter(e, ENTRY_LINGER);
+    stream_own(e->stream, &entry_events, e);
+    if (stream_finish(e->stream) != 0)
+        end(e, why);
+}
+
+static void discard(struct entry *e)
+{
+    const uint8_t *p;
+
+    stream_consume(e->stream, stream_peek(e->stream, &p));
+    if ((e->stream->input != STREAM_OPEN && stream_flushed(e->stream)) || e->stream->bytes_in - e->linger_from > LINGER_BYTES)
+        end(e, e->why);
+}
+
+static void say_failed(const struct entry *e, const struct tls_answer *a)
+{
+    char words[256];
+
+    snprintf(words, sizeof(words), "%s%s%s", end_reason_sentence(a->why), a->words != NULL ? ": " : "", a->words != NULL ? a->words : "");
+    say_end(&e->inbound, a->why, words);
+}
+
+/* A client that connects and leaves without a word is a check, or has changed its mind: no news. */
+static void handshake_failed(struct entry *e, const struct tls_answer *a)
+{
+    bool silent = e->stream->bytes_in == 0;
+
+    if (a->why == END_HELLO_FAULT) {
+        metrics_fault(e->services->metrics, METRICS_CLIENT, FAULT_TLS_PLAIN_TEXT);
+        become_refused(e, a->why, FAULT_TLS_PLAIN_TEXT);
+    } else if (a->why == END_TLS_CUT && silent) {
+        end(e, END_CLIENT_CLOSED);
+    } else {
+        say_failed(e, a);
+        if (a->why == END_TLS_FAILED)
+            linger(e, a->why);
+        else
+            end(e, a->why);
+    }
+}
+
+static void say_agreed(const struct entry *e, const struct tls_facts *f)
+{
+    log_debug("listener %s: %s speaks %s, %s%s%s%s", e->inbound.listener->name, e->inbound.name, f->version, f->cipher,
+              f->resumed ? ", resumed" : "", f->sni[0] != '\0' ? ", for " : "", f->sni);
+}
+
+static void on_handshake(void *ctx, const struct tls_answer *a)
+{
+    struct entry *e = ctx;
+
+    e->handshake = NULL;
+    e->stream = a->stream != NULL ? a->stream : a->below;
+    if (a->stream == NULL) {
+        handshake_failed(e, a);
+        return;
+    }
+    e->inbound.tls = stream_tls_facts(a->stream);
+    metrics_add(&e->services->metrics->tls_handshakes, 1);
+    metrics_add(&e->services->metrics->tls_handshakes_resumed, e->inbound.tls->resumed);
+    say_agreed(e, e->inbound.tls);
+    become_client(e);
+}
+
+static void begin_tls(struct entry *e)
+{
+    const struct snapshot *s = e->inbound.snapshot;
+    struct tls_ctx *ctx = s->generation->tls->listeners[e->inbound.listener - s->conf->listeners];
+
+    entry_enter(e, ENTRY_TLS);
+    e->handshake = tls_handshake_with_client(e->services->tls, &e->stream, ctx, on_handshake, e);
+    if (e->handshake == NULL)
+        end(e, END_NO_MEMORY);
+}
+
 /* ---- HELLO ---- */
+
+/* A name that is passed through, or one of ours, or nobody's. */
+static void name_is_known(struct entry *e)
+{
+    const struct conf_passthrough *to = passthrough_find(e->inbound.listener, span_of(e->hello.name, e->hello.name_n));
+
+    if (to == NULL && e->inbound.listener->tls_on)
+        begin_tls(e);
+    else if (to != NULL && !access_admits(&e->inbound.listener->admission, &e->inbound.client))
+        end_denied(e, END_DENIED);
+    else
+        become_passthrough(e, to, END_NAME_UNKNOWN);
+}
 
 static void read_hello(struct entry *e)
 {
     const uint8_t *p;
     size_t n = stream_peek(e->stream, &p);
-    const struct conf_passthrough *to;
 
     if (n < e->hello.at) {               /* there was no memory to keep what had come */
         end(e, END_NO_MEMORY);
@@ -159,11 +284,7 @@ static void read_hello(struct entry *e)
         end_cut(e, END_HELLO_FAULT, n > 0);
         break;
     case TLS_HELLO_WHOLE:
-        to = passthrough_find(e->inbound.listener, span_of(e->hello.name, e->hello.name_n));
-        if (to != NULL && !access_admits(&e->inbound.listener->admission, &e->inbound.client))
-            end_denied(e, END_DENIED);
-        else
-            become_passthrough(e, to, END_NAME_UNKNOWN);
+        name_is_known(e);
         break;
     case TLS_HELLO_FAULT:
         metrics_fault(e->services->metrics, METRICS_CLIENT, e->hello.fault);
@@ -196,6 +317,8 @@ static void go_on(struct entry *e)
     } else if (wants_hello(e->inbound.listener)) {
         begin_hello(e);
         read_hello(e);                   /* it may be here already */
+    } else if (e->inbound.listener->tls_on) {
+        begin_tls(e);
     } else {
         become_client(e);
     }
@@ -239,7 +362,9 @@ static void on_readable(void *ctx)
 {
     struct entry *e = ctx;
 
-    if (e->state == ENTRY_HELLO)
+    if (e->state == ENTRY_LINGER)
+        discard(e);
+    else if (e->state == ENTRY_HELLO)
         read_hello(e);
     else
         read_proxy_header(e);
@@ -249,7 +374,9 @@ static void on_writable(void *ctx)
 {
     struct entry *e = ctx;
 
-    if (e->stream->output_error != 0)
+    if (e->state == ENTRY_LINGER)
+        discard(e);
+    else if (e->stream->output_error != 0)
         end(e, END_CLIENT_ABORTED);
 }
 
@@ -260,7 +387,7 @@ static const struct stream_events entry_events = { .readable = on_readable, .wri
 static void refuse(struct services *services, struct stream *stream, struct inbound *inbound, enum end_reason why)
 {
     if (why != END_NO_MEMORY)
-        say_end(inbound, why, FAULT_NONE);
+        say_end(inbound, why, NULL);
     stream_close(&stream);
     inbound_ended(services, inbound, why);
 }
@@ -277,7 +404,7 @@ void entry_new(struct services *services, struct stream *stream, const struct in
         refuse(services, stream, &inbound, why);
         return;
     }
-    if (!announced && !wants_hello(inbound.listener)) {
+    if (!announced && !wants_hello(inbound.listener) && !inbound.listener->tls_on) {
         client_new(services, stream, &inbound);
         return;
     }
@@ -291,11 +418,20 @@ void entry_new(struct services *services, struct stream *stream, const struct in
     e->stream = stream;
     timer_init(&e->timer, end_late);
     list_append(&services->entries, &e->link);
+    if (!announced && !wants_hello(inbound.listener)) {
+        begin_tls(e);
+        return;
+    }
     if (announced)
         entry_enter(e, ENTRY_PROXY);
     else
         begin_hello(e);
     stream_own(stream, &entry_events, e);
+}
+
+static bool is_silent(const struct entry *e)
+{
+    return e->state == ENTRY_TLS ? tls_handshake_is_silent(e->handshake) : e->stream->bytes_in == 0;
 }
 
 void entry_drain_all(struct services *services)
@@ -305,7 +441,7 @@ void entry_drain_all(struct services *services)
     for (struct list *l = services->entries.next; l != &services->entries; l = next) {
         struct entry *e = LIST_OWNER(l, struct entry, link);
         next = l->next;
-        if (e->stream->bytes_in == 0)
+        if (is_silent(e))
             end(e, END_DRAINED);
     }
 }

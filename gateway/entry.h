@@ -1,4 +1,4 @@
-/* entry: what stands between accept and the first byte of HTTP.
+/* entry: what stands between accept and the first byte of HTTP: a PROXY header, TLS.
  *
  * Owns the connection until everything in front of HTTP is read, and then hands it to a client; or to a pass-through, when its TLS
  * hello says so. A listener that wants nothing in front has no entry: its connections are clients at once. tests/gateway/test_entry.c */

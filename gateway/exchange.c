@@ -17,6 +17,7 @@
 #include "protocol/target_rewrite.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ROUNDS_MAX 16                    /* pieces moved in one turn; the rest waits for the next */
@@ -156,6 +157,22 @@ static enum fault change_path(struct exchange *x)
     return how.strip.n + how.prepend.n > 0 ? target_rewrite(&x->arena, &how, &x->rules.target) : FAULT_NONE;
 }
 
+/* RFC 9110 section 15.4.9. The port is not taken over: it is the one of clear text. */
+static enum fault point_to_https(struct exchange *x)
+{
+    struct span host = x->rules.host.host, path = x->rules.target.path_and_query;
+    bool asterisk = x->rules.target.form == TARGET_ASTERISK;
+    size_t room = sizeof("https://") + host.n + path.n;
+    char *text = arena_alloc(&x->arena, room);
+
+    if (host.n == 0)
+        return FAULT_HOST;               /* HTTP/1.0 without Host: nobody can say where to */
+    if (text == NULL)
+        return FAULT_NO_MEMORY;
+    x->location = span_of(text, (size_t)snprintf(text, room, "https://%.*s%.*s", SPAN_FORMAT(host), SPAN_FORMAT(asterisk ? SPAN_EMPTY : path)));
+    return FAULT_NONE;
+}
+
 static enum fault check(struct exchange *x)
 {
     struct rules_policy policy = { .max_via = 8, .pseudonym = span_of_text(x->snapshot->conf->forwarded.via) };
@@ -163,6 +180,8 @@ static enum fault check(struct exchange *x)
 
     if (fault != FAULT_NONE)
         return fault;
+    if (x->client.inbound->listener->redirect == CONF_REDIRECT_HTTPS)
+        return point_to_https(x);
     x->route = route_find(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules);
     if (route_is_ambiguous(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules))
         return FAULT_TARGET;

@@ -153,6 +153,8 @@ enum end_reason exchange_admit(struct exchange *x)
         return END_DENIED;
     if (!takes(x, QUOTA_REQUESTS, &limits->requests_per_client))
         return END_CLIENT_REQUESTS;
+    if (x->location.n > 0)
+        return END_REDIRECTED;
     if (x->route == NULL)
         return END_NO_ROUTE;
     if (!access_admits(&x->route->admission, client))

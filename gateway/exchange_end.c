@@ -83,6 +83,8 @@ void exchange_give_up(struct exchange *x, enum end_reason why, enum fault fault,
         exchange_finish(x, why, x->response == RESPONSE_AWAITED ? EXCHANGE_GONE : EXCHANGE_RESET);
         return;
     }
+    if (why == END_REDIRECTED)
+        r.location = x->location;
     r.version_minor = x->head != NULL ? x->head->version_minor : 1;
     r.head_request = x->head != NULL && x->rules.is_head;
     r.keep_alive = x->request == REQUEST_DONE && exchange_wants_more(x) && !x->websocket;

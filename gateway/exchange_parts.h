@@ -59,6 +59,7 @@ struct exchange {
     enum end_reason end;
     enum fault fault;
     const char *detail;
+    struct span location;                /* of a redirect */
 };
 
 /* STEP_OVER: the exchange is finished and freed; nothing may be touched. */

@@ -17,6 +17,12 @@ struct generation *generation_new(struct conf *conf, unsigned number)
     return g;
 }
 
+bool generation_load_tls(struct generation *g, struct tls_tickets *tickets, FILE *messages)
+{
+    g->tls = tls_set_new(g->conf, tickets, messages);
+    return g->tls != NULL;
+}
+
 struct generation *generation_hold(struct generation *g)
 {
     atomic_fetch_add_explicit(&g->holders, 1, memory_order_relaxed);
@@ -30,6 +36,7 @@ void generation_release(struct generation **g)
     *g = NULL;
     if (taken == NULL || atomic_fetch_sub_explicit(&taken->holders, 1, memory_order_acq_rel) > 1)
         return;
+    tls_set_free(taken->tls);
     conf_free(taken->conf);
     mem_free(taken);
 }

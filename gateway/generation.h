@@ -5,18 +5,22 @@
 #ifndef UPGATE_GATEWAY_GENERATION_H
 #define UPGATE_GATEWAY_GENERATION_H
 
-#include "conf/conf.h"
+#include "gateway/tls_ctx.h"
 
 #include <stdatomic.h>
 
 struct generation {
     _Atomic size_t holders;
     struct conf *conf;
+    struct tls_set *tls;                 /* certificates and keys: generation_load_tls */
     unsigned number;                     /* 1 is what the gateway started with; each reload that succeeds is the next */
 };
 
 /* Takes the conf, whatever comes of it. NULL: no memory. The caller holds it. */
 struct generation *generation_new(struct conf *conf, unsigned number);
+/* Before anybody else sees it: reads the certificates and keys that the conf names. False: something is wrong with them; `messages` have it, in the
+ * form of conf_load_file. tickets: keys that listeners without a file of their own share; they outlive every generation. */
+bool generation_load_tls(struct generation *g, struct tls_tickets *tickets, FILE *messages);
 struct generation *generation_hold(struct generation *g);
 void generation_release(struct generation **g);          /* NULL-safe, *g becomes NULL; in any thread */
 

@@ -3,6 +3,9 @@
 #include "gateway/control.h"
 #include "gateway/fcgi_tool.h"
 #include "gateway/log.h"
+#include "gateway/tls_ctx.h"
+#include "gateway/tls_library.h"
+#include "gateway/tls_tickets.h"
 #include "gateway/version.h"
 #include "gateway/weather.h"
 #include "protocol/mem.h"
@@ -104,11 +107,35 @@ static struct conf *load(const struct options *o)
 }
 
 /* Takes the conf. */
+/* The certificates and keys that the configuration names. */
+static bool check_tls(const struct conf *conf)
+{
+    struct tls_tickets *tickets = NULL;
+    struct tls_set *set = NULL;
+
+    if (tls_library_begin() != 0) {
+        fputs("upgate: out of memory\n", stderr);
+        return false;
+    }
+    tickets = tls_tickets_new();
+    if (tickets != NULL)
+        set = tls_set_new(conf, tickets, stderr);
+    tls_set_free(set);
+    tls_tickets_free(tickets);
+    tls_library_end();
+    return set != NULL;
+}
+
 static int act(const struct options *o, struct conf *conf, size_t *handles_left)
 {
+    bool good;
+
     switch (o->action) {
     case ACTION_CHECK:
+        good = check_tls(conf);
         conf_free(conf);
+        if (!good)
+            return 1;
         printf("%s: good\n", o->file != NULL ? o->file : o->to_n > 0 ? "command line" : UPGATE_CONF_PATH);
         return 0;
     case ACTION_DUMP:

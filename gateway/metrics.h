@@ -31,6 +31,10 @@
     M(fields_folded, "client fields not told to FastCGI because their names could pass for others") \
     M(fcgi_stderr_bytes, "bytes that FastCGI applications wrote to their error stream")           \
     M(fcgi_aborts, "FastCGI requests aborted because their client was gone or was given up")      \
+    M(tls_handshakes, "TLS handshakes with clients that succeeded")                               \
+    M(tls_handshakes_resumed, "… of which resumed a session")                                     \
+    M(tls_server_handshakes, "TLS handshakes with servers that succeeded")                        \
+    M(tls_server_handshakes_resumed, "… of which resumed a session")                              \
     M(bytes_from_clients, "payload bytes received from clients")                                  \
     M(bytes_to_clients, "payload bytes sent to clients")                                          \
     M(access_lines_dropped, "access-log lines dropped because the log was not read")

@@ -1,11 +1,15 @@
 /* The life of an outbound:
  *
  *   DIALING    the dialer is at work, with its own deadline; then the PROXY header is put, which waits for nothing
+ *   TLS        the handshake is at work, for what is left of the time
  *
  * What goes wrong, in the order in which it happens: the name cannot be resolved, no address can be connected, not in time; there is no memory
- * for the header. */
+ * for the header; the handshake fails, and why is said. */
 #include "gateway/outbound.h"
+#include "gateway/tls_handshake.h"
 #include "protocol/mem.h"
+
+#include <assert.h>
 
 #include <errno.h>
 
@@ -14,13 +18,20 @@ struct outbound {
     struct outbound_request request;
     dial_answered *answered;
     void *ctx;
-    struct dial *dial;
+    struct dial *dial;                   /* DIALING */
+    struct tls_ctx *tls;                 /* held; NULL: clear text */
+    struct tls_handshake *handshake;     /* TLS */
+    struct timer timer;
+    uint64_t due_ms;
 };
 
 static void outbound_free(struct outbound *o)
 {
     if (o->dial != NULL)
         o->services->dialer->cancel(o->services->dialer, o->dial);
+    tls_handshake_cancel(&o->handshake);
+    timer_clear(o->services->timers, &o->timer);
+    tls_ctx_release(o->tls);
     mem_free(o);
 }
 
@@ -49,6 +60,71 @@ static int put_proxy_header(struct outbound *o, struct stream *s)
     return stream_put(s, span_of(bytes, proxy_header_write(&header, bytes)));
 }
 
+/* ---- TLS ---- */
+
+/* The context of the generation under which the request is served. */
+static struct tls_ctx *tls_of(const struct services *services, const struct outbound_request *request)
+{
+    const struct snapshot *s;
+    size_t i;
+
+    if (!request->upstream->tls_on)
+        return NULL;
+    s = request->inbound != NULL ? request->inbound->snapshot : services->snapshot;
+    i = (size_t)(request->upstream - s->conf->upstreams);
+    assert(i < s->conf->upstreams_n);
+    return tls_ctx_hold(s->generation->tls->upstreams[i]);
+}
+
+static void on_late(struct timer *t, uint64_t now_ms)
+{
+    (void)now_ms;
+    answer(LIST_OWNER(t, struct outbound, timer),
+           &(struct dial_answer){ .why = END_CONNECT_TIMEOUT, .detail = "the TLS handshake was not completed in time" });
+}
+
+/* The alert goes out, if there is room for it. */
+static void drop(struct stream *below)
+{
+    if (below != NULL)
+        stream_finish(below);
+    stream_close(&below);
+}
+
+static void on_handshake(void *ctx, const struct tls_answer *a)
+{
+    struct outbound *o = ctx;
+    struct dial_answer ready = { .stream = a->stream, .why = a->why, .detail = a->words };
+
+    o->handshake = NULL;
+    if (a->stream == NULL) {
+        drop(a->below);
+        if (a->why != END_NO_MEMORY)
+            ready.why = END_TLS_FAILED;
+        if (ready.detail == NULL)
+            ready.detail = end_reason_sentence(a->why);
+    } else {
+        metrics_add(&o->services->metrics->tls_server_handshakes, 1);
+        metrics_add(&o->services->metrics->tls_server_handshakes_resumed, stream_tls_facts(a->stream)->resumed);
+    }
+    answer(o, &ready);
+}
+
+static void begin_tls(struct outbound *o, struct stream *s)
+{
+    const struct conf_address *a = o->request.address;
+    uint64_t now_ms = timers_now_ms(o->services->timers);
+
+    o->handshake = tls_handshake_with_server(o->services->tls, &s, o->tls, a->kind != CONF_ADDRESS_UNIX ? a->host : NULL, a->text,
+                                             on_handshake, o);
+    if (o->handshake == NULL) {
+        stream_close(&s);
+        answer(o, &(struct dial_answer){ .why = END_NO_MEMORY });
+        return;
+    }
+    timer_start(o->services->timers, &o->timer, o->due_ms > now_ms ? o->due_ms - now_ms : 1);
+}
+
 static void on_dialed(void *ctx, const struct dial_answer *a)
 {
     struct outbound *o = ctx;
@@ -63,7 +139,10 @@ static void on_dialed(void *ctx, const struct dial_answer *a)
         ready.why = error == -ENOMEM ? END_NO_MEMORY : END_CONNECT_FAILED;
         ready.detail = "the PROXY header could not be written";
     }
-    answer(o, &ready);
+    if (ready.stream != NULL && o->tls != NULL)
+        begin_tls(o, ready.stream);
+    else
+        answer(o, &ready);
 }
 
 struct outbound *outbound_start(struct services *services, const struct outbound_request *request, dial_answered *answered, void *ctx)
@@ -73,6 +152,9 @@ struct outbound *outbound_start(struct services *services, const struct outbound
     if (o == NULL)
         return NULL;
     *o = (struct outbound){ .services = services, .request = *request, .answered = answered, .ctx = ctx };
+    o->tls = tls_of(services, request);
+    o->due_ms = timers_now_ms(services->timers) + request->timeout_ms;
+    timer_init(&o->timer, on_late);
     metrics_add(&services->metrics->dials, 1);
     o->dial = services->dialer->start(services->dialer, request->address, request->timeout_ms, on_dialed, o);
     if (o->dial == NULL) {

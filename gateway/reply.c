@@ -73,6 +73,8 @@ static enum fault fill(struct headers *h, const struct reply *r, const struct nu
         f = add(h, "Content-Length", text->length);
     if (f == FAULT_NONE)
         f = add_what_the_status_wants(h, r, text->retry_after);
+    if (f == FAULT_NONE && r->location.n > 0)
+        f = headers_add(h, SPAN_LITERAL("Location"), r->location);
     if (f == FAULT_NONE && connection != NULL)
         f = add(h, "Connection", connection);
     return f;
@@ -94,7 +96,7 @@ int reply_put(struct stream *s, const struct reply *r, uint64_t *body_bytes_out)
         n = (int)sizeof(body) - 1;
     snprintf(text.length, sizeof(text.length), "%d", n);
     snprintf(text.retry_after, sizeof(text.retry_after), "%u", r->retry_after_s > 0 ? r->retry_after_s : RETRY_AFTER_S);
-    arena_init(&arena, 8192);
+    arena_init(&arena, 8192 + r->location.n);
     headers_init(&h, &arena, 0);
     if (fill(&h, r, &text) == FAULT_NONE)
         head = http1_write_response_head(&arena, r->status, SPAN_EMPTY, &h);

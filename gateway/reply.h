@@ -7,12 +7,13 @@
 #include "protocol/span.h"
 
 struct reply {
-    unsigned status;                     /* 400 … 599, or 200 for OPTIONS answered here */
+    unsigned status;                     /* 400 … 599, 308, or 200 for OPTIONS answered here */
     const char *sentence;                /* no full stop; NULL: the status's own words */
     bool keep_alive;                     /* else Connection: close */
     bool head_request;                   /* no body is sent */
     unsigned version_minor;              /* of the request */
     unsigned retry_after_s;              /* of a 429 or 503; 0: a few seconds */
+    struct span location;                /* of a 308 */
 };
 
 /* Puts the whole answer. 426 carries the version that is spoken, 405 the methods that are, 429 and 503 a Retry-After. *body_bytes_out: what the

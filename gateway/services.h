@@ -8,6 +8,7 @@
 #include "gateway/ready.h"
 #include "gateway/snapshot.h"
 #include "gateway/timers.h"
+#include "gateway/tls_loop.h"
 
 struct access_log;
 
@@ -16,6 +17,7 @@ struct services {
     struct timers *timers;
     struct ready_queue *ready;
     struct dialer *dialer;
+    struct tls_loop *tls;
     struct metrics *metrics;
     struct access_log *access_log;
     struct quota *quota;                 /* shared by all workers */

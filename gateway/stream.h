@@ -49,6 +49,8 @@ struct stream {
     void *ctx;
     int input_error;                     /* 0, or negative errno with STREAM_FAILED */
     int output_error;                    /* 0, or negative errno, sticky */
+    enum end_reason input_why;           /* with STREAM_FAILED: what the stream itself can say of it, or END_NONE … */
+    const char *input_words;             /* … and in words, static, or NULL */
     enum stream_input input;
     bool blocked;                        /* bytes that were put or taken are not yet with the kernel */
     uint64_t bytes_in, bytes_out;        /* over its life */

@@ -108,7 +108,7 @@ size_t upstream_index(const struct upstream *u, const struct server *s)
 /* Whoever is spoken to differently is another server: nothing that is known of the one, and none of its connections, is of use. */
 static bool same_manner(const struct conf_upstream *a, const struct conf_upstream *b)
 {
-    return a->protocol == b->protocol;
+    return a->protocol == b->protocol && !a->tls_on && !b->tls_on;       /* what was verified then may not be trusted now */
 }
 
 static bool may_adopt(const struct upstream *before, size_t i, const struct server *wanted)

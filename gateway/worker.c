@@ -27,12 +27,14 @@ struct worker {
     uv_idle_t idle;                      /* runs while the ready queue has work: the loop must not sleep */
     uv_timer_t wheel;
     uv_async_t mail;
+    uv_async_t helped;                   /* some handshake has come back from the helpers */
     _Atomic int order;                   /* enum worker_order, from the control loop */
     struct timers timers;
     struct ready_queue ready;
     struct ready look;                   /* draining: is everybody gone? Ending: is everything freed? */
     unsigned last_turns;
     struct stream_uv_loop streams;
+    struct tls_loop tls;
     struct resolver *resolver;
     struct metrics metrics;
     uint64_t wheel_due_ms;               /* what `wheel` is set for; 0 = not set */
@@ -120,6 +122,27 @@ static void close_own_handles(struct worker *w)
     stream_uv_loop_close(&w->streams);
 }
 
+/* Handshakes that were given up come back all the same. */
+static void close_helped(struct worker *w)
+{
+    if ((w->services.tls == NULL || w->tls.home.away == 0) && !uv_is_closing((uv_handle_t *)&w->helped))
+        uv_close((uv_handle_t *)&w->helped, NULL);
+}
+
+static void on_helped(uv_async_t *async)
+{
+    struct worker *w = async->data;
+
+    tls_home_collect(&w->tls.home);
+    if (w->state == WORKER_ENDED)
+        close_helped(w);
+}
+
+static void wake_for_helped(void *ctx)   /* from any thread */
+{
+    uv_async_send(&((struct worker *)ctx)->helped);
+}
+
 static void begin_ending(struct worker *w)
 {
     worker_enter(w, WORKER_ENDING);
@@ -137,6 +160,7 @@ static void end_when_freed(struct worker *w)
     }
     worker_enter(w, WORKER_ENDED);
     close_own_handles(w);
+    close_helped(w);
 }
 
 static bool everybody_gone(const struct worker *w)
@@ -234,7 +258,8 @@ static void init_handles(struct worker *w)
     uv_idle_init(&w->loop, &w->idle);
     uv_timer_init(&w->loop, &w->wheel);
     uv_async_init(&w->loop, &w->mail, on_mail);
-    w->prepare.data = w->check.data = w->wheel.data = w->mail.data = w;
+    uv_async_init(&w->loop, &w->helped, on_helped);
+    w->prepare.data = w->check.data = w->wheel.data = w->mail.data = w->helped.data = w;
     uv_prepare_start(&w->prepare, on_prepare);
     uv_check_start(&w->check, on_check);
 }
@@ -260,6 +285,26 @@ static void free_parts(struct worker *w)
     dialer_uv_free(w->services.dialer);
     resolver_free(w->resolver);
     mem_free(w->listeners);
+    if (w->services.tls != NULL)
+        tls_loop_free(w->services.tls);
+}
+
+static bool make_tls(struct worker *w, const struct worker_start *start)
+{
+    struct tls_loop_start tls = {
+        .ready = &w->ready,
+        .timers = &w->timers,
+        .metrics = &w->metrics,
+        .helpers = start->helpers,
+        .places = start->handshakes,
+        .wake = wake_for_helped,
+        .ctx = w,
+    };
+
+    if (tls_loop_init(&w->tls, &tls) != 0)
+        return false;
+    w->services.tls = &w->tls;
+    return true;
 }
 
 static bool make_parts(struct worker *w, const struct worker_start *start)
@@ -271,7 +316,7 @@ static bool make_parts(struct worker *w, const struct worker_start *start)
     w->resolver = resolver_new(&w->loop, &w->ready);
     w->services.dialer = dialer_uv_new(&w->streams, &w->timers, w->resolver);
     w->services.access_log = access_log_new(start->access_sink, conf->log.access.format, &w->ready, &w->timers, &w->metrics);
-    return stream_uv_loop_init(&w->streams, &w->loop, &w->ready) == 0 && w->listeners != NULL && w->services.snapshot != NULL &&
+    return stream_uv_loop_init(&w->streams, &w->loop, &w->ready) == 0 && make_tls(w, start) && w->listeners != NULL && w->services.snapshot != NULL &&
            w->resolver != NULL && w->services.dialer != NULL && w->services.access_log != NULL;
 }
 
@@ -310,6 +355,7 @@ struct worker *worker_new(const struct worker_start *start)
             close_listeners(w);
         uv_run(&w->loop, UV_RUN_NOWAIT); /* the listeners are freed */
         close_own_handles(w);
+        close_helped(w);
         uv_run(&w->loop, UV_RUN_DEFAULT);
         free_parts(w);
         uv_loop_close(&w->loop);
@@ -324,7 +370,7 @@ size_t worker_join(struct worker *w, struct metrics *sum)
     size_t left;
 
     uv_thread_join(&w->thread);
-    left = w->streams.open + (uv_loop_close(&w->loop) != 0);
+    left = w->streams.open + w->tls.open + (uv_loop_close(&w->loop) != 0);
     metrics_sum(sum, &w->metrics);
     free_parts(w);
     mem_free(w);

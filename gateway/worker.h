@@ -13,6 +13,8 @@ struct worker_start {
     struct listener_gate *gate;
     struct access_sink *access_sink;
     struct quota *quota;
+    struct tls_helpers *helpers;
+    size_t handshakes;                   /* with clients, in progress at once */
     const int *fds;                      /* one per listener, in conf's order; taken on success */
     unsigned number;
     void (*ended)(void *ctx);            /* from the worker's thread, when its loop has run dry */

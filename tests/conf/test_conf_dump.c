@@ -3,6 +3,7 @@
 
 static const char minimal_dump[] =
     "workers: auto\n"
+    "tls_threads: auto\n"
     "log:\n"
     "  level: info\n"
     "  access:\n"
@@ -15,8 +16,10 @@ static const char minimal_dump[] =
     "  connections_per_client: off\n"
     "  handshakes_per_client: off\n"
     "  requests_per_client: off\n"
+    "  tls_handshakes: 1000\n"
     "  body_bytes: off\n"
     "timeouts:\n"
+    "  tls_handshake: 10s\n"
     "  header: 10s\n"
     "  body: 1m\n"
     "  keepalive: 75s\n"
@@ -30,6 +33,7 @@ static const char minimal_dump[] =
     "    trusted: []\n"
     "    proxy_protocol: off\n"
     "    real_address: x_forwarded_for\n"
+    "    redirect: off\n"
     "upstreams:\n"
     "  app:\n"
     "    protocol: http\n"

@@ -81,6 +81,17 @@ static const char *json_string(const char *p)
     return p + 1;
 }
 
+static const char *json_number(const char *p)
+{
+    size_t n = strspn(p, "0123456789"), fraction;
+
+    if (n == 0 || (*p == '0' && n > 1))
+        return NULL;
+    p += n;
+    fraction = *p == '.' ? strspn(p + 1, "0123456789") : 0;
+    return *p != '.' ? p : fraction > 0 ? p + 1 + fraction : NULL;
+}
+
 static const char *json_items(const char *p, char close, int depth)
 {
     p = json_space(p + 1);
@@ -115,14 +126,14 @@ static const char *json_value(const char *p, int depth)
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (strncmp(p, words[i], strlen(words[i])) == 0)
             return p + strlen(words[i]);
-    return strspn(p, "0123456789") > 0 && (*p != '0' || strspn(p, "0123456789") == 1) ? p + strspn(p, "0123456789") : NULL;
+    return json_number(p);
 }
 
 static void json_checker(void **state)
 {
-    static const char *const good[] = { "{}", "[1, 20, 0]", "{\"a\": [true, null], \"b\\\\\": \"\\\"\"}", " [ [] ] " };
+    static const char *const good[] = { "{}", "[1, 20, 0, 1.25]", "{\"a\": [true, null], \"b\\\\\": \"\\\"\"}", " [ [] ] " };
     static const char *const wrong[] = {
-        "{", "[1,]", "{\"a\"}", "{a: 1}", "[01]", "\"a\nb\"", "\"\\x\"", "[1 2]", "{\"a\": 1,}"
+        "{", "[1,]", "{\"a\"}", "{a: 1}", "[01]", "\"a\nb\"", "\"\\x\"", "[1 2]", "[1.]", "{\"a\": 1,}"
     };
 
     (void)state;

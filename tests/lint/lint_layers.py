@@ -15,7 +15,11 @@ ROWS = """
     log metrics
     timers ready weather mailbox poller
     stream
-    stream_uv tls_ctx stream_tls
+    stream_uv
+    tls_library tls_facts tls_tickets tls_ctx tls_parts tls_files tls_session
+    tls_sessions tls_helpers tls_loop
+    stream_tls stream_tls_parts
+    tls_handshake
     resolver dial
     server_state server_set places
     balance upstream pool health
@@ -41,7 +45,7 @@ LIBRARIES = [
     (r"uv\.h", [f"gateway/{name}." for name in
                "ready poller stream_uv resolver dial listener worker control version main".split()]),
     (r"mbedtls/version\.h", ["gateway/version."]),
-    (r"(mbedtls|psa)/.*", ["gateway/tls_ctx.", "gateway/stream_tls."]),
+    (r"(mbedtls|psa)/.*", ["gateway/tls_", "gateway/stream_tls"]),
 ]
 
 C_STANDARD = set("""assert ctype errno float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic

@@ -1,0 +1,254 @@
+"""TLS for the tests: certificates made with openssl when they are needed, and connections on which every byte is still the test's decision.
+
+A TlsConn is a wire.Conn: what it sends goes into one record per send, what it receives is decrypted; `end` is "fin" after close_notify, and
+"rst" for anything else, an end without close_notify included.
+"""
+import os
+import select
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+
+import harness
+import wire
+
+NAME = "test.example"
+
+
+def openssl(*arguments, **options):
+    if not shutil.which("openssl"):
+        raise harness.Skip("openssl is not installed")
+    return subprocess.run(["openssl", *arguments], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=60 * wire.SLOWNESS, **options)
+
+
+class Authority:
+    """Issues certificates into a folder."""
+
+    def __init__(self, folder, name="ca"):
+        os.makedirs(folder, exist_ok=True)
+        self.folder, self.name = folder, name
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=" + name,
+                "-addext", "basicConstraints=critical,CA:TRUE", "-keyout", self.path(name + ".key"), "-out", self.path(name + ".crt"))
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    @property
+    def certificate(self):
+        return self.path(self.name + ".crt")
+
+    def issue(self, name, dns=(NAME,), ip=(), days=30, key="ec", subject=None, use=None, self_signed=False):
+        """NAME.crt and NAME.key; returns them as a configuration has them."""
+        kind = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"], "weak": ["rsa:1024"]}[key]
+        names = ["DNS:" + n for n in dns] + ["IP:" + n for n in ip]
+        with open(self.path(name + ".ext"), "w", encoding="ascii") as out:
+            out.write("basicConstraints=CA:FALSE\n")
+            if names:
+                out.write("subjectAltName=%s\n" % ",".join(names))
+            if use:
+                out.write("extendedKeyUsage=%s\n" % use)
+        openssl("req", "-newkey", *kind, "-nodes", "-subj", subject or "/CN=" + name, "-keyout", self.path(name + ".key"),
+                "-out", self.path(name + ".csr"))
+        signer = ["-signkey", self.path(name + ".key")] if self_signed else ["-CA", self.certificate, "-CAkey", self.path(self.name + ".key"),
+                                                                              "-CAcreateserial"]
+        openssl("x509", "-req", "-in", self.path(name + ".csr"), *signer, "-days", str(days), "-extfile", self.path(name + ".ext"),
+                "-out", self.path(name + ".crt"))
+        return self.pair(name)
+
+    def pair(self, name):
+        return {"certificate": self.path(name + ".crt"), "key": self.path(name + ".key")}
+
+
+def client_context(ca=None, versions=None, alpn=None, certificate=None):
+    """Of a client that verifies; without a CA one that does not."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca:
+        context.load_verify_locations(ca)
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return prepared(context, versions, alpn, certificate)
+
+
+def server_context(certificate, ca=None, versions=None, alpn=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if ca:
+        context.load_verify_locations(ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return prepared(context, versions, alpn, certificate)
+
+
+def prepared(context, versions, alpn, certificate):
+    if versions:
+        context.minimum_version, context.maximum_version = versions
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    if certificate:
+        context.load_cert_chain(certificate["certificate"], certificate["key"])
+    return context
+
+
+V12 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
+V13 = (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
+
+
+class TlsConn(wire.Conn):
+    """TLS on a connected socket. The handshake is done when this returns, or raises ssl.SSLError, or OSError."""
+
+    def __init__(self, sock, context, record=True, server=False, name=None, session=None, begin=True):
+        super().__init__(sock, record)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=server, server_hostname=name, session=session)
+        self.held = b""                  # encrypted, and not yet taken by the kernel
+        self.said_goodbye = False
+        if begin:
+            self.handshake()
+
+    def handshake(self):
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._receive()
+            except ssl.SSLError:
+                self._flush()
+                raise
+        self._flush()
+
+    def _receive(self):
+        data = self.sock.recv(65536)
+        if data:
+            self.incoming.write(data)
+        else:
+            self.incoming.write_eof()
+
+    def _flush(self):
+        self.sock.sendall(self.held + self.outgoing.read())
+        self.held = b""
+
+    def send(self, *pieces):
+        for piece in pieces:
+            view = memoryview(piece)
+            while len(view) > 0:
+                view = view[self.tls.write(view):]
+                self._flush()
+            self.count_sent += len(piece)
+        return self
+
+    def send_each_byte(self, data, pause=0.0):
+        for i in range(len(data)):
+            try:
+                self.send(data[i:i + 1])
+            except (OSError, ssl.SSLError):
+                return i
+        return len(data)
+
+    def send_some(self, data, timeout=0.0):
+        if not select.select([], [self.sock], [], timeout)[1]:
+            return 0
+        if not self.held:
+            taken = self.tls.write(data[:16384])
+            self.held = self.outgoing.read()
+            self.count_sent += taken
+        else:
+            taken = 0
+        try:
+            self.held = self.held[self.sock.send(self.held, socket.MSG_DONTWAIT):]
+        except BlockingIOError:
+            pass
+        return taken
+
+    def finish(self):
+        """close_notify, and a FIN behind it."""
+        self._say_goodbye()
+        self.sock.shutdown(socket.SHUT_WR)
+        return self
+
+    def _say_goodbye(self):
+        if self.said_goodbye:
+            return
+        self.said_goodbye = True
+        try:
+            self.tls.unwrap()
+        except (ssl.SSLError, OSError, ValueError):
+            pass
+        self._flush()
+
+    def cut(self):
+        """A FIN without close_notify."""
+        self.sock.shutdown(socket.SHUT_WR)
+        return self
+
+    def reset(self):
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        super().close()
+
+    def close(self):
+        if not self.closed:
+            try:
+                self.sock.setblocking(False)
+                self._say_goodbye()
+            except OSError:
+                pass
+        super().close()
+
+    def fill(self, timeout):
+        if self.end:
+            return False
+        if self._decrypt():
+            return True
+        if not select.select([self.sock], [], [], max(timeout, 0))[0]:
+            return False
+        try:
+            data = self.sock.recv(262144, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except (ConnectionResetError, BrokenPipeError):
+            self.end = "rst"
+            return True
+        if data:
+            self.incoming.write(data)
+        else:
+            self.incoming.write_eof()
+        self._decrypt()
+        return True
+
+    def _decrypt(self):
+        """Takes what is whole; True when there was something."""
+        some = False
+        while not self.end:
+            try:
+                plain = self.tls.read(262144)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLZeroReturnError:
+                plain = b""
+            except (ssl.SSLEOFError, ssl.SSLError, OSError) as error:
+                self.failure = error
+                self.end = "rst"
+                return True
+            if not plain:
+                self.end = "fin"
+            some = True
+            self.count_received += len(plain)
+            if self.record:
+                self.received += plain
+            self.unread += plain
+        return some
+
+
+def connect(address, context, name=NAME, record=True, session=None, begin=True):
+    """address: (host, port). A client's connection."""
+    sock = socket.socket(socket.AF_INET)
+    sock.settimeout(wire.DEADLINE)
+    sock.connect(address)
+    try:
+        return TlsConn(sock, context, record, name=name, session=session, begin=begin)
+    except BaseException:
+        sock.close()
+        raise
