@@ -170,10 +170,24 @@ struct conf_headers {                    /* no name in them is rules_is_machiner
     struct rules_changes request, response;
 };
 
+struct conf_auth_forward {
+    size_t upstream;                     /* index into conf.upstreams */
+    char *path;                          /* as it stands on the wire */
+    char **pass;                         /* fields of a good answer that go on to the server */
+    size_t pass_n;
+    uint64_t timeout_ms;
+};
+
+struct conf_auth {
+    struct conf_auth_forward forward;
+    bool forward_on;
+};
+
 struct conf_route {
     struct conf_match match;
     size_t upstream;                     /* index into conf.upstreams */
     struct conf_admission admission;
+    struct conf_auth auth;
     struct conf_path path;
     struct conf_headers headers;
     struct conf_websocket websocket;

@@ -194,7 +194,7 @@ static void check_used(struct conf_reader *reader)
     for (size_t i = 0; i < c->upstreams_n; i++) {
         bool used = is_passed_to(c, i);
         for (size_t j = 0; j < c->routes_n && !used; j++)
-            used = c->routes[j].upstream == i;
+            used = c->routes[j].upstream == i || (c->routes[j].auth.forward_on && c->routes[j].auth.forward.upstream == i);
         if (!used)
             WARN_AT(reader, item_place(reader, &c->upstreams[i]), "no route goes to the upstream `%s`", c->upstreams[i].name);
     }
@@ -417,6 +417,7 @@ static void check_routes(struct conf_reader *reader)
         check_methods(reader, &c->routes[i].match);
         check_websocket(reader, &c->routes[i].websocket);
         conf_check_admission(reader, &c->routes[i].admission);
+        conf_check_auth(reader, &c->routes[i]);
         conf_check_headers(reader, &c->routes[i].headers);
         conf_check_path(reader, &c->routes[i]);
     }

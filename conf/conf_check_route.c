@@ -90,3 +90,23 @@ void conf_check_admission(struct conf_reader *reader, const struct conf_admissio
                 break;
             }
 }
+
+static void check_forward(struct conf_reader *reader, const struct conf_route *route)
+{
+    const struct conf_auth_forward *forward = &route->auth.forward;
+    const struct rules_changes *changes = &route->headers.request;
+    char shown[CONF_SHOWN_BYTES];
+
+    if (forward->path != NULL && !stands_on_the_wire(forward->path))
+        ERROR_AT(reader, place_of(reader, &forward->path), "`path`: only characters that a URL holds as they are can stand here");
+    for (size_t i = 0; i < forward->pass_n; i++)
+        if (forward->pass[i] != NULL && is_in(changes->set, changes->set_n, span_of_text(forward->pass[i])))
+            ERROR_AT(reader, place_of(reader, &forward->pass[i]), "`pass`: %s is set in `headers`, too: leave one out",
+                     conf_show(span_of_text(forward->pass[i]), shown));
+}
+
+void conf_check_auth(struct conf_reader *reader, const struct conf_route *route)
+{
+    if (route->auth.forward_on)
+        check_forward(reader, route);
+}

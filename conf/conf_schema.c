@@ -93,6 +93,12 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
                         "404." },
     [CONF_IN_MATCH] = { "routes[].match", "`match`", sizeof(struct conf_match), NULL,
                         "What a request must have; every key that is given must agree." },
+    [CONF_IN_AUTH] = { "routes[].auth", "`auth`", sizeof(struct conf_auth), NULL,
+                       "Who may use this route. It is settled before a server hears of a request or an upgrade." },
+    [CONF_IN_AUTH_FORWARD] = { "routes[].auth.forward", "`forward`", sizeof(struct conf_auth_forward), NULL,
+                               "An application decides. It is sent a GET with the client's fields, X-Forwarded-Method and X-Forwarded-Uri. 2xx: the "
+                               "request goes on. 401, 403 and redirects go to the client as they are. Anything else, or nothing, is answered 502 "
+                               "or 504." },
     [CONF_IN_PATH] = { "routes[].path", "`path` of a route", sizeof(struct conf_path), NULL,
                        "How the path is changed on its way to a server. Without it a target is passed on byte for byte. What a response says "
                        "of paths (Location, cookies, links) stays as it is." },
@@ -286,6 +292,8 @@ static const struct conf_key keys[] = {
                   "route." },
     { "deny", CONF_IN_ROUTE, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_route, admission.deny, 1, 4096), .absent = "nobody",
       .sentence = "Whose are not, even if `allow` has them." },
+    { "auth", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, auth), .child = CONF_IN_AUTH, .absent = "nobody is asked who he is",
+      .sentence = "Authentication." },
     { "path", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, path), .child = CONF_IN_PATH, .absent = "it stays as it is",
       .sentence = "Changes to the path." },
     { "headers", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, headers), .child = CONF_IN_HEADERS, .absent = "none are changed",
@@ -301,6 +309,18 @@ static const struct conf_key keys[] = {
       .sentence = "The methods, in the case in which they are sent." },
     { "listener", CONF_IN_MATCH, CONF_TYPE_LABEL, FIELD(conf_match, listener), .absent = "any",
       .sentence = "The name of the listener that the client came through." },
+
+    { "forward", CONF_IN_AUTH, CONF_TYPE_BLOCK, FIELD(conf_auth, forward), .child = CONF_IN_AUTH_FORWARD,
+      AUX(conf_auth, forward_on, true), .absent = "no application is asked", .sentence = "An application that decides." },
+
+    { "upstream", CONF_IN_AUTH_FORWARD, CONF_TYPE_REFERENCE, FIELD(conf_auth_forward, upstream), .required = true,
+      .sentence = "The upstream that is asked, whatever it speaks." },
+    { "path", CONF_IN_AUTH_FORWARD, CONF_TYPE_PATH, FIELD(conf_auth_forward, path), .required = true,
+      .sentence = "The path that it is asked for." },
+    { "pass", CONF_IN_AUTH_FORWARD, CONF_TYPE_FIELD_NAME, CONF_LIST, ITEMS(conf_auth_forward, pass, 1, 32), .absent = "none",
+      .sentence = "Fields of its answer that go on to the server: X-User, say. What anybody else sends under these names is removed." },
+    { "timeout", CONF_IN_AUTH_FORWARD, CONF_TYPE_DURATION, FIELD(conf_auth_forward, timeout_ms), .fallback = "5s", BOUNDS(1, HOUR),
+      .sentence = "For its whole answer." },
 
     { "strip", CONF_IN_PATH, CONF_TYPE_PATH, FIELD(conf_path, strip), .absent = "nothing",
       .sentence = "Segments that are taken off its beginning: the path in `match`, or where that begins. A path that spells them in a way which "

@@ -26,6 +26,7 @@
 
 static const enum end_reason wait_ends[] = {
     [WAIT_BEGIN] = END_NO_MEMORY,
+    [WAIT_PERMISSION] = END_AUTH_TIMEOUT,
     [WAIT_CONNECT] = END_CONNECT_TIMEOUT,
     [WAIT_SWITCH] = END_HANDSHAKE_TIMEOUT,
     [WAIT_CLIENT_SENDS] = END_BODY_TIMEOUT,
@@ -51,6 +52,8 @@ void exchange_response_enter(struct exchange *x, enum response_state to)
 
 static enum wait wait_of(const struct exchange *x)
 {
+    if (x->question != NULL)
+        return WAIT_PERMISSION;
     if (x->backend == NULL)
         return x->gather != NULL ? WAIT_CLIENT_SENDS : WAIT_BEGIN;
     if (!x->backend->open)
@@ -72,6 +75,8 @@ static uint64_t patience_ms(const struct exchange *x)
     case WAIT_BEGIN:
     case WAIT_CONNECT:
         return timeouts->connect_ms + CONNECT_SLACK_MS;
+    case WAIT_PERMISSION:
+        return x->route->auth.forward.timeout_ms;
     case WAIT_SWITCH:
         return x->route->websocket.handshake_timeout_ms;
     case WAIT_ANSWER:
@@ -107,10 +112,19 @@ static void on_timer(struct timer *t, uint64_t now_ms)
         timer_set(x->services->timers, &x->timer, due_ms);
         return;
     }
+    if (x->wait == WAIT_PERMISSION) {
+        exchange_ask_late(x);
+        return;
+    }
     if (x->server != NULL && x->wait != WAIT_CLIENT_SENDS && x->wait != WAIT_CLIENT_READS)
         log_warn("upstream %s server %s: %s", x->upstream->conf->name, x->server->address.text,
                  end_reason_sentence(wait_ends[x->wait]));
     exchange_give_up(x, wait_ends[x->wait], FAULT_NONE, end_reason_status(wait_ends[x->wait]));
+}
+
+void exchange_await(struct exchange *x)
+{
+    wait_for(x, false);
 }
 
 static void run(struct exchange *x)
@@ -119,6 +133,10 @@ static void run(struct exchange *x)
 
     if (exchange_client_stream(x)->input == STREAM_FAILED || exchange_client_stream(x)->output_error != 0) {
         exchange_finish(x, END_CLIENT_ABORTED, EXCHANGE_GONE);
+        return;
+    }
+    if (x->question != NULL) {
+        exchange_ask_more(x);
         return;
     }
     for (int round = 0; round < ROUNDS_MAX; round++) {
@@ -185,6 +203,7 @@ static enum fault check(struct exchange *x)
     x->route = route_find(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules);
     if (route_is_ambiguous(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules))
         return FAULT_TARGET;
+    x->asked_target = x->rules.target.path_and_query;
     if (x->route != NULL)
         fault = change_path(x);
     if (fault != FAULT_NONE)
@@ -208,8 +227,8 @@ static enum step end_if_bodyless(struct exchange *x)
     return exchange_request_end(x, NULL);
 }
 
-/* Admitted: on to a server, with the whole body where it wants that. */
-static void go_on(struct exchange *x)
+/* With the whole body where the server wants that. */
+void exchange_go_on(struct exchange *x)
 {
     enum step step;
 
@@ -242,8 +261,10 @@ static void begin(struct exchange *x)
     why = exchange_admit(x);
     if (why != END_NONE)
         exchange_give_up(x, why, FAULT_NONE, end_reason_status(why));
+    else if (x->route->auth.forward_on)
+        exchange_ask(x);
     else
-        go_on(x);
+        exchange_go_on(x);
 }
 
 static void on_ready(struct ready *r)

@@ -37,6 +37,7 @@ static void log_line(struct exchange *x)
 
 static void exchange_free(struct exchange *x, bool backend_reusable)
 {
+    exchange_ask_end(x, false);
     backend_release(&x->backend, backend_reusable);
     gather_free(&x->gather);
     timer_clear(x->services->timers, &x->timer);

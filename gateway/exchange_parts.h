@@ -2,6 +2,7 @@
  *
  *   exchange.c            the states, the waits, the turn, the beginning
  *   exchange_admit.c      which requests and WebSocket offers pass, and what of them
+ *   exchange_ask.c        an upstream is asked whether the request may go on
  *   exchange_request.c    the way to a server, and the request's body
  *   exchange_gather.c     a body that is put aside first
  *   exchange_response.c   the answer, and the switch
@@ -19,7 +20,7 @@ enum request_state { REQUEST_BEGIN, REQUEST_BODY, REQUEST_DONE };
 enum response_state { RESPONSE_AWAITED, RESPONSE_BODY, RESPONSE_DONE };
 
 /* What an exchange can be waiting for: for how long, and what its end is called. One row for each. */
-enum wait { WAIT_BEGIN, WAIT_CONNECT, WAIT_SWITCH, WAIT_CLIENT_SENDS, WAIT_SERVER_READS, WAIT_ANSWER, WAIT_SERVER_SENDS, WAIT_CLIENT_READS };
+enum wait { WAIT_BEGIN, WAIT_PERMISSION, WAIT_CONNECT, WAIT_SWITCH, WAIT_CLIENT_SENDS, WAIT_SERVER_READS, WAIT_ANSWER, WAIT_SERVER_SENDS, WAIT_CLIENT_READS };
 struct exchange {
     struct services *services;
     struct exchange_client client;
@@ -35,6 +36,9 @@ struct exchange {
     struct ws_offer offer;
     bool websocket;                      /* the offer is good and its route lets it pass */
     const struct conf_route *route;
+    struct question *question;           /* not NULL: an upstream is asked whether the request may go on; nothing else happens meanwhile */
+    struct rules_changes granted;        /* what came of that: fields for the server, in front of the route's own changes */
+    struct span asked_target;            /* path and query as the client sent them, before the route changed the path */
     struct upstream *upstream;
     struct server *server;               /* the one tried last */
     struct backend *backend;
@@ -82,17 +86,33 @@ static inline const struct net_address *exchange_real_client(const struct exchan
     return &x->real_client;
 }
 
+/* What a server is told otherwise than the client said it. */
+static inline const struct rules_changes *exchange_request_changes(const struct exchange *x)
+{
+    return x->granted.next != NULL ? &x->granted : &x->route->headers.request;
+}
+
 /* exchange.c */
 void exchange_request_enter(struct exchange *x, enum request_state to);
 void exchange_response_enter(struct exchange *x, enum response_state to);
 void exchange_on_progress(void *ctx);
+void exchange_go_on(struct exchange *x);                         /* it is admitted: on to a server */
+void exchange_await(struct exchange *x);                         /* nothing more can be done now: the deadline of what is waited for */
 
 /* exchange_admit.c: END_NONE, or why a good request is refused before a server hears of it */
 enum end_reason exchange_admit(struct exchange *x);
 /* Can the route's servers switch at all? Where they can't, the request is served as plain HTTP, and the log says so once. */
 bool exchange_may_switch(const struct exchange *x);
 
+/* exchange_ask.c */
+void exchange_ask(struct exchange *x);
+void exchange_ask_more(struct exchange *x);                      /* there may be news of the answer */
+void exchange_ask_late(struct exchange *x);
+void exchange_ask_end(struct exchange *x, bool answered);        /* frees the question; NULL is legal */
+
 /* exchange_request.c */
+struct backend_request exchange_backend_request(struct exchange *x, const struct conf_upstream *upstream);
+struct backend *exchange_begin_backend(struct exchange *x, struct server *server, const struct backend_request *request, bool fresh);
 enum step exchange_seek_server(struct exchange *x);              /* the first one */
 enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh);
 enum step exchange_server_failed(struct exchange *x);            /* looks at backend->failed: another attempt, or the end */
@@ -108,6 +128,8 @@ enum step exchange_gather_begin(struct exchange *x);
 enum step exchange_gather_step(struct exchange *x);
 
 /* exchange_response.c */
+struct rules_reply_facts exchange_reply_facts(const struct exchange *x);
+bool exchange_put_head(struct exchange *x, const struct http1_head *in, const struct rules_reply_facts *facts);
 enum step exchange_continue(struct exchange *x);                 /* a 100 of the gateway's own */
 enum step exchange_response_step(struct exchange *x);
 

@@ -6,30 +6,20 @@
 
 /* ---- the way to a server ---- */
 
-static struct backend *begin_backend(struct exchange *x, struct server *server, const struct backend_request *request, bool fresh)
+struct backend *exchange_begin_backend(struct exchange *x, struct server *server, const struct backend_request *request, bool fresh)
 {
     uint64_t timeout_ms = x->route->timeouts.connect_ms;
 
-    if (x->upstream->conf->protocol == CONF_PROTOCOL_FASTCGI)
+    if (request->upstream->protocol == CONF_PROTOCOL_FASTCGI)
         return backend_fcgi_new(x->services, server, request, fresh, timeout_ms, exchange_on_progress, x);
-    return backend_h1_new(x->services, server, request, fresh || x->websocket, timeout_ms, exchange_on_progress, x);
+    return backend_h1_new(x->services, server, request, fresh, timeout_ms, exchange_on_progress, x);
 }
 
-enum step exchange_seek_server(struct exchange *x)
-{
-    struct server *server = balance_choose(x->upstream, 0);
-
-    if (server->http10 && x->head->body == HTTP1_BODY_CHUNKED) {      /* RFC 9112 section 6.1: never chunked to HTTP/1.0 */
-        exchange_refuse(x, FAULT_LENGTH_REQUIRED);
-        return STEP_OVER;
-    }
-    return exchange_attempt(x, server, false);
-}
-
-enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh)
+struct backend_request exchange_backend_request(struct exchange *x, const struct conf_upstream *upstream)
 {
     const struct conf *conf = x->snapshot->conf;
-    struct backend_request request = {
+
+    return (struct backend_request){
         .head = x->head,
         .rules = &x->rules,
         .facts = { .pseudonym = span_of_text(conf->forwarded.via),
@@ -45,9 +35,9 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
                    .strip_also_n = conf->forwarded.strip_n,
                    .websocket = x->websocket,
                    .websocket_strip_extensions = x->offer.extensions_stripped,
-                   .upstream_keep_alive = x->upstream->conf->send_proxy == CONF_SEND_PROXY_OFF,
-                   .changes = &x->route->headers.request },
-        .upstream = x->upstream->conf,
+                   .upstream_keep_alive = upstream->send_proxy == CONF_SEND_PROXY_OFF,
+                   .changes = exchange_request_changes(x) },
+        .upstream = upstream,
         .inbound = x->client.inbound,
         .client = &x->real_client,
         .limits = &x->snapshot->response_limits,
@@ -55,6 +45,22 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
         .gathered = x->gather != NULL,
         .gathered_bytes = x->gather != NULL ? gather_bytes(x->gather) : 0,
     };
+}
+
+enum step exchange_seek_server(struct exchange *x)
+{
+    struct server *server = balance_choose(x->upstream, 0);
+
+    if (server->http10 && x->head->body == HTTP1_BODY_CHUNKED) {      /* RFC 9112 section 6.1: never chunked to HTTP/1.0 */
+        exchange_refuse(x, FAULT_LENGTH_REQUIRED);
+        return STEP_OVER;
+    }
+    return exchange_attempt(x, server, false);
+}
+
+enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh)
+{
+    struct backend_request request = exchange_backend_request(x, x->upstream->conf);
     size_t index = upstream_index(x->upstream, server);
 
     x->attempts++;
@@ -64,7 +70,7 @@ enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh
         gather_rewind(x->gather);
     if (index < UPSTREAM_TRIED_MAX)
         x->tried |= (uint64_t)1 << index;
-    x->backend = begin_backend(x, server, &request, fresh);
+    x->backend = exchange_begin_backend(x, server, &request, fresh || x->websocket);
     if (x->backend != NULL)
         return STEP_MOVED;
     exchange_give_up(x, END_NO_MEMORY, FAULT_NONE, 503);
@@ -149,7 +155,7 @@ enum step exchange_request_end(struct exchange *x, const struct headers *trailer
     struct headers passing;
     bool some = trailers != NULL && trailers->n > 0;
 
-    if (some && rules_trailers(&x->arena, trailers, &x->head->fields, &x->route->headers.request, &passing) != FAULT_NONE)
+    if (some && rules_trailers(&x->arena, trailers, &x->head->fields, exchange_request_changes(x), &passing) != FAULT_NONE)
         return exchange_request_fault(x, FAULT_NO_MEMORY);
     exchange_request_enter(x, REQUEST_DONE);
     if (x->backend != NULL) {

@@ -23,7 +23,7 @@ static enum step server_fault(struct exchange *x, enum end_reason why, enum faul
 }
 
 /* A head towards the client, final or not; false: there was no memory, or the client is gone. */
-static bool put_head(struct exchange *x, const struct http1_head *in, const struct rules_reply_facts *facts)
+bool exchange_put_head(struct exchange *x, const struct http1_head *in, const struct rules_reply_facts *facts)
 {
     struct headers fields;
     struct span head = SPAN_EMPTY;
@@ -33,7 +33,7 @@ static bool put_head(struct exchange *x, const struct http1_head *in, const stru
     return head.p != NULL && stream_put(exchange_client_stream(x), head) == 0;
 }
 
-static struct rules_reply_facts reply_facts(const struct exchange *x)
+struct rules_reply_facts exchange_reply_facts(const struct exchange *x)
 {
     return (struct rules_reply_facts){
         .pseudonym = span_of_text(x->snapshot->conf->forwarded.via),
@@ -48,22 +48,22 @@ static struct rules_reply_facts reply_facts(const struct exchange *x)
 /* RFC 9110 section 15.2: 1xx heads are passed on, but never to an HTTP/1.0 client. */
 static enum step response_interim(struct exchange *x, const struct http1_head *in)
 {
-    struct rules_reply_facts facts = reply_facts(x);
+    struct rules_reply_facts facts = exchange_reply_facts(x);
 
     if (++x->interims > INTERIM_MAX)
         return server_fault(x, END_SERVER_FAULT, FAULT_INTERIM_FLOOD);
     if (x->head->version_minor == 0)
         return STEP_MOVED;
-    return put_head(x, in, &facts) ? STEP_MOVED : client_lost(x);
+    return exchange_put_head(x, in, &facts) ? STEP_MOVED : client_lost(x);
 }
 
 enum step exchange_continue(struct exchange *x)
 {
     struct http1_head head = { .status = 100, .version_minor = 1 };
-    struct rules_reply_facts facts = reply_facts(x);
+    struct rules_reply_facts facts = exchange_reply_facts(x);
 
     headers_init(&head.fields, &x->arena, 0);
-    return put_head(x, &head, &facts) ? STEP_MOVED : client_lost(x);
+    return exchange_put_head(x, &head, &facts) ? STEP_MOVED : client_lost(x);
 }
 
 static bool client_sent_more(const struct exchange *x)
@@ -75,7 +75,7 @@ static bool client_sent_more(const struct exchange *x)
 
 static enum step response_head(struct exchange *x, const struct http1_head *in)
 {
-    struct rules_reply_facts facts = reply_facts(x);
+    struct rules_reply_facts facts = exchange_reply_facts(x);
     enum fault fault = rules_check_response(in, x->rules.is_head);
     enum http1_body framing;
 
@@ -85,7 +85,7 @@ static enum step response_head(struct exchange *x, const struct http1_head *in)
     x->keep_alive = exchange_wants_more(x) && framing != HTTP1_BODY_CLOSE && x->request == REQUEST_DONE &&
                     !(x->websocket && client_sent_more(x));
     facts.client_keep_alive = x->keep_alive;
-    if (!put_head(x, in, &facts))
+    if (!exchange_put_head(x, in, &facts))
         return client_lost(x);
     x->status = in->status;
     body_out_init(&x->out, framing);
@@ -157,7 +157,7 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
  * of it reaches the client, and before a byte of the client's after its request reaches the server. */
 static enum step response_switch(struct exchange *x, const struct http1_head *in)
 {
-    struct rules_reply_facts facts = reply_facts(x);
+    struct rules_reply_facts facts = exchange_reply_facts(x);
     struct ws_agreement agreement;
     enum fault fault;
 
@@ -167,7 +167,7 @@ static enum step response_switch(struct exchange *x, const struct http1_head *in
     if (fault != FAULT_NONE)
         return server_fault(x, END_SWITCH_BAD, fault);
     facts.websocket = true;
-    return put_head(x, in, &facts) ? switch_over(x, &agreement) : client_lost(x);
+    return exchange_put_head(x, in, &facts) ? switch_over(x, &agreement) : client_lost(x);
 }
 
 enum step exchange_response_step(struct exchange *x)

@@ -66,6 +66,7 @@ static const char minimal_dump[] =
     "      body: 1m\n"
     "      connect: 5s\n"
     "      response: 1m\n"
+    "    auth: {}\n"
     "    path: {}\n"
     "    headers:\n"
     "      request: {}\n"

@@ -31,6 +31,7 @@ static void check_row(const struct conf_key *key)
     assert_true((key->type == CONF_TYPE_WORD) == (key->words != NULL));
     assert_true((key->type == CONF_TYPE_BLOCK) == (key->child != CONF_IN_FILE));
     assert_true(key->min <= key->max);
+    assert_true((key->aux_size == 0) == (key->aux_offset == 0));         /* the first field of a struct can't be an aux field */
     assert_true((key->shape == CONF_ONE) == (key->items_max == 0));
     assert_true(key->shape == CONF_ONE || key->type == CONF_TYPE_BLOCK || type->item_size == key->size || type->item_size > 0);
     assert_false(key->required && key->fallback != NULL);

@@ -31,7 +31,7 @@ ROWS = """
     pump flow tunnel tunnel_parts tunnel_end tunnel_watch body_out
     fcgi_stderr fcgi_conn gather
     backend backend_h1 backend_fcgi
-    exchange exchange_parts exchange_admit exchange_request exchange_gather exchange_response exchange_end client passthrough entry listener
+    exchange exchange_parts exchange_admit exchange_ask exchange_request exchange_gather exchange_response exchange_end client passthrough entry listener
     worker control admin
     fcgi_tool fcgi_tool_parts fcgi_tool_options fcgi_tool_body fcgi_tool_request fcgi_tool_trace fcgi_tool_connect fcgi_tool_run
     sandbox version main
