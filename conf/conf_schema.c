@@ -217,7 +217,8 @@ static const struct conf_key keys[] = {
     { "passthrough", CONF_IN_LISTENER, CONF_TYPE_BLOCK, CONF_MAP, ITEMS(conf_listener, passthrough, 1, 1024),
       .child = CONF_IN_PASSTHROUGH, .names = CONF_TYPE_SERVER_NAMES, .absent = "none",
       .sentence = "TLS connections that are passed on undecrypted, by the server name that the client asks for: the name itself, else "
-                  "the longest `*.` above it, else `*`, which is also for clients that name none. Any other name is refused." },
+                  "the longest `*.` above it, else `*`, which is also for clients that name none. Every other name is for `tls` of this "
+                  "listener, and refused where there is none." },
 
     { "upstream", CONF_IN_PASSTHROUGH, CONF_TYPE_REFERENCE, FIELD(conf_passthrough, upstream), .required = true,
       .sentence = "The upstream that they go to: its servers, how one is chosen, and what they are told of the client by send_proxy. "

@@ -277,6 +277,27 @@ def test_beside_http(t):
     server.close()
 
 
+def test_on_the_port_of_terminated_names(t):
+    """Listed names go on undecrypted; for all others, and for clients that name none, the gateway is the server."""
+    inside, own = Certificate(t, "inside.test", "*.inside.test"), Certificate(t, "own.test")
+    web = t.app()
+    gateway = passing(t, {"inside.test": echo_server(t, inside), "*.inside.test": echo_server(t, inside)},
+                      {"tls": {"certificates": [{"certificate": own.certificate, "key": own.key}]}},
+                      upstreams={"web": {"servers": [web.address]}}, routes=[{"upstream": "web"}])
+    for _ in range(2):
+        for name in ("inside.test", "x.inside.test"):
+            with tls_peers.connect(gateway.address(), name, inside.client_context()) as client:
+                same(ask(client, b"hi"), b"hi", "echo of " + name)
+        for name in ("own.test", None):
+            with tls_peers.connect(gateway.address(), name, own.client_context()) as client:
+                client.sendall(request())
+                check((got := client.recv(65536)).startswith(b"HTTP/1.1 200 "), "the answer: %r", got)
+    gateway.wait(lambda: record_count(gateway) == 4)
+    gateway.wait(lambda: sum(record["kind"] == "exchange" for record in gateway.records) == 4)
+    plain = t.client(gateway).send(request())
+    same(read_response(plain).status, 400, "status of plain HTTP")
+
+
 def test_many_at_once(t):
     backend = t.backend()
     gateway = passing(t, {"*.test": backend})
