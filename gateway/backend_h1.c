@@ -191,7 +191,7 @@ static void pull_eof(struct backend_h1 *b, struct http1_result *out)
 
     if (b->stream->input == STREAM_OPEN)
         return;
-    if (b->stream->input == STREAM_EOF) {
+    if (b->stream->input == STREAM_EOF && !b->stream->cut) {      /* RFC 9112 section 9.8: after a cut nothing counts as complete by its end */
         http1_parse_eof(b->parse, out);
         if (out->event == HTTP1_END) {
             note_event(b, out);
@@ -200,7 +200,9 @@ static void pull_eof(struct backend_h1 *b, struct http1_result *out)
     }
     if (b->last_is_final)
         failure.why = END_SERVER_TRUNCATED;
-    if (b->stream->input == STREAM_FAILED)
+    if (b->stream->input_words != NULL)
+        failure.detail = b->stream->input_words;
+    else if (b->stream->input == STREAM_FAILED)
         failure.detail = "the connection was reset";
     *out = (struct http1_result){ .event = HTTP1_MORE };
     fail(b, failure);

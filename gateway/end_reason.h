@@ -22,6 +22,7 @@
     E(TLS_FAILED, "tls_failed", true, 502, 0, "the TLS handshake failed")                                                      \
     E(TLS_TIMEOUT, "tls_timeout", true, 0, 0, "the TLS handshake was not completed in time")                                   \
     E(TLS_CUT, "tls_cut", true, 0, 0, "the connection ended in the middle of the TLS handshake")                               \
+    E(TLS_BROKEN, "tls_broken", true, 0, 1011, "TLS was broken off, or what came cannot be decrypted")                         \
     E(TLS_KEY_UPDATE, "tls_key_update", true, 0, 1011, "the peer asked for new TLS keys (KeyUpdate), which is not supported")  \
     E(OVERLOAD, "overload", true, 503, 1013, "the gateway is at its connection limit")                                         \
     E(NO_MEMORY, "no_memory", true, 503, 1011, "there is not enough memory")                                                   \

@@ -99,7 +99,9 @@ static void fail(struct fcgi_conn *conn, enum end_reason why, enum fault fault, 
 
 static void fail_closed(struct fcgi_conn *conn)
 {
-    fail(conn, END_SERVER_CLOSED, FAULT_NONE, conn->stream->input == STREAM_FAILED ? "the connection was reset" : NULL);
+    fail(conn, END_SERVER_CLOSED, FAULT_NONE, conn->stream->input_words != NULL         ? conn->stream->input_words
+                                                 : conn->stream->input == STREAM_FAILED ? "the connection was reset"
+                                                                                         : NULL);
 }
 
 /* An answer before the request was all sent: whether the server will skip the rest of it is not known. */

@@ -49,8 +49,10 @@ struct stream {
     void *ctx;
     int input_error;                     /* 0, or negative errno with STREAM_FAILED */
     int output_error;                    /* 0, or negative errno, sticky */
+    bool cut;                            /* with STREAM_EOF: the peer did not say that it would end (TLS without close_notify). A message that
+                                          * is delimited by nothing but the end is not complete; for all others it makes no difference */
     enum end_reason input_why;           /* with STREAM_FAILED: what the stream itself can say of it, or END_NONE … */
-    const char *input_words;             /* … and in words, static, or NULL */
+    const char *input_words;             /* … and in words, static, or NULL; also with cut */
     enum stream_input input;
     bool blocked;                        /* bytes that were put or taken are not yet with the kernel */
     uint64_t bytes_in, bytes_out;        /* over its life */

@@ -50,7 +50,8 @@ static void below_ended(struct stream_tls *s)
 {
     if (s->below->input == STREAM_EOF) {
         s->base.input_words = "the connection ended without close_notify: it may have been cut";
-        input_ends(s, STREAM_FAILED, -ECONNABORTED);
+        s->base.cut = true;
+        input_ends(s, STREAM_EOF, 0);
     } else {
         input_ends(s, STREAM_FAILED, s->below->input_error);
     }

@@ -4,7 +4,7 @@
  *   - a send takes what was encrypted, and encrypts only while the stream below has room: at most TLS_CIPHER_BYTES wait below;
  *   - what was put is encrypted together with what is sent behind it, or at the end of the turn;
  *   - decrypted bytes are invisible to the poller: after consume the stream goes on by itself, through the ready queue;
- *   - an end without close_notify (RFC 8446 section 6.1) is STREAM_FAILED: somebody may have cut it;
+ *   - an end without close_notify (RFC 8446 section 6.1) is `cut`: it may be somebody else's doing;
  *   - finish sends close_notify; so does close, unless something that was put is lost by it;
  *   - TLS that goes wrong ends both directions: -EPROTO, with words in input_words.
  * At rest it has no buffers beside those of mbedTLS. tests/gateway/test_stream_tls.c */

@@ -193,19 +193,21 @@ static bool is_key_update(const struct tls_session *s, int error)
 static void fail_by(struct tls_session *s, int error)
 {
     uint32_t verdict = mbedtls_ssl_get_verify_result(&s->ssl);
+    bool judged = error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED || error == MBEDTLS_ERR_SSL_BAD_CERTIFICATE;
+    enum end_reason why = mbedtls_ssl_is_handshake_over(&s->ssl) == 1 ? END_TLS_BROKEN : END_TLS_FAILED;
 
     if (error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
-        fail(s, END_TLS_FAILED, tls_alert_words(s->ssl.MBEDTLS_PRIVATE(in_msg)[1]));
+        fail(s, why, tls_alert_words(s->ssl.MBEDTLS_PRIVATE(in_msg)[1]));
         return;
     }
     if (is_key_update(s, error))
         fail(s, END_TLS_KEY_UPDATE, end_reason_sentence(END_TLS_KEY_UPDATE));
     else if (tls_error_is_memory(error))
         fail(s, END_NO_MEMORY, tls_error_words(error));
-    else if (error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED && verdict != 0 && verdict != UINT32_MAX)
-        fail(s, END_TLS_FAILED, tls_verdict_words(verdict));
+    else if (judged && verdict != 0 && verdict != UINT32_MAX)
+        fail(s, why, tls_verdict_words(verdict));
     else
-        fail(s, END_TLS_FAILED, tls_error_words(error));
+        fail(s, why, tls_error_words(error));
     send_alert(s, tls_error_alert(error));
 }
 

@@ -65,6 +65,8 @@ void tunnel_end_by_loss(struct tunnel *t, struct side *s, enum pump_result how)
         why = client ? END_CLIENT_CUT : END_SERVER_CUT;
     else if (how == PUMP_RESET)
         why = client ? END_CLIENT_RESET : END_SERVER_RESET;
+    if (how == PUMP_RESET && s->stream->input_why != END_NONE)
+        why = s->stream->input_why;
     if (t->blind && how == PUMP_EOF)
         why = END_CLOSED;                /* without frames an orderly end is all there is to see */
     s->done = true;

@@ -188,13 +188,14 @@ static void close_notify_is_the_end(void **state)
     rig_run(&r);
     expect_bytes(&r.owner.got, "last");
     assert_int_equal(r.owner.stream->input, STREAM_EOF);
+    assert_false(r.owner.stream->cut);
     assert_int_equal(stream_send(r.owner.stream, SPAN_LITERAL("still there?")), 12);     /* the other way is open */
     rig_run(&r);
     expect_bytes(&r.far_got, "still there?");
     rig_end(&r);
 }
 
-static void an_end_without_it_is_a_failure(void **state)
+static void an_end_without_it_is_a_cut(void **state)
 {
     struct tls_rig r;
 
@@ -204,14 +205,14 @@ static void an_end_without_it_is_a_failure(void **state)
     peer_ends(&r.peer);
     rig_run(&r);
     expect_bytes(&r.owner.got, "last");
-    assert_int_equal(r.owner.stream->input, STREAM_FAILED);
-    assert_int_equal(r.owner.stream->input_error, -ECONNABORTED);
+    assert_int_equal(r.owner.stream->input, STREAM_EOF);
+    assert_true(r.owner.stream->cut);
     assert_non_null(strstr(r.owner.stream->input_words, "close_notify"));
     assert_int_equal(r.owner.stream->output_error, 0);
     rig_end(&r);
 }
 
-static void an_end_in_the_middle_of_a_record_is_a_failure(void **state)
+static void an_end_in_the_middle_of_a_record_is_a_cut(void **state)
 {
     struct tls_rig r;
 
@@ -222,7 +223,8 @@ static void an_end_in_the_middle_of_a_record_is_a_failure(void **state)
     peer_ends(&r.peer);
     rig_run(&r);
     expect_bytes(&r.owner.got, "");
-    assert_int_equal(r.owner.stream->input, STREAM_FAILED);
+    assert_int_equal(r.owner.stream->input, STREAM_EOF);
+    assert_true(r.owner.stream->cut);
     rig_end(&r);
 }
 
@@ -256,7 +258,7 @@ static void what_cannot_be_decrypted_ends_both_and_is_said(void **state)
     expect_bytes(&r.owner.got, "good");
     assert_int_equal(r.owner.stream->input, STREAM_FAILED);
     assert_int_equal(r.owner.stream->input_error, -EPROTO);
-    assert_int_equal(r.owner.stream->input_why, END_TLS_FAILED);
+    assert_int_equal(r.owner.stream->input_why, END_TLS_BROKEN);
     assert_non_null(strstr(r.owner.stream->input_words, "decrypted"));
     assert_true(stream_send(r.owner.stream, SPAN_LITERAL("x")) < 0);
     assert_true(r.far_failed);                           /* it got the alert */
@@ -531,8 +533,8 @@ int main(void)
         cmocka_unit_test(a_new_owner_is_told),
         cmocka_unit_test(it_holds_nothing_at_rest),
         cmocka_unit_test(close_notify_is_the_end),
-        cmocka_unit_test(an_end_without_it_is_a_failure),
-        cmocka_unit_test(an_end_in_the_middle_of_a_record_is_a_failure),
+        cmocka_unit_test(an_end_without_it_is_a_cut),
+        cmocka_unit_test(an_end_in_the_middle_of_a_record_is_a_cut),
         cmocka_unit_test(a_reset_is_a_failure_of_both),
         cmocka_unit_test(what_cannot_be_decrypted_ends_both_and_is_said),
         cmocka_unit_test(finish_says_goodbye),

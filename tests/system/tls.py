@@ -164,9 +164,12 @@ class TlsConn(wire.Conn):
         return taken
 
     def finish(self):
-        """close_notify, and a FIN behind it."""
-        self._say_goodbye()
-        self.sock.shutdown(socket.SHUT_WR)
+        """close_notify, and a FIN behind it; to a peer that has gone already neither."""
+        try:
+            self._say_goodbye()
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
         return self
 
     def _say_goodbye(self):
