@@ -20,6 +20,13 @@ if(UPGATE_CCACHE AND NOT CMAKE_C_COMPILER_LAUNCHER)
     endif()
 endif()
 
+# A release is optimised across files: many functions of protocol/ are three lines long and called from everywhere.
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT UPGATE_SANITIZE)
+    include(CheckIPOSupported)
+    check_ipo_supported(RESULT UPGATE_HAVE_IPO OUTPUT ignored LANGUAGES C)
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ${UPGATE_HAVE_IPO})
+endif()
+
 check_pie_supported(LANGUAGES C)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 

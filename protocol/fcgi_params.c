@@ -4,7 +4,6 @@
 #include "protocol/rules_fields.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #define FIRST_BYTES 1500                 /* an ordinary request's */
@@ -98,24 +97,23 @@ static bool is_own(const struct pairs *w, size_t n, struct span name)
 }
 
 /* A variable of ours, unless it was set otherwise. */
-static void add(struct pairs *w, const char *name, struct span value)
+static void add(struct pairs *w, struct span name, struct span value)
 {
-    if (!is_own(w, w->request->own_n, span_of_text(name)))
-        put(w, span_of_text(name), value);
+    if (!is_own(w, w->request->own_n, name))
+        put(w, name, value);
 }
 
-static void add_some(struct pairs *w, const char *name, struct span value)
+static void add_some(struct pairs *w, struct span name, struct span value)
 {
     if (value.n > 0)
         add(w, name, value);
 }
 
-static void add_number(struct pairs *w, const char *name, uint64_t value)
+static void add_number(struct pairs *w, struct span name, uint64_t value)
 {
-    char digits[24];
-    int n = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
+    uint8_t digits[SPAN_U64_BYTES];
 
-    add(w, name, span_of(digits, (size_t)n));
+    add(w, name, span_of_u64(value, digits));
 }
 
 /* ---- the facts ---- */
@@ -126,17 +124,17 @@ static void add_server(struct pairs *w)
     const struct fcgi_request *r = w->request;
     bool https = r->facts->client_https;
 
-    add(w, "GATEWAY_INTERFACE", SPAN_LITERAL("CGI/1.1"));
-    add(w, "SERVER_SOFTWARE", r->server_software);
-    add(w, "SERVER_PROTOCOL", r->head->version_minor == 0 ? SPAN_LITERAL("HTTP/1.0") : SPAN_LITERAL("HTTP/1.1"));
-    add(w, "SERVER_NAME", r->rules->host.host.n > 0 ? r->rules->host.host : r->server_address);
-    add_number(w, "SERVER_PORT", r->server_port > 0 ? r->server_port : https ? 443 : 80);
-    add_some(w, "SERVER_ADDR", r->server_address);
-    add(w, "REQUEST_SCHEME", https ? SPAN_LITERAL("https") : SPAN_LITERAL("http"));
+    add(w, SPAN_LITERAL("GATEWAY_INTERFACE"), SPAN_LITERAL("CGI/1.1"));
+    add(w, SPAN_LITERAL("SERVER_SOFTWARE"), r->server_software);
+    add(w, SPAN_LITERAL("SERVER_PROTOCOL"), r->head->version_minor == 0 ? SPAN_LITERAL("HTTP/1.0") : SPAN_LITERAL("HTTP/1.1"));
+    add(w, SPAN_LITERAL("SERVER_NAME"), r->rules->host.host.n > 0 ? r->rules->host.host : r->server_address);
+    add_number(w, SPAN_LITERAL("SERVER_PORT"), r->server_port > 0 ? r->server_port : https ? 443 : 80);
+    add_some(w, SPAN_LITERAL("SERVER_ADDR"), r->server_address);
+    add(w, SPAN_LITERAL("REQUEST_SCHEME"), https ? SPAN_LITERAL("https") : SPAN_LITERAL("http"));
     if (https)
-        add(w, "HTTPS", SPAN_LITERAL("on"));
+        add(w, SPAN_LITERAL("HTTPS"), SPAN_LITERAL("on"));
     /* PHP built to be started by a web server's redirect looks for it */
-    add(w, "REDIRECT_STATUS", SPAN_LITERAL("200"));
+    add(w, SPAN_LITERAL("REDIRECT_STATUS"), SPAN_LITERAL("200"));
 }
 
 /* RFC 3875 section 4.1.8; without an address there is no port. */
@@ -147,9 +145,9 @@ static void add_client(struct pairs *w)
     bool behind = f->real_address.n > 0;
     unsigned port = behind ? f->real_port : f->client_port;
 
-    add(w, "REMOTE_ADDR", behind ? f->real_address : f->client_address);
+    add(w, SPAN_LITERAL("REMOTE_ADDR"), behind ? f->real_address : f->client_address);
     if (port > 0)
-        add_number(w, "REMOTE_PORT", port);
+        add_number(w, SPAN_LITERAL("REMOTE_PORT"), port);
 }
 
 /* What a path looks like to the application: the two variables that make it up, side by side. */
@@ -168,11 +166,11 @@ static void add_script(struct pairs *w)
 {
     const struct fcgi_script *s = w->request->script;
 
-    add(w, "SCRIPT_NAME", s->name);
-    add_some(w, "SCRIPT_FILENAME", s->filename);
-    add_some(w, "PATH_INFO", s->path_info);
-    add_some(w, "PATH_TRANSLATED", s->path_translated);
-    add_some(w, "DOCUMENT_ROOT", w->request->document_root);
+    add(w, SPAN_LITERAL("SCRIPT_NAME"), s->name);
+    add_some(w, SPAN_LITERAL("SCRIPT_FILENAME"), s->filename);
+    add_some(w, SPAN_LITERAL("PATH_INFO"), s->path_info);
+    add_some(w, SPAN_LITERAL("PATH_TRANSLATED"), s->path_translated);
+    add_some(w, SPAN_LITERAL("DOCUMENT_ROOT"), w->request->document_root);
     add_document_uri(w, s);
 }
 
@@ -182,11 +180,11 @@ static void add_request(struct pairs *w)
 {
     const struct fcgi_request *r = w->request;
 
-    add(w, "REQUEST_METHOD", r->head->method);
-    add(w, "REQUEST_URI", r->rules->target.path_and_query);
-    add(w, "QUERY_STRING", r->rules->target.query);
+    add(w, SPAN_LITERAL("REQUEST_METHOD"), r->head->method);
+    add(w, SPAN_LITERAL("REQUEST_URI"), r->rules->target.path_and_query);
+    add(w, SPAN_LITERAL("QUERY_STRING"), r->rules->target.query);
     if (r->has_content_length)
-        add_number(w, "CONTENT_LENGTH", r->content_length);
+        add_number(w, SPAN_LITERAL("CONTENT_LENGTH"), r->content_length);
 }
 
 static void put_own(struct pairs *w)
@@ -344,7 +342,7 @@ static void check_values(struct pairs *w)
 static void add_variables(struct pairs *w)
 {
     if (w->request->rules->authority.n > 0)
-        add(w, "HTTP_HOST", w->request->rules->authority);
+        add(w, SPAN_LITERAL("HTTP_HOST"), w->request->rules->authority);
     check_values(w);
     for (size_t i = 0; i < w->variables_n && w->fault == FAULT_NONE; i++)
         if (!w->variables[i].told && !is_own(w, w->request->own_n, w->variables[i].name))

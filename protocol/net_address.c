@@ -177,14 +177,26 @@ static void print_ip6(const uint8_t *bytes, char out[NET_ADDRESS_TEXT])
     }
 }
 
+/* By hand: it is done for every connection, and for some requests. */
+static void print_ip4(const uint8_t bytes[4], char out[NET_ADDRESS_TEXT])
+{
+    uint8_t digits[SPAN_U64_BYTES];
+    size_t n = 0;
+
+    for (int i = 0; i < 4; i++) {
+        struct span octet = span_of_u64(bytes[i], digits);
+        memcpy(out + n, octet.p, octet.n);
+        n += octet.n;
+        out[n++] = i < 3 ? '.' : '\0';
+    }
+}
+
 void net_address_print(const struct net_address *a, char out[NET_ADDRESS_TEXT])
 {
-    const uint8_t *b = a->bytes;
-
     if (a->family == NET_IP4)
-        snprintf(out, NET_ADDRESS_TEXT, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
+        print_ip4(a->bytes, out);
     else if (a->family == NET_IP6)
-        print_ip6(b, out);
+        print_ip6(a->bytes, out);
     else
         snprintf(out, NET_ADDRESS_TEXT, "%s", a->family == NET_UNIX ? "unix" : "unknown");
 }

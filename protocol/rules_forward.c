@@ -3,7 +3,6 @@
 #include "protocol/rules_fields.h"
 #include "protocol/token.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define OUR_FIELDS 16                    /* room for what is added */
@@ -67,11 +66,10 @@ static void add_text(struct outgoing *o, struct span name, const struct text *t)
 
 static void add_number(struct outgoing *o, struct span name, uint64_t value)
 {
-    char digits[24];
-    int n = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
+    uint8_t digits[SPAN_U64_BYTES];
     struct text t = { .o = o };
 
-    append(&t, span_of(digits, (size_t)n));
+    append(&t, span_of_u64(value, digits));
     add_text(o, name, &t);
 }
 

@@ -76,3 +76,13 @@ bool span_to_u64(struct span s, uint64_t *value_out)
     *value_out = value;
     return true;
 }
+
+struct span span_of_u64(uint64_t value, uint8_t room[SPAN_U64_BYTES])
+{
+    size_t at = SPAN_U64_BYTES;
+
+    do
+        room[--at] = (uint8_t)('0' + value % 10);
+    while ((value /= 10) > 0);
+    return span_of(room + at, SPAN_U64_BYTES - at);
+}

@@ -31,6 +31,9 @@ bool span_ends_with(struct span s, struct span suffix);
 size_t span_find(struct span s, uint8_t c);
 /* 1*DIGIT and nothing else, no overflow: false leaves *value_out alone. */
 bool span_to_u64(struct span s, uint64_t *value_out);
+/* The other way: the digits, in `room`. */
+#define SPAN_U64_BYTES 20
+struct span span_of_u64(uint64_t value, uint8_t room[SPAN_U64_BYTES]);
 
 uint8_t ascii_lower(uint8_t c);
 

@@ -40,7 +40,6 @@ class Peer:
     concurrent = 64                      # how many requests it works on at once, at the least
     multiplexes = False                  # … also on one connection
     has_stderr = True                    # the application can write to FCGI_STDERR
-    needs_length = False                 # it reads no body without CONTENT_LENGTH
     keeps = True                         # a connection that it was asked to keep
 
     def __init__(self, folder, tcp=False, programs=None):
@@ -125,7 +124,7 @@ def require(arguments, package, environment=None):
 
 class Php(Peer):
     """php-fpm with a configuration of its own: `front.php` for every path, or (in PhpTree) the scripts of a folder."""
-    name, concurrent, needs_length = "php", PHP_CHILDREN, True
+    name, concurrent = "php", PHP_CHILDREN
     script = {"root": os.path.join(HERE, "php"), "script": "front.php"}
 
     def start(self):

@@ -54,6 +54,7 @@ static void comparisons(void **state)
 
 static void numbers(void **state)
 {
+    uint8_t room[SPAN_U64_BYTES];
     static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "1a", "0x1", "18446744073709551616", "99999999999999999999",
         "\xb3" };
     uint64_t value = 7;
@@ -65,6 +66,10 @@ static void numbers(void **state)
     assert_true(span_to_u64(S("0"), &value) && value == 0);
     assert_true(span_to_u64(S("000000000000000000000000000012"), &value) && value == 12);
     assert_true(span_to_u64(S("18446744073709551615"), &value) && value == UINT64_MAX);
+    assert_true(span_equal(span_of_u64(0, room), S("0")));
+    assert_true(span_equal(span_of_u64(9, room), S("9")));
+    assert_true(span_equal(span_of_u64(10, room), S("10")));
+    assert_true(span_equal(span_of_u64(UINT64_MAX, room), S("18446744073709551615")));
 }
 
 int main(void)
