@@ -1,4 +1,5 @@
 #include "gateway/stream_uv.h"
+#include "gateway/hold.h"
 #include "gateway/weather.h"
 #include "protocol/mem.h"
 
@@ -9,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define PUT_LEAST_BYTES 512              /* of an out-buffer: heads and chunk sizes follow each other */
 #define LITTLE_BYTES 256                 /* left unread: copied in front of the next read, not kept apart */
 
 struct stream_uv {
@@ -16,22 +18,18 @@ struct stream_uv {
     struct stream_uv_loop *loop;
     struct watch watch;
     struct ready ready;                  /* flush what was put; announce what was left to a new owner; read on; be freed */
+    struct hold *in;                     /* what the owner left */
+    struct hold *out;                    /* bytes put or not yet taken by the kernel */
     int fd;
-    const uint8_t *view;                 /* the unconsumed part of the scratch buffer, only inside `readable` */
-    size_t view_n;
-    uint8_t *in;                         /* the stream's own input, NULL at rest */
-    size_t in_at, in_n, in_size;
-    uint8_t *out;                        /* bytes put or not yet taken by the kernel, NULL at rest */
-    size_t out_at, out_n, out_size;
     int late_error;                      /* the socket failed: told behind what is left to read */
-    bool may_read;                       /* the kernel may hold input: it will not say so again */
-    bool end_seen;                       /* … and its end stands behind it */
-    bool wait_writable;                  /* the kernel took less than it was offered: write again when it says so */
-    bool tell_writable;                  /* the owner was told "blocked" */
-    bool write_again;                    /* it was the weather that took less, not the kernel */
-    bool tell_readable;                  /* the owner is new */
-    bool finishing, finished;
-    bool closing;
+    bool may_read : 1;                   /* the kernel may hold input: it will not say so again */
+    bool end_seen : 1;                   /* … and its end stands behind it */
+    bool wait_writable : 1;              /* the kernel took less than it was offered: write again when it says so */
+    bool tell_writable : 1;              /* the owner was told "blocked" */
+    bool write_again : 1;                /* it was the weather that took less, not the kernel */
+    bool tell_readable : 1;              /* the owner is new */
+    bool finishing : 1, finished : 1;
+    bool closing : 1;
 };
 
 static struct stream_uv *of(struct stream *s)
@@ -79,50 +77,26 @@ static void input_failed(struct stream_uv *s, int error)
 /* There is something to read, and room for it. */
 static bool wants_input(const struct stream_uv *s)
 {
-    return s->may_read && s->base.input == STREAM_OPEN && s->in_n < STREAM_UV_INPUT_BYTES && !s->closing;
-}
-
-static void free_empty_input(struct stream_uv *s)
-{
-    if (s->in_n > 0 || s->in == NULL)
-        return;
-    mem_free(s->in);
-    s->in = NULL;
-    s->in_at = s->in_size = 0;
-}
-
-static bool input_room(struct stream_uv *s, size_t n)
-{
-    uint8_t *grown;
-
-    if (s->in_at > 0) {
-        memmove(s->in, s->in + s->in_at, s->in_n);
-        s->in_at = 0;
-    }
-    if (s->in_size - s->in_n >= n)
-        return true;
-    grown = mem_realloc(s->in, s->in_n + n);
-    if (grown == NULL)
-        return false;
-    s->in = grown;
-    s->in_size = s->in_n + n;
-    return true;
+    return s->may_read && s->base.input == STREAM_OPEN && hold_n(s->in) < STREAM_UV_INPUT_BYTES && !s->closing;
 }
 
 /* What the owner left of the scratch buffer becomes the stream's own. */
 static void keep_view(struct stream_uv *s)
 {
-    if (s->view_n > 0) {
-        if (input_room(s, s->view_n)) {
-            memcpy(s->in + s->in_n, s->view, s->view_n);
-            s->in_n += s->view_n;
-        } else {
-            input_failed(s, -ENOMEM);
-            tell_readable(s);            /* the owner has been told of the bytes, and not yet of their loss */
-        }
+    struct span left = s->loop->view;
+    uint8_t *room;
+
+    s->loop->viewer = NULL;
+    if (left.n == 0)
+        return;
+    room = hold_room(&s->in, left.n, 0);
+    if (room == NULL) {
+        input_failed(s, -ENOMEM);
+        tell_readable(s);                /* the owner has been told of the bytes, and not yet of their loss */
+        return;
     }
-    s->view = NULL;
-    s->view_n = 0;
+    memcpy(room, left.p, left.n);
+    hold_added(s->in, left.n);
 }
 
 /* A read that is not filled has emptied the socket, unless its end or a failure is behind. */
@@ -164,31 +138,38 @@ static bool note_read(struct stream_uv *s, ssize_t n)
 /* A little that was left (an incomplete header, an open code point) goes before what is read, so that the next read is no smaller for it. */
 static void read_to_scratch(struct stream_uv *s)
 {
-    size_t left = s->in_n;
-    ssize_t n = read_some(s, s->loop->scratch + left, STREAM_UV_SCRATCH_BYTES - left);
+    struct span left = hold_bytes(s->in);
+    uint8_t *scratch = s->loop->scratch;
+    ssize_t n = read_some(s, scratch + left.n, STREAM_UV_SCRATCH_BYTES - left.n);
 
     if (!note_read(s, n))
         return;
     if (n > 0) {
-        if (left > 0)
-            memcpy(s->loop->scratch, s->in + s->in_at, left);
-        s->view = s->loop->scratch;
-        s->view_n = left + (size_t)n;
-        s->in_at = s->in_n = 0;
+        if (left.n > 0)
+            memcpy(scratch, left.p, left.n);
+        s->loop->viewer = &s->base;
+        s->loop->view = span_of(scratch, left.n + (size_t)n);
+        hold_drop(&s->in);
     }
     s->base.events->readable(s->base.ctx);
-    if (!s->closing)
+    if (s->loop->viewer == &s->base)
         keep_view(s);
 }
 
 static void read_to_own(struct stream_uv *s)
 {
-    ssize_t n = read_some(s, s->in + s->in_n, STREAM_UV_INPUT_BYTES);
+    uint8_t *room = hold_room(&s->in, STREAM_UV_INPUT_BYTES, 0);
+    ssize_t n;
 
-    if (!note_read(s, n))
-        return;
-    if (n > 0)
-        s->in_n += (size_t)n;
+    if (room == NULL) {
+        input_failed(s, -ENOMEM);
+    } else {
+        n = read_some(s, room, STREAM_UV_INPUT_BYTES);
+        if (!note_read(s, n))
+            return;
+        if (n > 0)
+            hold_added(s->in, (size_t)n);
+    }
     s->base.events->readable(s->base.ctx);
 }
 
@@ -197,17 +178,10 @@ static void on_input(struct stream_uv *s)
 {
     if (!wants_input(s))
         return;
-    if (s->in_n > 0 && !input_room(s, STREAM_UV_INPUT_BYTES)) {
-        input_failed(s, -ENOMEM);
-        s->base.events->readable(s->base.ctx);
-    } else if (s->in_n <= LITTLE_BYTES) {
+    if (hold_n(s->in) <= LITTLE_BYTES)
         read_to_scratch(s);
-    } else {
+    else
         read_to_own(s);
-    }
-    if (s->closing)
-        return;
-    free_empty_input(s);
     if (wants_input(s))
         ready_add(s->loop->ready, &s->ready);
 }
@@ -215,29 +189,22 @@ static void on_input(struct stream_uv *s)
 static size_t uv_peek(struct stream *base, const uint8_t **p)
 {
     struct stream_uv *s = of(base);
+    struct span there = s->loop->viewer == base ? s->loop->view : hold_bytes(s->in);
 
-    if (s->view_n > 0) {
-        *p = s->view;
-        return s->view_n;
-    }
-    *p = s->in_n > 0 ? s->in + s->in_at : NULL;
-    return s->in_n;
+    *p = there.p;
+    return there.n;
 }
 
 static void uv_consume(struct stream *base, size_t n)
 {
     struct stream_uv *s = of(base);
 
-    if (s->view_n > 0) {
-        assert(n <= s->view_n);
-        s->view += n;
-        s->view_n -= n;
+    if (s->loop->viewer == base) {
+        assert(n <= s->loop->view.n);
+        s->loop->view = span_from(s->loop->view, n);
         return;
     }
-    assert(n <= s->in_n);
-    s->in_at += n;
-    s->in_n -= n;
-    free_empty_input(s);
+    hold_take(&s->in, n);
     if (wants_input(s))
         ready_add(s->loop->ready, &s->ready);
 }
@@ -249,9 +216,7 @@ static void output_failed(struct stream_uv *s, int error)
     s->base.output_error = error;
     s->base.blocked = false;
     s->wait_writable = false;
-    mem_free(s->out);
-    s->out = NULL;
-    s->out_at = s->out_n = s->out_size = 0;
+    hold_drop(&s->out);
 }
 
 static ssize_t send_both(int fd, struct span first, struct span second)
@@ -260,11 +225,6 @@ static ssize_t send_both(int fd, struct span first, struct span second)
                               { .iov_base = (void *)(uintptr_t)second.p, .iov_len = second.n } };
 
     return sendmsg(fd, &(struct msghdr){ .msg_iov = parts, .msg_iovlen = 2 }, MSG_NOSIGNAL);
-}
-
-static struct span waiting_out(const struct stream_uv *s)
-{
-    return s->out_n > 0 ? span_of(s->out + s->out_at, s->out_n) : SPAN_EMPTY;
 }
 
 static ssize_t write_some(struct stream_uv *s, struct span first, struct span second)
@@ -294,20 +254,9 @@ static ssize_t write_some(struct stream_uv *s, struct span first, struct span se
     return n;
 }
 
-static void out_took(struct stream_uv *s, size_t n)
-{
-    s->out_at += n;
-    s->out_n -= n;
-    if (s->out_n > 0)
-        return;
-    mem_free(s->out);
-    s->out = NULL;
-    s->out_at = s->out_size = 0;
-}
-
 static void finish_if_flushed(struct stream_uv *s)
 {
-    if (!s->finishing || s->finished || s->out_n > 0)
+    if (!s->finishing || s->finished || hold_n(s->out) > 0)
         return;
     s->finished = true;
     if (shutdown(s->fd, SHUT_WR) != 0 && errno != ENOTCONN)
@@ -321,17 +270,17 @@ static void flush(struct stream_uv *s)
 
     if (s->base.output_error != 0)
         return;
-    if (s->out_n > 0) {
-        n = write_some(s, waiting_out(s), SPAN_EMPTY);
+    if (hold_n(s->out) > 0) {
+        n = write_some(s, hold_bytes(s->out), SPAN_EMPTY);
         if (n < 0) {
             output_failed(s, (int)n);
             s->tell_writable = true;
             return;
         }
-        out_took(s, (size_t)n);
+        hold_take(&s->out, (size_t)n);
     }
-    s->wait_writable = s->out_n > 0;
-    s->base.blocked = s->out_n > 0;
+    s->wait_writable = hold_n(s->out) > 0;
+    s->base.blocked = hold_n(s->out) > 0;
     finish_if_flushed(s);
 }
 
@@ -359,19 +308,19 @@ static ssize_t uv_send(struct stream *base, struct span data)
         s->tell_writable = true;
         return 0;
     }
-    n = write_some(s, waiting_out(s), data);
+    n = write_some(s, hold_bytes(s->out), data);
     if (n < 0) {
         output_failed(s, (int)n);
         return n;
     }
-    if ((size_t)n <= s->out_n && s->out_n > 0) {
-        out_took(s, (size_t)n);
+    if ((size_t)n <= hold_n(s->out) && hold_n(s->out) > 0) {
+        hold_take(&s->out, (size_t)n);
         n = 0;
-    } else if (s->out_n > 0) {
-        n -= (ssize_t)s->out_n;
-        out_took(s, s->out_n);
+    } else if (hold_n(s->out) > 0) {
+        n -= (ssize_t)hold_n(s->out);
+        hold_drop(&s->out);
     }
-    s->base.blocked = s->out_n > 0;
+    s->base.blocked = hold_n(s->out) > 0;
     if ((size_t)n < data.n) {
         s->wait_writable = true;
         s->tell_writable = true;
@@ -382,27 +331,18 @@ static ssize_t uv_send(struct stream *base, struct span data)
 static int uv_put(struct stream *base, struct span data)
 {
     struct stream_uv *s = of(base);
-    size_t need = s->out_n + data.n;
+    uint8_t *room;
 
     assert(!s->finishing);
     if (data.n == 0)
         return 0;
-    if (s->out_at > 0) {
-        memmove(s->out, s->out + s->out_at, s->out_n);
-        s->out_at = 0;
+    room = hold_room(&s->out, data.n, PUT_LEAST_BYTES);
+    if (room == NULL) {
+        output_failed(s, -ENOMEM);
+        return -ENOMEM;
     }
-    if (need > s->out_size) {
-        size_t size = need < 512 ? 512 : need;
-        uint8_t *grown = mem_realloc(s->out, size);
-        if (grown == NULL) {
-            output_failed(s, -ENOMEM);
-            return -ENOMEM;
-        }
-        s->out = grown;
-        s->out_size = size;
-    }
-    memcpy(s->out + s->out_n, data.p, data.n);
-    s->out_n = need;
+    memcpy(room, data.p, data.n);
+    hold_added(s->out, data.n);
     s->base.blocked = true;
     if (!s->wait_writable)
         ready_add(s->loop->ready, &s->ready);
@@ -457,8 +397,8 @@ static void on_news(struct watch *w, unsigned news)
 static void stream_free(struct stream_uv *s)
 {
     s->loop->open--;
-    mem_free(s->in);
-    mem_free(s->out);
+    hold_drop(&s->in);
+    hold_drop(&s->out);
     mem_free(s);
 }
 
@@ -470,13 +410,13 @@ static void on_ready(struct ready *r)
         stream_free(s);
         return;
     }
-    if (s->write_again || (s->out_n > 0 && !s->wait_writable)) {
+    if (s->write_again || (hold_n(s->out) > 0 && !s->wait_writable)) {
         s->write_again = false;
         on_output(s);
     }
     if (!s->closing && s->tell_readable) {
         s->tell_readable = false;
-        if (s->in_n > 0 || s->base.input != STREAM_OPEN)
+        if (hold_n(s->in) > 0 || s->base.input != STREAM_OPEN)
             s->base.events->readable(s->base.ctx);
     }
     on_input(s);
@@ -494,7 +434,8 @@ static void uv_close_stream(struct stream *base, bool reset)
 
     assert(!s->closing);
     s->closing = true;
-    s->view_n = 0;
+    if (s->loop->viewer == base)
+        s->loop->viewer = NULL;
     ready_add(s->loop->ready, &s->ready);
     poller_forget(&s->loop->poller, s->fd);
     if (reset)

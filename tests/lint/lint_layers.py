@@ -13,7 +13,7 @@ from sources import finish, project_files, read, root_from_arguments
 ROWS = """
     end_reason list
     log metrics
-    timers ready weather mailbox poller
+    timers ready weather mailbox poller hold
     stream
     stream_uv
     tls_library tls_facts tls_tickets tls_ctx tls_parts tls_files tls_session
