@@ -330,7 +330,7 @@ static void json_direction(struct access_log *l, const char *name, const struct 
     put_format(l, ",\"pings\":%" PRIu64 ",\"pongs\":%" PRIu64 ",\"close_code\":%u", d->pings, d->pongs, d->close_code);
     put_format(l, ",\"blocked_ms\":%" PRIu64, d->blocked_ms);
     if (d->rtt.n > 0)
-        put_format(l, ",\"rtt_ms\":{\"n\":%" PRIu64 ",\"min\":%" PRIu64 ",\"avg\":%" PRIu64 ",\"max\":%" PRIu64 "}", d->rtt.n, d->rtt.least_ms,
+        put_format(l, ",\"rtt_ms\":{\"n\":%" PRIu32 ",\"min\":%" PRIu32 ",\"avg\":%" PRIu64 ",\"max\":%" PRIu32 "}", d->rtt.n, d->rtt.least_ms,
                    d->rtt.sum_ms / d->rtt.n, d->rtt.most_ms);
     put(l, "}", 1);
 }

@@ -52,7 +52,8 @@ struct access_direction {
     unsigned close_code;                 /* 0: no Close; 1005: a Close without a code */
     uint64_t blocked_ms;                 /* time in which the other side did not read what this one sent */
     struct access_rtt {                  /* of the gateway's own pings to this side */
-        uint64_t n, least_ms, most_ms, sum_ms;
+        uint64_t sum_ms;
+        uint32_t n, least_ms, most_ms;
     } rtt;
 };
 struct access_tunnel {

@@ -134,13 +134,12 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
         .deflate = agreement->deflate,
         .protocol = agreement->protocol,
         .server_record = x->server,
-        .request = { .client = span_of_text(x->real_name),
-                     .listener = span_of_text(x->client.inbound->listener->name),
-                     .method = x->head->method,
-                     .target = x->head->target,
-                     .host = x->rules.authority,
-                     .upstream = span_of_text(x->upstream->conf->name),
-                     .server = span_of_text(x->server->address.text) },
+        .names = { .client = span_of_text(x->real_name),
+                   .target = x->head->target,
+                   .host = x->rules.authority,
+                   .listener = x->client.inbound->listener->name,
+                   .upstream = x->upstream->conf->name,
+                   .server = x->server->address.text },
     };
 
     start.server = backend_take_stream(x->backend);

@@ -19,7 +19,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define TARGET_BYTES_MAX 512             /* of the request target, in the record */
+#define TEXT_BYTES_MAX 512               /* of each word of the request, in the record */
 
 #define CAN(state) (1u << TUNNEL_##state)
 static const struct {
@@ -36,7 +36,7 @@ static const struct {
 void tunnel_enter(struct tunnel *t, enum tunnel_state to)
 {
     assert((states[t->state].next & (1u << to)) != 0);
-    log_debug("tunnel %.*s: %s -> %s", SPAN_FORMAT(t->request.client), states[t->state].words, states[to].words);
+    log_debug("tunnel %.*s: %s -> %s", SPAN_FORMAT(tunnel_name(t)), states[t->state].words, states[to].words);
     t->state = to;
     t->entered_ms = timers_now_ms(t->services->timers);
 }
@@ -52,11 +52,27 @@ static struct access_direction direction_of(const struct side *s)
                                       .close_code = p->close_seen ? p->close_code : 0, .blocked_ms = s->blocked_ms, .rtt = s->rtt };
 }
 
+static struct span next_text(const uint8_t **at, size_t n)
+{
+    struct span s = span_of(*at, n);
+
+    *at += n;
+    return s;
+}
+
 static void write_record(struct tunnel *t)
 {
+    const struct tunnel_origin *o = &t->origin;
+    const uint8_t *at = t->text;
     struct access_tunnel record = {
-        .request = t->request,
-        .protocol = t->protocol,
+        .request = { .client = next_text(&at, o->client_n),
+                     .target = next_text(&at, o->target_n),
+                     .host = next_text(&at, o->host_n),
+                     .method = SPAN_LITERAL("GET"),      /* no other method makes a tunnel */
+                     .listener = span_of_text(o->listener),
+                     .upstream = span_of_text(o->upstream),
+                     .server = span_of_text(o->server) },
+        .protocol = span_of(t->text + o->client_n + o->target_n + o->host_n, o->protocol_n),
         .deflate = t->deflate,
         .duration_ms = timers_now_ms(t->services->timers) - t->begun_ms,
         .from_client = direction_of(&t->sides[CLIENT]),
@@ -80,7 +96,6 @@ static void tunnel_free(struct tunnel *t)
     stream_close(&t->sides[CLIENT].stream);
     stream_close(&t->sides[SERVER].stream);
     timer_clear(svc->timers, &t->timer);
-    timer_clear(svc->timers, &t->drain_timer);
     ready_cancel(&t->ready);
     list_remove(&t->link);
     t->server_record->busy--;
@@ -223,20 +238,10 @@ static const struct stream_events tunnel_events = { .readable = on_event, .writa
 
 /* ---- draining ---- */
 
-static void on_drain(struct timer *timer, uint64_t now_ms)
-{
-    struct tunnel *t = LIST_OWNER(timer, struct tunnel, drain_timer);
-
-    (void)now_ms;
-    if (t->state != TUNNEL_OPEN)
-        return;
-    tunnel_end_by_drain(t);
-    run(t);
-}
-
 void tunnel_drain(struct tunnel *t, uint64_t delay_ms)
 {
-    timer_start(t->services->timers, &t->drain_timer, delay_ms);
+    t->drain_ms = timers_now_ms(t->services->timers) + delay_ms;
+    tunnel_wait(t);
 }
 
 void tunnel_drain_all(struct services *services, uint64_t spread_ms)
@@ -260,29 +265,31 @@ void tunnel_kill_all(struct services *services)
 
 /* ---- the beginning ---- */
 
-static struct span keep(uint8_t **at, struct span s)
+static uint16_t keep(uint8_t **at, struct span s)
 {
-    struct span kept = { *at, s.n };
-
+    assert(s.n <= TEXT_BYTES_MAX);
     if (s.n > 0)
         memcpy(*at, s.p, s.n);
     *at += s.n;
-    return kept;
+    return (uint16_t)s.n;
 }
 
 /* The record's words outlive the request they came from. */
-static void keep_texts(struct tunnel *t, const struct tunnel_start *start)
+static struct tunnel *tunnel_with_texts(const struct tunnel_start *start)
 {
-    uint8_t *at = t->text;
+    struct span target = span_first(start->names.target, TEXT_BYTES_MAX), host = span_first(start->names.host, TEXT_BYTES_MAX);
+    struct span protocol = span_first(start->protocol, TEXT_BYTES_MAX);
+    struct tunnel *t = mem_zalloc(sizeof(*t) + start->names.client.n + target.n + host.n + protocol.n);
+    uint8_t *at;
 
-    t->request.client = keep(&at, start->request.client);
-    t->request.listener = start->request.listener;
-    t->request.method = SPAN_LITERAL("GET");             /* no other method makes a tunnel */
-    t->request.target = keep(&at, span_first(start->request.target, TARGET_BYTES_MAX));
-    t->request.host = keep(&at, start->request.host);
-    t->request.upstream = start->request.upstream;
-    t->request.server = start->request.server;
-    t->protocol = keep(&at, start->protocol);
+    if (t == NULL)
+        return NULL;
+    at = t->text;
+    t->origin.client_n = keep(&at, start->names.client);
+    t->origin.target_n = keep(&at, target);
+    t->origin.host_n = keep(&at, host);
+    t->origin.protocol_n = keep(&at, protocol);
+    return t;
 }
 
 static struct ws_scan_rules scan_rules(const struct tunnel_start *start, bool from_client)
@@ -299,9 +306,7 @@ static struct ws_scan_rules scan_rules(const struct tunnel_start *start, bool fr
 
 int tunnel_new(struct services *services, const struct tunnel_start *start)
 {
-    size_t text = start->request.client.n + TARGET_BYTES_MAX + start->request.host.n + start->protocol.n;
-    struct tunnel *t = mem_zalloc(sizeof(*t) + (start->request.target.n < TARGET_BYTES_MAX
-                                                    ? text - TARGET_BYTES_MAX + start->request.target.n : text));
+    struct tunnel *t = tunnel_with_texts(start);
     struct stream *client = start->client, *server = start->server;
     struct quota_share *share = start->share;
     struct ws_scan_rules from_client = scan_rules(start, true), from_server = scan_rules(start, false);
@@ -323,13 +328,14 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     t->server_record->busy++;
     t->begun_ms = t->entered_ms = timers_now_ms(services->timers);
     t->sides[CLIENT].heard_ms = t->sides[SERVER].heard_ms = t->begun_ms;
-    keep_texts(t, start);
+    t->origin.listener = start->names.listener;
+    t->origin.upstream = start->names.upstream;
+    t->origin.server = start->names.server;
     t->sides[CLIENT].stream = client;
     t->sides[SERVER].stream = server;
     pump_init(&t->sides[CLIENT].pump, client, server, &from_client);
     pump_init(&t->sides[SERVER].pump, server, client, &from_server);
     timer_init(&t->timer, on_timer);
-    timer_init(&t->drain_timer, on_drain);
     ready_init(&t->ready, on_ready);
     list_append(&services->tunnels, &t->link);
     metrics_add(&services->metrics->tunnels, 1);

@@ -15,7 +15,10 @@ struct tunnel_start {
     struct span protocol;                /* agreed subprotocol; copied */
     struct server *server_record;
     struct quota_share *share;           /* the client's connection as it is counted; taken with the streams */
-    struct access_request request;       /* copied; its listener, upstream and server are borrowed from the snapshot */
+    struct {                             /* for the record */
+        struct span client, target, host;          /* address:port, and of the request; copied */
+        const char *listener, *upstream, *server;  /* borrowed from the snapshot */
+    } names;
 };
 
 int tunnel_new(struct services *services, const struct tunnel_start *start);      /* 0, or -ENOMEM: both streams are closed */

@@ -11,7 +11,7 @@ static void owe(struct side *s, enum owes when, unsigned code, const char *reaso
     if (s->told || s->owes != OWES_NOTHING)
         return;
     s->owes = when;
-    s->owed_code = code;
+    s->owed_code = (uint16_t)code;
     s->reason = reason;
 }
 
@@ -47,7 +47,7 @@ void tunnel_end_by_fault(struct tunnel *t, struct side *s)
     s->done = true;
     t->fault = fault;
     metrics_fault(t->services->metrics, tunnel_is_client(t, s) ? METRICS_CLIENT : METRICS_SERVER, fault);
-    log_info("tunnel %.*s: the %s: %s", SPAN_FORMAT(t->request.client), name_of(t, s), fault_sentence(fault));
+    log_info("tunnel %.*s: the %s: %s", SPAN_FORMAT(tunnel_name(t)), name_of(t, s), fault_sentence(fault));
     begin_ending(t, why, "gateway");
     tunnel_other(t, s)->pump.hold_close = true;
     owe(tunnel_other(t, s), OWES_NOW, end_reason_close_code(why), why == END_RATE ? end_reason_sentence(why) : "the other side broke the protocol");

@@ -16,42 +16,48 @@ enum owes { OWES_NOTHING, OWES_NOW, OWES_AFTER_OTHER };
 struct side {
     struct stream *stream;
     struct pump pump;                    /* from this side to the other */
-    enum owes owes;                      /* a Close that this side is still to get from the gateway … */
-    unsigned owed_code;
-    bool told;                           /* a Close went to it, or its output was finished: nothing more passes to it */
-    bool done;                           /* nothing more comes from it: its Close came, or its input ended or is no longer wanted */
-    bool deaf;                           /* its output failed */
     const char *reason;                  /* goes with owed_code */
+    enum owes owes;                      /* a Close that this side is still to get from the gateway … */
+    uint16_t owed_code;
+    bool told : 1;                       /* a Close went to it, or its output was finished: nothing more passes to it */
+    bool done : 1;                       /* nothing more comes from it: its Close came, or its input ended or is no longer wanted */
+    bool deaf : 1;                       /* its output failed */
+    bool ping_due : 1;                   /* as soon as a frame ends that is on its way to it */
+    bool blocked : 1;                    /* the other side does not read what this one sent … */
+    uint64_t blocked_from_ms;            /* … since then nothing moved */
+    uint64_t blocked_moved, blocked_ms;
     uint64_t heard_ms, heard_bytes;      /* when bytes last came from it, and how many there were by then */
     uint64_t ping_sent_ms;               /* with pump.ping_out … */
     uint64_t ping_heard_bytes;           /* … and how many bytes had come from it by then */
-    bool ping_due;                       /* as soon as a frame ends that is on its way to it */
-    bool blocked;                        /* the other side does not read what this one sent … */
-    uint64_t blocked_from_ms;            /* … since then nothing moved */
-    uint64_t blocked_moved, blocked_ms;
     struct access_rtt rtt;
+};
+
+/* Of the request that became the tunnel, what the record says of it. There may be very many tunnels: lengths, not spans. */
+struct tunnel_origin {
+    const char *listener, *upstream, *server;      /* the snapshot's */
+    uint16_t client_n, target_n, host_n, protocol_n;      /* one behind the other in text */
 };
 
 struct tunnel {
     struct services *services;
     struct list link;                    /* services->tunnels */
     enum tunnel_state state;
+    bool deflate, blind;
     struct side sides[2];
     struct quota_share *share;
     struct snapshot *snapshot;           /* held: conf, server_record and what request borrows belong to it */
     const struct conf_websocket *conf;
     struct server *server_record;
-    struct timer timer, drain_timer;
+    struct timer timer;
     struct ready ready;
-    bool deflate, blind;
     uint64_t begun_ms, entered_ms;
     uint64_t rate_due_us;                /* when the client's messages so far would be due at the rate it may send */
     uint64_t rate_messages;
     enum end_reason end;
     enum fault fault;
     const char *closed_by;
-    struct access_request request;       /* spans into text */
-    struct span protocol;
+    uint64_t drain_ms;                   /* when a drain closes it; 0: none does */
+    struct tunnel_origin origin;
     uint8_t text[];
 };
 
@@ -63,6 +69,12 @@ static inline struct side *tunnel_other(struct tunnel *t, const struct side *s)
 static inline bool tunnel_is_client(const struct tunnel *t, const struct side *s)
 {
     return s == &t->sides[CLIENT];
+}
+
+/* address:port of the client, for the log */
+static inline struct span tunnel_name(const struct tunnel *t)
+{
+    return span_of(t->text, t->origin.client_n);
 }
 
 /* tunnel.c */

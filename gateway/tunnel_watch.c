@@ -8,8 +8,8 @@ static void note_rtt(struct tunnel *t, struct side *s, uint64_t rtt_ms)
 {
     struct access_rtt *r = &s->rtt;
 
-    r->least_ms = r->n == 0 || rtt_ms < r->least_ms ? rtt_ms : r->least_ms;
-    r->most_ms = rtt_ms > r->most_ms ? rtt_ms : r->most_ms;
+    r->least_ms = r->n == 0 || rtt_ms < r->least_ms ? (uint32_t)rtt_ms : r->least_ms;
+    r->most_ms = rtt_ms > r->most_ms ? (uint32_t)rtt_ms : r->most_ms;
     r->sum_ms += rtt_ms;
     r->n++;
     metrics_rtt(t->services->metrics, tunnel_is_client(t, s) ? METRICS_CLIENT : METRICS_SERVER, rtt_ms);
@@ -115,6 +115,8 @@ static uint64_t open_deadline_ms(const struct tunnel *t)
 {
     uint64_t due_ms = earlier(side_deadline_ms(t, &t->sides[CLIENT]), side_deadline_ms(t, &t->sides[SERVER]));
 
+    if (t->drain_ms > 0)
+        due_ms = earlier(due_ms, t->drain_ms);
     return t->conf->max_lifetime_ms > 0 ? earlier(due_ms, t->begun_ms + t->conf->max_lifetime_ms) : due_ms;
 }
 
@@ -164,6 +166,8 @@ void tunnel_on_open_due(struct tunnel *t, uint64_t now_ms)
 {
     on_side_due(t, &t->sides[CLIENT], now_ms);
     on_side_due(t, &t->sides[SERVER], now_ms);
+    if (t->state == TUNNEL_OPEN && t->drain_ms > 0 && now_ms >= t->drain_ms)
+        tunnel_end_by_drain(t);
     if (t->state == TUNNEL_OPEN && t->conf->max_lifetime_ms > 0 && now_ms >= t->begun_ms + t->conf->max_lifetime_ms)
         tunnel_end_by_gateway(t, END_LIFETIME, NULL, 0);
 }

@@ -32,12 +32,12 @@
 enum ws_verify { WS_VERIFY_FRAMES, WS_VERIFY_UTF8, WS_VERIFY_BLIND };
 
 struct ws_scan_rules {
-    bool from_client;                    /* frames must be masked; otherwise they must not be */
-    bool deflate;                        /* permessage-deflate was negotiated: RSV1 is lawful on a message's first frame */
-    enum ws_verify verify;
+    bool from_client : 1;                /* frames must be masked; otherwise they must not be */
+    bool deflate : 1;                    /* permessage-deflate was negotiated: RSV1 is lawful on a message's first frame */
+    enum ws_verify verify : 4;
+    uint32_t max_fragments;              /* frames of one message, 0 = no limit; past it: FAULT_WS_MESSAGE_TOO_LARGE */
     uint64_t max_frame;                  /* payload bytes, 0 = no limit; data frames only */
     uint64_t max_message;                /* payload bytes over all fragments, 0 = no limit; an announced length counts at once */
-    uint32_t max_fragments;              /* frames of one message, 0 = no limit; past it: FAULT_WS_MESSAGE_TOO_LARGE */
 };
 
 struct ws_scan_counts {

@@ -36,9 +36,8 @@ static inline struct stage play_begin(struct world *w, size_t route, bool deflat
         .deflate = deflate,
         .protocol = SPAN_LITERAL("chat"),
         .server_record = w->services.snapshot->upstreams[0].servers[0],
-        .request = { .client = SPAN_LITERAL("192.0.2.7:40000"), .listener = SPAN_LITERAL("main"), .target = SPAN_LITERAL("/ws"),
-                     .host = SPAN_LITERAL("example.com"), .upstream = SPAN_LITERAL("app"),
-                     .server = SPAN_LITERAL("127.0.0.1:9001") },
+        .names = { .client = SPAN_LITERAL("192.0.2.7:40000"), .target = SPAN_LITERAL("/ws"), .host = SPAN_LITERAL("example.com"),
+                   .listener = "main", .upstream = "app", .server = "127.0.0.1:9001" },
     };
 
     assert_non_null(start.client);

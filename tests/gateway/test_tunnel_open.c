@@ -318,7 +318,7 @@ static void no_memory_for_a_tunnel(void **state)
 {
     struct world w;
     struct peer *client, *server;
-    struct tunnel_start start = { .request = { .target = SPAN_LITERAL("/") } };
+    struct tunnel_start start = { .names = { .target = SPAN_LITERAL("/") } };
 
     (void)state;
     world_begin(&w, conf);
