@@ -111,6 +111,8 @@ struct conf_fastcgi {
     enum conf_length length;
     uint64_t body_memory, body_max;      /* with CONF_LENGTH_REQUIRED: of a body whose length is not told in its head */
     char *body_folder;
+    bool multiplex;
+    uint64_t multiplex_memory, multiplex_file;   /* held for a client that does not keep up with others on the connection; file 0: off */
 };
 
 struct conf_upstream {

@@ -277,7 +277,16 @@ static const struct conf_key keys[] = {
     { "body_max", CONF_IN_FASTCGI, CONF_TYPE_SIZE, FIELD(conf_fastcgi, body_max), .fallback = "64MiB", BOUNDS(1, TIB),
       .sentence = "How large a body that is gathered may be; past it the answer is 413. Not more than `body_memory`: there is no file." },
     { "body_folder", CONF_IN_FASTCGI, CONF_TYPE_FOLDER, FIELD(conf_fastcgi, body_folder), .fallback = "/tmp",
-      .sentence = "Where these files are made." },
+      .sentence = "Where files are made, which have no name there." },
+    { "multiplex", CONF_IN_FASTCGI, CONF_TYPE_SWITCH, FIELD(conf_fastcgi, multiplex), .fallback = "off",
+      .sentence = "Send several requests at once on one connection to servers that say they can (FCGI_MPXS_CONNS; each is asked once by each "
+                  "worker). Requests with a body travel alone." },
+    { "multiplex_memory", CONF_IN_FASTCGI, CONF_TYPE_SIZE, FIELD(conf_fastcgi, multiplex_memory), .fallback = "1MiB",
+      BOUNDS(64 * KIB, 1024 * MIB),
+      .sentence = "How much of an answer is held in memory for a client that reads more slowly than the others on the same connection. Such "
+                  "a connection takes no further request, so that the slow client soon has it for itself." },
+    { "multiplex_file", CONF_IN_FASTCGI, CONF_TYPE_SIZE, FIELD(conf_fastcgi, multiplex_file), .fallback = "1GiB", .zero_word = "off",
+      BOUNDS(1, TIB), .sentence = "How much more of it is held in a file in `body_folder`; past it the answer is cut." },
 
     { "match", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, match), .child = CONF_IN_MATCH, .absent = "every request",
       .sentence = "The requests that take this route." },

@@ -12,7 +12,10 @@
 #include "gateway/inbound.h"
 #include "protocol/rules.h"
 
+struct snapshot;
+
 struct backend_request {
+    struct snapshot *snapshot;           /* the exchange's */
     const struct http1_head *head;
     const struct rules_request *rules;
     struct rules_facts facts;

@@ -15,6 +15,7 @@
  *   - END_REQUEST ends the answer, not the end of STDOUT: until then the application may still fail. Its own status (appStatus) is
  *     nobody's business. */
 #include "gateway/backend_fcgi.h"
+#include "gateway/fcgi_ask.h"
 #include "gateway/fcgi_conn.h"
 #include "gateway/log.h"
 #include "gateway/outbound.h"
@@ -155,22 +156,42 @@ static void write_head(struct backend_fcgi *b, const struct fcgi_conn *conn)
     if (head.p == NULL)
         fail_memory(b);
     else if (fcgi_call_put(&b->call, head) != 0)
-        fail(b, (struct backend_failure){ .why = END_SERVER_CLOSED, .unsent = true, .stale = b->call.kept });
+        fail(b, (struct backend_failure){ .why = END_SERVER_CLOSED, .unsent = true, .stale = b->call.used });
 }
 
-static void open_stream(struct backend_fcgi *b, struct stream *s, bool kept)
+static void open_call(struct backend_fcgi *b, struct fcgi_conn *conn)
 {
-    struct fcgi_conn *conn = fcgi_conn_new(b->base.services, b->base.server, &s, kept, b->request.facts.upstream_keep_alive);
-
-    if (conn == NULL) {
-        fail_memory(b);
-        return;
-    }
     fcgi_enter(b, FCGI_OPEN);
     b->base.open = true;
     b->continue_due = b->request.rules->expect_continue && !b->request.gathered;
     fcgi_call_open(&b->call, conn);
     write_head(b, conn);
+}
+
+/* May others be on the same connection? Those with a body travel alone: fcgi_conn.h says why. */
+static bool may_share(const struct backend_fcgi *b)
+{
+    return b->request.upstream->fastcgi.multiplex && b->request.head->body == HTTP1_BODY_NONE && b->request.facts.upstream_keep_alive &&
+           b->base.server->fcgi.asked == FCGI_TOLD && b->base.server->fcgi.calls_max > 1;
+}
+
+static void open_stream(struct backend_fcgi *b, struct stream *s, bool used)
+{
+    const struct conf_fastcgi *conf = &b->request.upstream->fastcgi;
+    struct fcgi_conn_start start = {
+        .services = b->base.services,
+        .server = b->base.server,
+        .used = used,
+        .may_keep = b->request.facts.upstream_keep_alive,
+        .calls_max = may_share(b) ? b->base.server->fcgi.calls_max : 1,
+        .held = { (size_t)conf->multiplex_memory, conf->multiplex_file, conf->body_folder },
+    };
+    struct fcgi_conn *conn = fcgi_conn_new(&start, &s);
+
+    if (conn == NULL)
+        fail_memory(b);
+    else
+        open_call(b, conn);
 }
 
 static void on_ready(struct ready *r)
@@ -199,10 +220,17 @@ static void connect_or_reuse(struct backend_fcgi *b, bool fresh, uint64_t connec
         .upstream = b->request.upstream,
         .address = &b->base.server->address,
         .inbound = b->request.inbound,
+        .client = b->request.client,
         .timeout_ms = connect_timeout_ms,
     };
-    struct stream *s = fresh ? NULL : pool_get(&b->base.server->pool);
+    struct fcgi_conn *shared = !fresh && may_share(b) ? fcgi_conn_find(b->base.server) : NULL;
+    struct stream *s = fresh || shared != NULL ? NULL : pool_get(&b->base.server->pool);
 
+    if (shared != NULL) {
+        metrics_add(&svc->metrics->fcgi_shared, 1);
+        open_call(b, shared);
+        return;
+    }
     if (s != NULL) {
         metrics_add(&svc->metrics->pool_reuses, 1);
         open_stream(b, s, true);
@@ -269,11 +297,22 @@ static void reply_fault(struct backend_fcgi *b, enum fault fault)
         server_fault(b, fault, quote_line(b));
 }
 
+/* It said that it takes several requests on one connection, and does not. That is remembered, and this one goes on one of its own. */
+static void correct(struct backend_fcgi *b)
+{
+    b->base.server->fcgi.calls_max = 1;
+    log_info("upstream %s server %s takes one request at a time on a connection: it refused another", b->request.upstream->name,
+             b->base.server->address.text);
+    fail(b, (struct backend_failure){ .why = END_SERVER_OVERLOADED, .unsent = !b->head_told, .stale = !b->head_told });
+}
+
 /* The server ended the request and did not take it on (FastCGI section 5.5). */
 static void refused(struct backend_fcgi *b)
 {
     if (b->call.end == FCGI_OVERLOADED)
         fail(b, (struct backend_failure){ .why = END_SERVER_OVERLOADED, .unsent = !b->head_told });
+    else if (b->call.end == FCGI_CANT_MPX_CONN && b->call.used)
+        correct(b);
     else
         server_fault(b, b->call.end == FCGI_UNKNOWN_ROLE ? FAULT_FCGI_ROLE : FAULT_FCGI_MULTIPLEX, NULL);
 }
@@ -282,7 +321,7 @@ static void call_failed(struct backend_fcgi *b)
 {
     struct backend_failure f = { .why = b->call.why, .fault = b->call.fault, .detail = b->call.detail };
 
-    f.stale = f.why == END_SERVER_CLOSED && b->call.kept && !b->call.answered;
+    f.stale = f.why == END_SERVER_CLOSED && b->call.used && !b->call.answered;
     if (f.why == END_SERVER_CLOSED && b->head_told)
         f.why = END_SERVER_TRUNCATED;
     fail(b, f);
@@ -291,6 +330,10 @@ static void call_failed(struct backend_fcgi *b)
 /* Nothing is there: what does the call's state say? False: nothing. */
 static bool look_at_call(struct backend_fcgi *b)
 {
+    if (b->call.lost) {
+        fail(b, (struct backend_failure){ .why = END_NO_MEMORY });
+        return false;
+    }
     if (b->call.state == FCGI_CALL_ENDED && b->call.end == FCGI_REQUEST_COMPLETE) {
         fcgi_reply_finish(&b->reply);
         return true;
@@ -418,6 +461,8 @@ struct backend *backend_fcgi_new(struct services *services, struct server *serve
         refuse(b, fault);
     else
         connect_or_reuse(b, fresh, connect_timeout_ms);
+    if (fault == FAULT_NONE && request->upstream->fastcgi.multiplex)
+        fcgi_ask(services, request->snapshot, request->upstream, server);
     ready_add(services->ready, &b->ready);
     return &b->base;
 }

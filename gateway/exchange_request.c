@@ -20,6 +20,7 @@ struct backend_request exchange_backend_request(struct exchange *x, const struct
     const struct conf *conf = x->snapshot->conf;
 
     return (struct backend_request){
+        .snapshot = x->snapshot,
         .head = x->head,
         .rules = &x->rules,
         .facts = { .pseudonym = span_of_text(conf->forwarded.via),

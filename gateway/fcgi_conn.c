@@ -1,6 +1,7 @@
 /* The life of a connection:
  *
  *   one call      its owner pulls: the reader advances when the call is peeked
+ *   several       what comes is told apart as it comes, and held for each call until its owner pulls
  *   no call       requests that were given up are still open at the server: their records are skipped until they end, or time is up
  *
  * It is freed in one place, conn_free, and whoever has called something that may end it does not look at it again. */
@@ -9,9 +10,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #define SMALL_BYTES 4096                 /* a piece of STDIN up to this is put, not sent by itself … */
 #define SMALL_TOGETHER_BYTES 16384       /* … as long as no more than this waits */
+#define HEADS_BYTES 65536                /* with so many bytes of heads waiting nobody joins */
+#define CROWDED_BYTES 65536              /* with so many bytes held for one call nobody joins */
 #define ABORTED_MS 1000                  /* an aborted request may take so long to end; then the server sees the connection end */
 
 struct fcgi_conn {
@@ -21,10 +25,14 @@ struct fcgi_conn {
     struct fcgi_reader reader;
     struct list calls;
     size_t calls_n;
+    unsigned calls_max;
+    struct spool_limits held;
+    struct list shared;                  /* in server->fcgi.shared while somebody may join */
     struct lingerer lingerer;
     struct timer timer;
-    size_t put_n;                        /* small pieces that were put since nothing was left */
-    bool kept;
+    struct ready ready;                  /* what was left unread by one call is to be told apart for several */
+    size_t put_n;                        /* bytes that were put since nothing was left */
+    bool used;
     bool keeps;
     bool spent;                          /* something was left undone on it: no further request */
     bool full;                           /* the kernel did not take all of a record */
@@ -35,8 +43,41 @@ static void conn_free(struct fcgi_conn *conn)
     assert(conn->calls_n == 0);
     stream_close(&conn->stream);
     timer_clear(conn->services->timers, &conn->timer);
+    ready_cancel(&conn->ready);
+    list_remove(&conn->shared);
     list_remove(&conn->lingerer.link);
     mem_free(conn);
+}
+
+/* ---- who is on it ---- */
+
+static struct fcgi_call *first_call(const struct fcgi_conn *conn)
+{
+    return LIST_OWNER(conn->calls.next, struct fcgi_call, link);
+}
+
+static struct fcgi_call *call_of(const struct fcgi_conn *conn, unsigned id)
+{
+    for (struct list *l = conn->calls.next; l != &conn->calls; l = l->next)
+        if (LIST_OWNER(l, struct fcgi_call, link)->id == id)
+            return LIST_OWNER(l, struct fcgi_call, link);
+    return NULL;
+}
+
+static bool has_room(const struct fcgi_conn *conn)
+{
+    const uint8_t *p;
+
+    return conn->calls_n > 0 && conn->calls_n < conn->calls_max && !conn->spent && conn->put_n < HEADS_BYTES &&
+           conn->stream->input == STREAM_OPEN && conn->stream->output_error == 0 && stream_peek(conn->stream, &p) == 0;
+}
+
+/* Those that may have room stand in the server's list. */
+static void offer(struct fcgi_conn *conn)
+{
+    list_remove(&conn->shared);
+    if (conn->calls_n > 0 && conn->calls_n < conn->calls_max && !conn->spent)
+        list_append(&conn->server->fcgi.shared, &conn->shared);
 }
 
 static void call_enter(struct fcgi_call *c, enum fcgi_call_state to)
@@ -45,11 +86,17 @@ static void call_enter(struct fcgi_call *c, enum fcgi_call_state to)
     c->state = to;
 }
 
+/* Whoever is left alone reads in place from here on, and may not have been told of what is there. */
 static void detach(struct fcgi_call *c)
 {
+    struct fcgi_conn *conn = c->conn;
+
     list_remove(&c->link);
-    c->conn->calls_n--;
     c->conn = NULL;
+    conn->calls_n--;
+    if (conn->calls_n == 1)
+        ready_add(conn->services->ready, &first_call(conn)->ready);
+    offer(conn);
 }
 
 /* ---- ends ---- */
@@ -83,6 +130,7 @@ static void fail_call(struct fcgi_call *c, enum end_reason why, enum fault fault
     c->why = why;
     c->fault = fault;
     c->detail = detail;
+    spool_free(&c->held);
     ready_add(c->conn->services->ready, &c->ready);
     detach(c);
     call_enter(c, FCGI_CALL_FAILED);
@@ -92,8 +140,9 @@ static void fail(struct fcgi_conn *conn, enum end_reason why, enum fault fault, 
 {
     if (fault != FAULT_NONE)
         metrics_fault(conn->services->metrics, METRICS_SERVER, fault);
+    conn->spent = true;
     while (!list_empty(&conn->calls))
-        fail_call(LIST_OWNER(conn->calls.next, struct fcgi_call, link), why, fault, detail);
+        fail_call(first_call(conn), why, fault, detail);
     conn_free(conn);
 }
 
@@ -107,20 +156,29 @@ static void fail_closed(struct fcgi_conn *conn)
 /* An answer before the request was all sent: whether the server will skip the rest of it is not known. */
 static void end_call(struct fcgi_call *c, const struct fcgi_result *r)
 {
-    struct fcgi_conn *conn = c->conn;
-
     c->end = r->end;
     c->app_status = r->app_status;
     c->answered = true;
-    conn->spent |= !c->input_over;
+    c->conn->spent |= !c->input_over;
     detach(c);
     call_enter(c, FCGI_CALL_ENDED);
-    settle(conn);
+}
+
+/* FastCGI section 5.4. The id stays taken until the application ends the request; what it may say until then is skipped. */
+static void send_abort(struct fcgi_conn *conn, unsigned id)
+{
+    uint8_t header[FCGI_HEADER_BYTES];
+
+    metrics_add(&conn->services->metrics->fcgi_aborts, 1);
+    fcgi_reader_discard(&conn->reader, id);
+    conn->spent = true;
+    fcgi_write_header(header, FCGI_ABORT_REQUEST, id, 0);
+    stream_put(conn->stream, span_of(header, sizeof(header)));     /* an error stays with the stream, which is looked at next */
 }
 
 /* ---- in ---- */
 
-/* The next event on the connection. */
+/* The next event on the connection; returns where its data stands. */
 static const uint8_t *next(struct fcgi_conn *conn, struct fcgi_result *r)
 {
     const uint8_t *p;
@@ -136,6 +194,13 @@ static void took(struct fcgi_conn *conn, size_t n)
     stream_consume(conn->stream, n);
 }
 
+static void take_errors(struct fcgi_call *c, struct span data)
+{
+    c->answered = true;
+    fcgi_stderr_take(&c->errors, data);
+    took(c->conn, data.n);
+}
+
 /* The only call's output, in place. The connection may be gone behind a 0. */
 static size_t read_in_place(struct fcgi_call *c, const uint8_t **p)
 {
@@ -144,53 +209,118 @@ static size_t read_in_place(struct fcgi_call *c, const uint8_t **p)
 
     for (;;) {
         *p = next(conn, &r);
-        switch (r.event) {
-        case FCGI_EVENT_STDOUT:
+        if (r.event == FCGI_EVENT_STDOUT) {
             c->answered = true;
             return r.data.n;
-        case FCGI_EVENT_STDERR:
-            c->answered = true;
-            fcgi_stderr_take(&c->errors, r.data);
-            took(conn, r.data.n);
-            break;
-        case FCGI_EVENT_END:
-            end_call(c, &r);
-            return 0;
-        case FCGI_EVENT_FAULT:
+        }
+        if (r.event == FCGI_EVENT_FAULT) {
             fail(conn, END_SERVER_FAULT, r.fault, NULL);
             return 0;
-        case FCGI_EVENT_VALUES:
-        case FCGI_EVENT_MORE:
+        }
+        if (r.event == FCGI_EVENT_STDERR) {
+            take_errors(c, r.data);
+        } else if (r.event == FCGI_EVENT_END && r.id == c->id) {
+            end_call(c, &r);
+            settle(conn);
+            return 0;
+        } else if (r.event == FCGI_EVENT_MORE) {
             if (conn->stream->input != STREAM_OPEN)
                 fail_closed(conn);
             return 0;
-        }
+        }                                /* else: the end of a request that was given up */
     }
+}
+
+/* Nobody can have what is in a file that cannot be read. */
+static size_t read_held(struct fcgi_call *c, const uint8_t **p)
+{
+    struct span held;
+
+    if (spool_peek(&c->held, &held) == 0) {
+        *p = held.p;
+        return held.n;
+    }
+    spool_free(&c->held);
+    c->lost = true;
+    return 0;
 }
 
 size_t fcgi_call_peek(struct fcgi_call *c, const uint8_t **p)
 {
     *p = NULL;
-    return c->state == FCGI_CALL_OPEN ? read_in_place(c, p) : 0;
+    if (spool_bytes(&c->held) > 0)
+        return read_held(c, p);
+    if (c->lost || c->state != FCGI_CALL_OPEN || c->conn->calls_n > 1)
+        return 0;
+    return read_in_place(c, p);
 }
 
 void fcgi_call_consume(struct fcgi_call *c, size_t n)
 {
-    if (n > 0)
+    if (n == 0)
+        return;
+    if (spool_bytes(&c->held) > 0)
+        spool_consume(&c->held, n);
+    else
         took(c->conn, n);
 }
 
-/* Nobody is on the connection: whatever belongs to a request that was given up is skipped by the reader. */
-static void skip(struct fcgi_conn *conn)
-{
-    struct fcgi_result r;
+/* ---- in, with several calls ---- */
 
-    do
+static void cut(struct fcgi_call *c, int error)
+{
+    send_abort(c->conn, c->id);
+    if (error == -EFBIG)
+        fail_call(c, END_CLIENT_STALLED, FAULT_NONE, NULL);
+    else
+        fail_call(c, END_NO_MEMORY, FAULT_NONE, strerror(-error));
+}
+
+/* A call that does not keep up with the others on the connection. */
+static void hold(struct fcgi_call *c, struct span data)
+{
+    struct fcgi_conn *conn = c->conn;
+    int error = spool_add(&c->held, &conn->held, data);
+
+    c->answered = true;
+    if (error != 0)
+        cut(c, error);
+    else
+        ready_add(conn->services->ready, &c->ready);
+    conn->spent |= spool_bytes(&c->held) > CROWDED_BYTES;
+    offer(conn);
+    took(conn, data.n);
+}
+
+static void end_one(struct fcgi_conn *conn, const struct fcgi_result *r)
+{
+    struct fcgi_call *c = call_of(conn, r->id);
+
+    if (c == NULL)
+        return;                          /* it was given up */
+    ready_add(conn->services->ready, &c->ready);
+    end_call(c, r);
+}
+
+/* Until nothing is there, or one call is left, which reads for itself. */
+static void tell_apart(struct fcgi_conn *conn)
+{
+    struct fcgi_result r = { .event = FCGI_EVENT_END };
+
+    while (r.event != FCGI_EVENT_MORE && conn->calls_n != 1) {
         next(conn, &r);
-    while (r.event == FCGI_EVENT_END);
-    if (r.event == FCGI_EVENT_FAULT)
-        fail(conn, END_SERVER_FAULT, r.fault, NULL);
-    else if (conn->stream->input != STREAM_OPEN)
+        if (r.event == FCGI_EVENT_FAULT) {
+            fail(conn, END_SERVER_FAULT, r.fault, NULL);
+            return;
+        }
+        if (r.event == FCGI_EVENT_STDOUT)
+            hold(call_of(conn, r.id), r.data);
+        else if (r.event == FCGI_EVENT_STDERR)
+            take_errors(call_of(conn, r.id), r.data);
+        else if (r.event == FCGI_EVENT_END)
+            end_one(conn, &r);
+    }
+    if (r.event == FCGI_EVENT_MORE && conn->stream->input != STREAM_OPEN)
         fail_closed(conn);
     else
         settle(conn);
@@ -200,7 +330,10 @@ static void skip(struct fcgi_conn *conn)
 
 int fcgi_call_put(struct fcgi_call *c, struct span records)
 {
-    return c->conn != NULL ? stream_put(c->conn->stream, records) : -EPIPE;
+    if (c->conn == NULL)
+        return -EPIPE;
+    c->conn->put_n += records.n;
+    return stream_put(c->conn->stream, records);
 }
 
 /* A record whose content the kernel may take straight from the data. */
@@ -264,19 +397,14 @@ int fcgi_call_end_input(struct fcgi_call *c)
 
 /* ---- events ---- */
 
-static struct fcgi_call *only_call(const struct fcgi_conn *conn)
-{
-    return LIST_OWNER(conn->calls.next, struct fcgi_call, link);
-}
-
 static void on_readable(void *ctx)
 {
     struct fcgi_conn *conn = ctx;
 
-    if (conn->calls_n == 0)
-        skip(conn);
+    if (conn->calls_n == 1)
+        first_call(conn)->progress(first_call(conn)->ctx);
     else
-        only_call(conn)->progress(only_call(conn)->ctx);
+        tell_apart(conn);
 }
 
 static void on_writable(void *ctx)
@@ -289,6 +417,11 @@ static void on_writable(void *ctx)
 }
 
 static const struct stream_events conn_events = { .readable = on_readable, .writable = on_writable };
+
+static void on_more_calls(struct ready *r)
+{
+    on_readable(LIST_OWNER(r, struct fcgi_conn, ready));
+}
 
 static void on_timer(struct timer *t, uint64_t now_ms)
 {
@@ -303,7 +436,7 @@ static void on_idle_ends(struct lingerer *l)
 
 /* ---- the beginning ---- */
 
-struct fcgi_conn *fcgi_conn_new(struct services *services, struct server *server, struct stream **s, bool kept, bool may_keep)
+struct fcgi_conn *fcgi_conn_new(const struct fcgi_conn_start *start, struct stream **s)
 {
     struct fcgi_conn *conn = mem_zalloc(sizeof(*conn));
 
@@ -311,18 +444,32 @@ struct fcgi_conn *fcgi_conn_new(struct services *services, struct server *server
         stream_close(s);
         return NULL;
     }
-    conn->services = services;
-    conn->server = server;
-    conn->kept = kept;
-    conn->keeps = may_keep && server->pool.limit > 0 && !services->draining;
+    conn->services = start->services;
+    conn->server = start->server;
+    conn->used = start->used;
+    conn->calls_max = start->calls_max;
+    conn->held = start->held;
+    conn->keeps = start->may_keep && start->server->pool.limit > 0 && !start->services->draining;
     conn->lingerer.close = on_idle_ends;
     list_init(&conn->lingerer.link);
+    list_init(&conn->shared);
     list_init(&conn->calls);
     timer_init(&conn->timer, on_timer);
+    ready_init(&conn->ready, on_more_calls);
     fcgi_reader_init(&conn->reader);
     conn->stream = stream_take(s);
     stream_own(conn->stream, &conn_events, conn);
     return conn;
+}
+
+struct fcgi_conn *fcgi_conn_find(const struct server *server)
+{
+    const struct list *shared = &server->fcgi.shared;
+
+    for (struct list *l = shared->next; l != shared; l = l->next)
+        if (has_room(LIST_OWNER(l, struct fcgi_conn, shared)))
+            return LIST_OWNER(l, struct fcgi_conn, shared);
+    return NULL;
 }
 
 bool fcgi_conn_keeps(const struct fcgi_conn *conn)
@@ -350,31 +497,25 @@ void fcgi_call_open(struct fcgi_call *c, struct fcgi_conn *conn)
     c->id = fcgi_reader_open(&conn->reader);
     assert(c->id != 0);
     c->conn = conn;
-    c->kept = conn->kept;
+    c->used = conn->used || conn->calls_n > 0;
     list_append(&conn->calls, &c->link);
     conn->calls_n++;
+    if (conn->calls_n == 2)
+        ready_add(conn->services->ready, &conn->ready);
     call_enter(c, FCGI_CALL_OPEN);
-}
-
-/* A request that is still open is aborted (FastCGI section 5.4); its id stays taken until the application ends it. */
-static void abort_call(struct fcgi_call *c)
-{
-    struct fcgi_conn *conn = c->conn;
-    uint8_t header[FCGI_HEADER_BYTES];
-
-    metrics_add(&conn->services->metrics->fcgi_aborts, 1);
-    fcgi_reader_discard(&conn->reader, c->id);
-    conn->spent = true;
-    fcgi_write_header(header, FCGI_ABORT_REQUEST, c->id, 0);
-    stream_put(conn->stream, span_of(header, sizeof(header)));     /* an error stays with the stream, which is looked at next */
-    detach(c);
-    settle(conn);
+    offer(conn);
 }
 
 void fcgi_call_release(struct fcgi_call *c)
 {
+    struct fcgi_conn *conn = c->conn;
+
     ready_cancel(&c->ready);
     fcgi_stderr_end(&c->errors);
-    if (c->conn != NULL)
-        abort_call(c);
+    spool_free(&c->held);
+    if (conn == NULL)
+        return;
+    send_abort(conn, c->id);
+    detach(c);
+    settle(conn);
 }

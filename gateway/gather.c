@@ -1,12 +1,9 @@
 #include "gateway/gather.h"
+#include "gateway/unnamed.h"
 #include "protocol/mem.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,7 +15,8 @@ struct gather {
     uint64_t bytes;                      /* that were added */
     uint8_t *memory;                     /* the first bytes */
     size_t memory_n, memory_size;
-    int fd;                              /* the rest; -1: there is no file */
+    bool has_file;
+    int fd;                              /* the rest */
     uint64_t file_n;                     /* bytes written to it */
     uint8_t *window;                     /* of the file: what is to be written, then what was read */
     size_t window_n;
@@ -30,10 +28,8 @@ struct gather *gather_new(const struct gather_limits *limits)
 {
     struct gather *g = mem_zalloc(sizeof(*g));
 
-    if (g != NULL) {
+    if (g != NULL)
         g->limits = *limits;
-        g->fd = -1;
-    }
     return g;
 }
 
@@ -44,7 +40,7 @@ void gather_free(struct gather **g)
     *g = NULL;
     if (taken == NULL)
         return;
-    if (taken->fd >= 0)
+    if (taken->has_file)
         close(taken->fd);
     mem_free(taken->memory);
     mem_free(taken->window);
@@ -58,42 +54,24 @@ uint64_t gather_bytes(const struct gather *g)
 
 bool gather_has_file(const struct gather *g)
 {
-    return g->fd >= 0;
+    return g->has_file;
 }
 
 /* ---- adding ---- */
 
-static int open_unnamed(const char *folder)
-{
-    char path[PATH_MAX];
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
-
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-        return fd;
-    if (snprintf(path, sizeof(path), "%s/upgate-body-XXXXXX", folder) >= (int)sizeof(path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    fd = mkostemp(path, O_CLOEXEC);      /* a file system without O_TMPFILE: named for a moment */
-    if (fd >= 0)
-        unlink(path);
-    return fd;
-}
-
 static int write_window(struct gather *g)
 {
-    size_t done = 0;
+    int error;
 
-    if (g->fd < 0)
-        g->fd = open_unnamed(g->limits.folder);
-    if (g->fd < 0)
-        return -errno;
-    while (done < g->window_n) {
-        ssize_t n = write(g->fd, g->window + done, g->window_n - done);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        done += n > 0 ? (size_t)n : 0;
+    if (!g->has_file) {
+        g->fd = unnamed_open(g->limits.folder);
+        if (g->fd < 0)
+            return g->fd;
+        g->has_file = true;
     }
+    error = unnamed_write(g->fd, span_of(g->window, g->window_n), g->file_n);
+    if (error != 0)
+        return error;
     g->file_n += g->window_n;
     g->window_n = 0;
     return 0;
@@ -180,13 +158,10 @@ void gather_rewind(struct gather *g)
 
 static int read_window(struct gather *g, uint64_t at)
 {
-    ssize_t n;
+    int n = unnamed_read(g->fd, g->window, GATHER_WINDOW_BYTES, at);
 
-    do
-        n = pread(g->fd, g->window, GATHER_WINDOW_BYTES, (off_t)at);
-    while (n < 0 && errno == EINTR);
-    if (n <= 0)
-        return n == 0 ? -EIO : -errno;   /* somebody cut a file that has no name */
+    if (n < 0)
+        return n;
     g->window_at = at;
     g->window_n = (size_t)n;
     return 0;

@@ -3,8 +3,7 @@
  * First it is added to, piece by piece, and ended; then it can be read from its beginning, any number of times. What can go wrong, in
  * order: it gets larger than it may (-EFBIG), no memory (-ENOMEM), no file can be made or the file system is full (-ENOSPC and others).
  *
- * The file's reads and writes are of GATHER_WINDOW_BYTES at most and block: they go to the page cache, and wait for the disk when the
- * kernel makes writers wait for it, or when it had to forget a page. tests/gateway/test_gather.c */
+ * The file's reads and writes are of GATHER_WINDOW_BYTES at most, and block: unnamed.h says how. tests/gateway/test_gather.c */
 #ifndef UPGATE_GATEWAY_GATHER_H
 #define UPGATE_GATEWAY_GATHER_H
 

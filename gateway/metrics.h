@@ -30,6 +30,7 @@
     M(bodies_in_files, "request bodies of these that did not fit into memory")                    \
     M(fields_folded, "client fields not told to FastCGI because their names could pass for others") \
     M(fcgi_stderr_bytes, "bytes that FastCGI applications wrote to their error stream")           \
+    M(fcgi_shared, "FastCGI requests that joined others on their connection")                     \
     M(fcgi_aborts, "FastCGI requests aborted because their client was gone or was given up")      \
     M(tls_handshakes, "TLS handshakes with clients that succeeded")                               \
     M(tls_handshakes_resumed, "… of which resumed a session")                                     \

@@ -33,6 +33,7 @@ static struct server *server_new(const struct upstream *home, const struct conf_
     s->address.port = conf->address.port;
     s->weight = conf->weight;
     list_init(&s->lingerers);
+    list_init(&s->fcgi.shared);
     pool_init(&s->pool, home->conf->keepalive, home->conf->keepalive_timeout_ms, timers, metrics);
     if (copy_text(&s->address.host, conf->address.host) && copy_text(&s->address.path, conf->address.path) &&
         copy_text(&s->address.text, conf->address.text))

@@ -16,6 +16,14 @@ struct lingerer {
     void (*close)(struct lingerer *l);
 };
 
+/* What is known of a server that speaks FastCGI, and may take several requests on one connection. */
+enum fcgi_asked { FCGI_NOT_ASKED, FCGI_ASKED, FCGI_TOLD };
+struct fcgi_server {
+    enum fcgi_asked asked;               /* whether it does */
+    unsigned calls_max;                  /* TOLD: on one connection; 1: it does not */
+    struct list shared;                  /* connections with room for one more */
+};
+
 struct server {
     size_t holders;                      /* upstreams that list it, one in each snapshot */
     const struct upstream *home;         /* the newest of them; only compared */
@@ -23,6 +31,7 @@ struct server {
     unsigned weight;                     /* as the newest conf has it */
     struct pool pool;
     struct list lingerers;
+    struct fcgi_server fcgi;
     size_t busy;                         /* exchanges and tunnels on it now */
     bool http10;                         /* its last answer was HTTP/1.0: it may not understand chunked */
     long turn;                           /* weighted round robin's running balance */

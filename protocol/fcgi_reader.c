@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* The bits of a request. */
-enum { OPEN = 1, STDOUT_OVER = 2, STDERR_OVER = 4, DISCARDED = 8 };
+enum { OPEN = 1, STDOUT_OVER = 2, STDERR_OVER = 4, DISCARDED = 8, GONE = 16 };
 
 enum ids { IDS_NONE, IDS_OPEN, IDS_NULL };
 
@@ -64,6 +64,12 @@ static bool is_open(const struct fcgi_reader *r, unsigned id)
     return id <= FCGI_REQUESTS_MAX && (r->requests[id] & OPEN) != 0;
 }
 
+/* An application that was told of the abort may end the request at once and still let its handler write, and end it again. */
+static bool is_gone(const struct fcgi_reader *r, unsigned id)
+{
+    return id <= FCGI_REQUESTS_MAX && r->requests[id] == GONE;
+}
+
 void fcgi_reader_discard(struct fcgi_reader *r, unsigned id)
 {
     assert(is_open(r, id));
@@ -86,7 +92,7 @@ static enum fault judge_header(const struct fcgi_reader *r, size_t content_n)
 
     if (row->ids == IDS_NONE || (row->ids == IDS_NULL && !r->values_asked))
         return FAULT_FCGI_TYPE;
-    if (row->ids == IDS_NULL ? r->id != 0 : !is_open(r, r->id))
+    if (row->ids == IDS_NULL ? r->id != 0 : !is_open(r, r->id) && !is_gone(r, r->id))
         return FAULT_FCGI_ID;
     if (content_n < row->least || content_n > row->most)
         return FAULT_FCGI_LENGTH;
@@ -116,7 +122,7 @@ static size_t read_header(struct fcgi_reader *r, const uint8_t *p, size_t n)
         fail(r, fault);
         return 0;
     }
-    if (r->content_left == 0)            /* section 3.3: an empty record ends its stream */
+    if (r->content_left == 0 && !is_gone(r, r->id))      /* section 3.3: an empty record ends its stream */
         r->requests[r->id] |= row_of(r->type)->over;
     enter(r, row_of(r->type)->content);
     return FCGI_HEADER_BYTES;
@@ -135,7 +141,7 @@ static size_t read_stream(struct fcgi_reader *r, const uint8_t *p, size_t n, str
         enter(r, FCGI_READER_PADDING);
         return 0;
     }
-    if ((r->requests[r->id] & DISCARDED) != 0) {
+    if ((r->requests[r->id] & (DISCARDED | GONE)) != 0) {
         r->content_left -= part;
         return part;
     }
@@ -239,14 +245,18 @@ static void tell_end(struct fcgi_reader *r, struct fcgi_result *out)
 {
     const uint8_t *p = r->gathered;
 
-    r->requests[r->id] = 0;
+    if (p[4] > FCGI_UNKNOWN_ROLE) {
+        fail(r, FAULT_FCGI_END_STATUS);
+        return;
+    }
+    if (is_gone(r, r->id))
+        return;
+    r->requests[r->id] = (r->requests[r->id] & DISCARDED) != 0 ? GONE : 0;
     r->open--;
     out->event = FCGI_EVENT_END;
     out->id = r->id;
     out->app_status = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
     out->end = p[4];
-    if (p[4] > FCGI_UNKNOWN_ROLE)
-        fail(r, FAULT_FCGI_END_STATUS);
 }
 
 /* A discrete record is told when its padding is over, too: behind an END stands either nothing or the next record. */

@@ -59,6 +59,15 @@ static void every_key(void **state)
     assert_int_equal(f->body_memory, 1 << 20);
     assert_int_equal(f->body_max, 64 << 20);
     assert_string_equal(f->body_folder, "/tmp");
+    assert_false(f->multiplex);
+    assert_int_equal(f->multiplex_memory, 1 << 20);
+    assert_int_equal(f->multiplex_file, 1 << 30);
+    conf_free(c);
+    c = load_good(with_fastcgi("multiplex: on, multiplex_memory: 64KiB, multiplex_file: off"));
+    f = &c->upstreams[0].fastcgi;
+    assert_true(f->multiplex);
+    assert_int_equal(f->multiplex_memory, 65536);
+    assert_int_equal(f->multiplex_file, 0);
     conf_free(c);
     c = load_good(with_fastcgi("length: optional, body_memory: 1B, body_max: 1GiB, body_folder: /var/tmp"));
     f = &c->upstreams[0].fastcgi;
@@ -116,6 +125,10 @@ static void what_is_refused(void **state)
     refused(with_fastcgi("stderr_bytes: 8"), "stderr_bytes");
     refused(with_fastcgi("length: maybe"), "required or optional");
     refused(with_fastcgi("body_max: off"), "body_max");
+    refused(with_fastcgi("multiplex_memory: 63KiB"), "multiplex_memory");
+    refused("listeners: [ { address: 80, passthrough: { \"*\": a } } ]\nupstreams: { a: { servers: [ 9000 ], protocol: fastcgi } }\n"
+            "routes: [ { upstream: a } ]\n",
+            "the servers of `a` speak FastCGI");
     refused(with_fastcgi("body_folder: tmp"), "not an absolute path");
     refused(with_fastcgi("rooot: /"), "did you mean `root`");
 }

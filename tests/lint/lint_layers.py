@@ -25,11 +25,12 @@ ROWS = """
     balance upstream pool health
     generation snapshot
     services quota
-    access_log reply route access script_file
+    access_log reply route access script_file unnamed
     inbound
     outbound
     pump flow tunnel tunnel_parts tunnel_end tunnel_watch body_out
-    fcgi_stderr fcgi_conn gather
+    gather spool
+    fcgi_stderr fcgi_conn fcgi_ask
     backend backend_h1 backend_fcgi
     exchange exchange_parts exchange_admit exchange_ask exchange_request exchange_gather exchange_response exchange_end client passthrough entry listener
     worker control admin

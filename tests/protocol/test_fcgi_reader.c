@@ -58,6 +58,9 @@ static const struct row rows[] = {
     { "last_id", { REC(6, 64, "z"), END(64) }, "O64'z'.64=0/0", 0, 64, 0, 0 },
     { "discarded", { REC(6, 1, "gone"), REC(6, 2, "kept"), REC(7, 1, "gone"), REC(6, 1, ""), END(1), END(2) },
       "O2'kept'.1=0/0.2=0/0i", 0, 2, 1, 0 },
+    { "discarded_goes_on", { REC(6, 1, ""), END(1), REC(6, 1, "late"), REC(6, 1, ""), REC(6, 1, "x"), REC(3, 1, "\0\0\0\7\2\0\0\0"),
+                             REC(6, 2, "kept"), END(2) },
+      ".1=0/0O2'kept'.2=0/0i", 0, 2, 1, 0 },
     { "cut_header", { REC(6, 1, "x"), { CUT, 0, "\1\6\0\1\0\1\0", 7, 0, 0, 0 } }, "O1'x'", 0, 1, 0, 0 },
 
     { "values", { REC(10, 0, "\x0e\2FCGI_MAX_CONNS32\x0d\2FCGI_MAX_REQS50\x0f\1FCGI_MPXS_CONNS1") }, "V[32,50,1]i", 0, 0, 0,
@@ -117,6 +120,7 @@ static const struct row rows[] = {
     { "after_end_stderr", { REC(7, 1, ""), REC(7, 1, "b") }, "!fcgi_after_end", 1, 1, 0, 0 },
     { "after_end_discarded", { REC(6, 1, ""), REC(6, 1, "b") }, "!fcgi_after_end", 1, 1, 1, 0 },
     { "end_status_4", { REC(3, 1, "\0\0\0\0\4\0\0\0") }, "!fcgi_end_status", 1, 1, 0, 0 },
+    { "end_status_4_discarded", { END(1), REC(3, 1, "\0\0\0\0\4\0\0\0") }, ".1=0/0!fcgi_end_status", 2, 1, 1, 0 },
     { "end_status_255", { REC(6, 1, "a"), REC(3, 1, "\0\0\0\0\xff\0\0\0") }, "O1'a'!fcgi_end_status", 2, 1, 0, 0 },
 };
 
