@@ -3,11 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 256                   /* in one turn; the rest in the next */
 #define SLOTS_LEAST 64
+#define GUEST UINT64_MAX                 /* stands for libuv's epoll where a socket has generation and descriptor */
 
 struct poller_slot {
     struct watch *watch;                 /* NULL: nobody */
@@ -34,26 +36,54 @@ static void tell(struct poller *p, const struct epoll_event *e)
         slot->watch->news(slot->watch, news_of(e->events));
 }
 
+/* True when the guest has news, too. */
+static bool wait_and_tell(struct poller *p, int timeout_ms)
+{
+    struct epoll_event found[EVENTS_MAX];
+    int n = epoll_wait(p->fd, found, EVENTS_MAX, timeout_ms);
+    bool guest = false;
+
+    uv_update_time(p->uv);
+    for (int i = 0; i < n; i++) {
+        if (found[i].data.u64 == GUEST)
+            guest = true;
+        else
+            tell(p, &found[i]);
+    }
+    return guest;
+}
+
 static void on_news(uv_poll_t *handle, int status, int events)
 {
-    struct poller *p = handle->data;
-    struct epoll_event found[EVENTS_MAX];
-    int n;
-
     (void)status;
     (void)events;
-    do
-        n = epoll_wait(p->fd, found, EVENTS_MAX, 0);
-    while (n < 0 && errno == EINTR);
-    for (int i = 0; i < n; i++)
-        tell(p, &found[i]);
+    wait_and_tell(handle->data, 0);
+}
+
+/* uv_backend_timeout is 0 when libuv has something to do without any descriptor's news: to close, to begin to watch, a timer. */
+void poller_turn(struct poller *p, int timeout_ms)
+{
+    int guest_ms = uv_backend_timeout(p->uv);
+
+    if (guest_ms >= 0 && (timeout_ms < 0 || guest_ms < timeout_ms))
+        timeout_ms = guest_ms;
+    if (wait_and_tell(p, timeout_ms) || uv_backend_timeout(p->uv) == 0)
+        uv_run(p->uv, UV_RUN_NOWAIT);
+}
+
+int poller_lead(struct poller *p)
+{
+    struct epoll_event e = { .events = EPOLLIN, .data.u64 = GUEST };
+
+    uv_poll_stop(&p->handle);
+    return epoll_ctl(p->fd, EPOLL_CTL_ADD, uv_backend_fd(p->uv), &e) == 0 ? 0 : -errno;
 }
 
 int poller_init(struct poller *p, uv_loop_t *uv)
 {
     int error;
 
-    *p = (struct poller){ .fd = epoll_create1(EPOLL_CLOEXEC) };
+    *p = (struct poller){ .uv = uv, .fd = epoll_create1(EPOLL_CLOEXEC) };
     if (p->fd < 0)
         return -errno;
     error = uv_poll_init(uv, &p->handle, p->fd);

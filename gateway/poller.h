@@ -1,7 +1,11 @@
 /* poller: which sockets of a worker have news. Each is told to the kernel once, for everything, and never changed.
  *
- * One epoll of our own, edge-triggered, and watched by the worker's loop through a single handle. A libuv handle for each socket would
- * cost four system calls to begin, one for every change of what is waited for, and 160 bytes; here it is one call and a slot.
+ * One epoll of our own, edge-triggered. A libuv handle for each socket would cost four system calls to begin, one for every change of what
+ * is waited for, and 160 bytes; here it is one call and a slot.
+ *
+ * One of the two loops waits inside the other. A worker lets the poller lead: one wait per turn, in which libuv's own epoll is one
+ * descriptor more, and libuv runs when it has something to do (accepting, answers of resolver and helpers, orders). Where the poller does not
+ * lead, it is watched by libuv's loop through a handle.
  *
  * Edge-triggered: an event says that something has changed. Whoever hears it takes all there is, or remembers that there may be more.
  * Slots are found by descriptor and carry a generation, so that news of a descriptor's former life reaches nobody. */
@@ -25,13 +29,18 @@ struct watch {
 
 struct poller_slot;
 struct poller {
-    uv_poll_t handle;
+    uv_loop_t *uv;
+    uv_poll_t handle;                    /* stands still while the poller leads */
     int fd;
     struct poller_slot *slots;           /* by descriptor */
     size_t slots_n;
 };
 
 int poller_init(struct poller *p, uv_loop_t *uv);        /* 0, or negative errno */
+/* From here on poller_turn waits, and not uv_run. 0, or negative errno. */
+int poller_lead(struct poller *p);
+/* Waits for news, at most so long (negative: without an end), and tells them; then libuv's, if there are any. uv_now is up to date. */
+void poller_turn(struct poller *p, int timeout_ms);
 /* Nothing may be watched any more. The loop has to run once after it, before the memory goes. */
 void poller_close(struct poller *p);
 int poller_add(struct poller *p, struct watch *w, int fd);       /* 0, or negative errno */

@@ -1,5 +1,7 @@
 #include "gateway/timers.h"
 
+#include <assert.h>
+
 #define SLOT_BITS 6
 #define SLOT_MASK (TIMERS_SLOTS - 1)
 
@@ -159,15 +161,31 @@ void timers_run(struct timers *w, uint64_t now_ms)
     fire(w, &due, now_ms);
 }
 
+/* The next tick at which something of a level may be due, or come down from it; UINT64_MAX: never, as far as this level knows. A slot whose
+ * stretch has begun has come down; on all levels but the highest nothing is filed beyond the wheel's end. */
+static uint64_t next_of_level(const struct timers *w, unsigned level)
+{
+    unsigned shift = SLOT_BITS * level;
+    uint64_t from = (w->tick + (((uint64_t)1 << shift) - 1)) >> shift;       /* the first slot that has not begun, or begins now */
+    uint64_t rest = w->used[level] >> (from & SLOT_MASK);
+
+    if (rest != 0)
+        return (from + (uint64_t)__builtin_ctzll(rest)) << shift;
+    if (level == TIMERS_LEVELS - 1 && w->used[level] != 0)
+        return ((from | SLOT_MASK) + 1 + (uint64_t)__builtin_ctzll(w->used[level])) << shift;
+    return UINT64_MAX;
+}
+
 uint64_t timers_next_ms(const struct timers *w, uint64_t now_ms)
 {
-    uint64_t tick = w->tick;
+    uint64_t tick = UINT64_MAX;
 
     if (w->n == 0)
         return UINT64_MAX;
-    if ((w->used[0] >> (tick & SLOT_MASK)) != 0 && (tick & SLOT_MASK) != 0)
-        tick += (uint64_t)__builtin_ctzll(w->used[0] >> (tick & SLOT_MASK));
-    else if ((tick & SLOT_MASK) != 0)
-        tick = (tick | SLOT_MASK) + 1;
+    for (unsigned level = 0; level < TIMERS_LEVELS; level++) {
+        uint64_t next = next_of_level(w, level);
+        tick = next < tick ? next : tick;
+    }
+    assert(tick != UINT64_MAX);
     return tick * TIMERS_TICK_MS > now_ms ? tick * TIMERS_TICK_MS - now_ms : 0;
 }

@@ -38,7 +38,7 @@ void timer_clear(struct timers *w, struct timer *t);                         /* 
 bool timer_is_set(const struct timer *t);
 /* Calls what is due. A timer set from inside a call fires in a later run at the earliest. */
 void timers_run(struct timers *w, uint64_t now_ms);
-/* How long nothing can be due, from now; UINT64_MAX when no timer is set. May be too short (a far timer moves a wheel down), never too long. */
+/* How long nothing can be due, from now; UINT64_MAX when no timer is set. May be too short (a far timer moves a wheel down: once for each), never too long. */
 uint64_t timers_next_ms(const struct timers *w, uint64_t now_ms);
 
 #endif

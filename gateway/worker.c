@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <unistd.h>
 
 #define LAST_TURNS 1000                  /* after the last connection, until everything is freed: far fewer, or there is a bug */
@@ -22,10 +23,6 @@ struct worker {
     struct listener_gate *gate;
     struct listener **listeners;
     uv_loop_t loop;
-    uv_prepare_t prepare;
-    uv_check_t check;
-    uv_idle_t idle;                      /* runs while the ready queue has work: the loop must not sleep */
-    uv_timer_t wheel;
     uv_async_t mail;
     uv_async_t helped;                   /* some handshake has come back from the helpers */
     _Atomic int order;                   /* enum worker_order, from the control loop */
@@ -37,7 +34,6 @@ struct worker {
     struct tls_loop tls;
     struct resolver *resolver;
     struct metrics metrics;
-    uint64_t wheel_due_ms;               /* what `wheel` is set for; 0 = not set */
     uv_thread_t thread;
     void (*ended)(void *ctx);
     void *ctx;
@@ -56,51 +52,20 @@ static uint64_t clock_ms(void *ctx)
     return uv_now(ctx);
 }
 
-static void on_wheel(uv_timer_t *timer)
+/* How long nothing is due. */
+static int patience_ms(struct worker *w)
 {
-    struct worker *w = timer->data;
+    uint64_t rest_ms = ready_queue_empty(&w->ready) ? timers_next_ms(&w->timers, uv_now(&w->loop)) : 0;
 
-    w->wheel_due_ms = 0;
-    timers_run(&w->timers, uv_now(&w->loop));
+    return rest_ms == UINT64_MAX ? -1 : rest_ms > INT_MAX ? INT_MAX : (int)rest_ms;
 }
 
-static void set_wheel(struct worker *w)
+/* What came of the last turn is done before the wait: most often nothing is left then, and the wait may be a long one. */
+static void turn(struct worker *w)
 {
-    uint64_t now_ms = uv_now(&w->loop);
-    uint64_t rest_ms = timers_next_ms(&w->timers, now_ms);
-
-    if (rest_ms == UINT64_MAX) {
-        uv_timer_stop(&w->wheel);
-        w->wheel_due_ms = 0;
-    } else if (w->wheel_due_ms == 0 || now_ms + rest_ms < w->wheel_due_ms) {
-        w->wheel_due_ms = now_ms + rest_ms;
-        uv_timer_start(&w->wheel, on_wheel, rest_ms, 0);
-    }
-}
-
-static void on_idle(uv_idle_t *idle)
-{
-    (void)idle;
-}
-
-static void on_prepare(uv_prepare_t *prepare)
-{
-    struct worker *w = prepare->data;
-
     ready_queue_run(&w->ready);
-    if (w->state == WORKER_ENDED)
-        return;
-    if (ready_queue_empty(&w->ready))
-        uv_idle_stop(&w->idle);
-    else
-        uv_idle_start(&w->idle, on_idle);
-    set_wheel(w);
-}
-
-static void on_check(uv_check_t *check)
-{
-    struct worker *w = check->data;
-
+    poller_turn(&w->streams.poller, patience_ms(w));
+    timers_run(&w->timers, uv_now(&w->loop));
     ready_queue_run(&w->ready);
 }
 
@@ -114,10 +79,6 @@ static void close_listeners(struct worker *w)
 
 static void close_own_handles(struct worker *w)
 {
-    uv_close((uv_handle_t *)&w->prepare, NULL);
-    uv_close((uv_handle_t *)&w->check, NULL);
-    uv_close((uv_handle_t *)&w->idle, NULL);
-    uv_close((uv_handle_t *)&w->wheel, NULL);
     uv_close((uv_handle_t *)&w->mail, NULL);
     stream_uv_loop_close(&w->streams);
 }
@@ -247,21 +208,17 @@ static void run_thread(void *arg)
 {
     struct worker *w = arg;
 
-    uv_run(&w->loop, UV_RUN_DEFAULT);
+    while (w->state != WORKER_ENDED)
+        turn(w);
+    uv_run(&w->loop, UV_RUN_DEFAULT);    /* what was closed goes, and who is still away comes back */
     w->ended(w->ctx);
 }
 
 static void init_handles(struct worker *w)
 {
-    uv_prepare_init(&w->loop, &w->prepare);
-    uv_check_init(&w->loop, &w->check);
-    uv_idle_init(&w->loop, &w->idle);
-    uv_timer_init(&w->loop, &w->wheel);
     uv_async_init(&w->loop, &w->mail, on_mail);
     uv_async_init(&w->loop, &w->helped, on_helped);
-    w->prepare.data = w->check.data = w->wheel.data = w->mail.data = w->helped.data = w;
-    uv_prepare_start(&w->prepare, on_prepare);
-    uv_check_start(&w->check, on_check);
+    w->mail.data = w->helped.data = w;
 }
 
 static void init_services(struct worker *w)
@@ -316,7 +273,7 @@ static bool make_parts(struct worker *w, const struct worker_start *start)
     w->resolver = resolver_new(&w->loop, &w->ready);
     w->services.dialer = dialer_uv_new(&w->streams, &w->timers, w->resolver);
     w->services.access_log = access_log_new(start->access_sink, conf->log.access.format, &w->ready, &w->timers, &w->metrics);
-    return stream_uv_loop_init(&w->streams, &w->loop, &w->ready) == 0 && make_tls(w, start) && w->listeners != NULL && w->services.snapshot != NULL &&
+    return stream_uv_loop_init(&w->streams, &w->loop, &w->ready) == 0 && poller_lead(&w->streams.poller) == 0 && make_tls(w, start) && w->listeners != NULL && w->services.snapshot != NULL &&
            w->resolver != NULL && w->services.dialer != NULL && w->services.access_log != NULL;
 }
 

@@ -1,0 +1,153 @@
+"""What the data path asks of the kernel, counted by strace: per small message one wait, one read and one write, and nothing else.
+
+The numbers are those of one message at a time, where nothing can be gathered: the most that there can be. They are exact, but for the
+turns of the timer wheel; what an allocator asks for is left out.
+"""
+import collections
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import frames
+from harness import Skip, check, same
+from messages import read_request, read_response, request, response
+from wire import DEADLINE, wait_until
+
+ROUNDS = 60
+WAITS = ("epoll_wait", "epoll_pwait", "epoll_pwait2")
+READS = ("recvfrom", "recvmsg", "read")
+WRITES = ("sendto", "sendmsg")
+MEMORY = ("mmap", "munmap", "mprotect", "madvise", "mremap", "brk")      # the allocator's, a sanitizer's
+CALL = re.compile(r"^\d+ +(\w+)\(")
+
+
+class Tracer:
+    """strace on the gateway; stop() gives how often each system call was begun."""
+
+    def __init__(self, t, gateway):
+        if not shutil.which("strace"):
+            raise Skip("strace is not installed")
+        if os.environ.get("UPGATE_WEATHER"):
+            raise Skip("counts mean nothing in bad weather")
+        self.path = t.path("strace")
+        self.process = subprocess.Popen(["strace", "-f", "-o", self.path, "-p", str(gateway.process.pid)], stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
+        t.on_exit(self.process.kill)
+        line = self.process.stderr.readline()
+        if b"attached" not in line:
+            raise Skip("strace may not look at the gateway: %r" % line)
+        threads = len(os.listdir("/proc/%d/task" % gateway.process.pid))
+        wait_until(lambda: self._resumed() >= threads, what="%d threads in strace's hands" % threads)
+
+    def _resumed(self):
+        """Every thread waits in some call, and strace writes the first line of each as soon as it has it."""
+        with open(self.path, encoding="ascii", errors="replace") as lines:
+            return len({line.split(" ", 1)[0] for line in lines})
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(DEADLINE)
+        counts = collections.Counter()
+        with open(self.path, encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                if found := CALL.match(line):
+                    counts[found[1]] += 1
+        return counts
+
+
+def split(counts):
+    """(waits, reads, writes, all others)"""
+    groups = [sum(counts.pop(name, 0) for name in names) for names in (WAITS, READS, WRITES, MEMORY)]
+    return groups[:3] + [counts]
+
+
+def expect(counts, rounds, waits, reads, writes, others, slack=8):
+    """Per round at most so many; others by name."""
+    got_waits, got_reads, got_writes, got_others = split(collections.Counter(counts))
+    check(got_reads <= rounds * reads, "%d reads in %d rounds: %r", got_reads, rounds, counts)
+    check(got_writes <= rounds * writes, "%d writes in %d rounds: %r", got_writes, rounds, counts)
+    check(got_waits <= rounds * waits + slack, "%d waits in %d rounds: %r", got_waits, rounds, counts)
+    for name, count in got_others.items():
+        check(count <= rounds * others.get(name, 0) + slack, "%d calls of %s in %d rounds: %r", count, name, rounds, counts)
+
+
+def test_a_small_message(t):
+    """An echo is two messages."""
+    backend = t.backend()
+    gateway = t.simple(backend)
+    client, server = t.upgrade(gateway, backend)
+    there, back = frames.frame(frames.TEXT, b"x" * 64), frames.frame(frames.TEXT, b"y" * 64, mask=False)
+    tracer = Tracer(t, gateway)
+    for _ in range(ROUNDS):
+        client.send(there)
+        server.read_exact(len(there))
+        server.send(back)
+        client.read_exact(len(back))
+    counts = tracer.stop()
+    expect(counts, ROUNDS, waits=2, reads=2, writes=2, others={})
+    client.close()
+    server.close()
+
+
+def test_a_passed_through_message(t):
+    from tls_peers import hello
+    backend = t.backend()
+    gateway = t.gateway(listeners=[{"address": "127.0.0.1:0", "passthrough": {"*": "u"}}],
+                        upstreams={"u": {"servers": [backend.address]}})
+    first = hello("a.test")
+    client = t.client(gateway).send(first)
+    server = backend.accept()
+    server.read_exact(len(first))
+    tracer = Tracer(t, gateway)
+    for _ in range(ROUNDS):
+        client.send(b"there")
+        server.read_exact(5)
+        server.send(b"back")
+        client.read_exact(4)
+    expect(tracer.stop(), ROUNDS, waits=2, reads=2, writes=2, others={})
+    client.close()
+    server.close()
+
+
+def test_a_request_on_kept_connections(t):
+    """Beside the bytes: the access log's line, for which the pipe is asked."""
+    backend = t.backend()
+    gateway = t.simple(backend)
+    client, server = t.client(gateway), None
+    tracer = None
+    for i in range(ROUNDS + 1):
+        client.send(request())
+        server = server or backend.accept()
+        read_request(server)
+        server.send(response(200, b"hi"))
+        same(read_response(client).status, 200, "status")
+        if i == 0:
+            gateway.wait_record(kind="exchange")
+            tracer = Tracer(t, gateway)
+    gateway.wait(lambda: len(gateway.records) == ROUNDS + 1)
+    expect(tracer.stop(), ROUNDS, waits=2, reads=2, writes=2, others={"write": 1, "poll": 1})
+    client.close()
+    server.close()
+
+
+def test_an_upgrade(t):
+    """From the accept to both ends: the connections, the handshake, a Close each way; the lines of exchange and tunnel."""
+    backend = t.backend()
+    gateway = t.simple(backend)
+    tracer, rounds = None, 20
+    for i in range(rounds + 1):
+        client, server = t.upgrade(gateway, backend)
+        client.send(frames.frame(frames.CLOSE, frames.close_payload(1000)))
+        server.read_exact(8)
+        server.send(frames.frame(frames.CLOSE, frames.close_payload(1000), mask=False))
+        same(client.wait_end(), "fin", "end")
+        client.close()
+        server.close()
+        gateway.wait(lambda: sum(record["kind"] == "tunnel" for record in gateway.records) == i + 1)
+        tracer = tracer or Tracer(t, gateway)
+    counts = tracer.stop()
+    expect(counts, rounds, waits=11, reads=6, writes=4,
+           others={"accept4": 2, "getsockname": 1, "epoll_ctl": 2, "socket": 1, "connect": 1, "setsockopt": 2, "shutdown": 1, "close": 2,
+                   "write": 2, "poll": 2})
