@@ -242,11 +242,10 @@ static struct stream *h1_take_stream(struct backend *base)
 
 /* ---- the end ---- */
 
-/* A connection that began with a PROXY header speaks for one client, and is never given to another. */
 static bool may_be_kept(const struct backend_h1 *b)
 {
     return b->state == H1_OPEN && b->answer_over && b->keep_alive && b->stream != NULL && !b->base.services->draining &&
-           b->request.upstream->send_proxy == CONF_SEND_PROXY_OFF;
+           b->base.server->pool.limit > 0;
 }
 
 static void h1_release(struct backend *base, bool reusable)

@@ -1,5 +1,6 @@
 #include "gateway/inbound.h"
 #include "gateway/access.h"
+#include "gateway/tls_facts.h"
 #include "protocol/forwarded_walk.h"
 
 #include <arpa/inet.h>
@@ -74,11 +75,31 @@ struct net_address inbound_real_client(const struct inbound *in, const struct he
                           (void *)(uintptr_t)in->listener);
 }
 
+static void tell_tls(const struct inbound *in, struct proxy_header *h)
+{
+    const struct tls_facts *f = in->tls;
+
+    h->has_tls = inbound_https(in);
+    if (f == NULL)
+        return;
+    h->authority = span_of_text(f->sni);
+    h->tls.version = span_of_text(f->version);
+    h->tls.cipher = span_of_text(f->cipher);
+    h->tls.certificate = h->tls.verified = f->peer != NULL;
+    h->tls.common_name = f->peer != NULL ? span_of_text(f->peer->common_name) : SPAN_EMPTY;
+}
+
+/* What TLS proved, it proved of the connection's client, and not of one who is further behind it. tests/gateway/test_outbound.c: tls_* */
 struct proxy_header inbound_header(const struct inbound *in, const struct net_address *client)
 {
+    struct proxy_header h;
+
     if (in == NULL)
         return (struct proxy_header){ .kind = PROXY_HEADER_LOCAL };
-    return (struct proxy_header){ .kind = PROXY_HEADER_ADDRESSES, .source = *client, .destination = in->local };
+    h = (struct proxy_header){ .kind = PROXY_HEADER_ADDRESSES, .source = *client, .destination = in->local };
+    if (net_address_equal(client, &in->client))
+        tell_tls(in, &h);
+    return h;
 }
 
 bool inbound_renew(struct inbound *in, struct snapshot *now)

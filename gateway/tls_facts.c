@@ -89,6 +89,35 @@ static bool print_dn(const mbedtls_x509_name *dn, char out[TLS_FACTS_DN])
     return true;
 }
 
+static bool is_plain_text(const mbedtls_x509_buf *value)
+{
+    if (value->tag != MBEDTLS_ASN1_UTF8_STRING && value->tag != MBEDTLS_ASN1_PRINTABLE_STRING && value->tag != MBEDTLS_ASN1_IA5_STRING)
+        return false;
+    for (size_t i = 0; i < value->len; i++)
+        if (value->p[i] < 0x20 || value->p[i] == 0x7f)
+            return false;
+    return value->len < TLS_FACTS_CN;
+}
+
+/* Of several none is told: each reader would take another. */
+static void copy_common_name(const mbedtls_x509_name *dn, char out[TLS_FACTS_CN])
+{
+    const mbedtls_x509_name *found = NULL;
+
+    out[0] = '\0';
+    for (; dn != NULL; dn = dn->next) {
+        if (MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &dn->oid) != 0)
+            continue;
+        if (found != NULL)
+            return;
+        found = dn;
+    }
+    if (found == NULL || !is_plain_text(&found->val))
+        return;
+    memcpy(out, found->val.p, found->val.len);
+    out[found->val.len] = '\0';
+}
+
 static void print_time(char out[TLS_FACTS_TIME], const mbedtls_x509_time *t)
 {
     snprintf(out, TLS_FACTS_TIME, "%04d-%02d-%02dT%02d:%02d:%02dZ", t->year % 10000, t->mon % 100, t->day % 100, t->hour % 100, t->min % 100,
@@ -101,6 +130,7 @@ static bool describe(const mbedtls_x509_crt *crt, struct tls_peer *peer)
 
     if (crt->serial.len > 32 || !print_dn(&crt->subject, peer->subject) || !print_dn(&crt->issuer, peer->issuer))
         return false;
+    copy_common_name(&crt->subject, peer->common_name);
     print_hex(peer->serial, crt->serial.p, crt->serial.len, "0123456789ABCDEF");
     print_time(peer->not_before, &crt->valid_from);
     print_time(peer->not_after, &crt->valid_to);

@@ -21,6 +21,12 @@ static void server_free(struct server *s)
     mem_free(s);
 }
 
+/* A connection that began with a PROXY header speaks for one client, and is never given to another. */
+static unsigned kept_connections(const struct conf_upstream *conf)
+{
+    return conf->send_proxy == CONF_SEND_PROXY_OFF ? conf->keepalive : 0;
+}
+
 static struct server *server_new(const struct upstream *home, const struct conf_server *conf, struct timers *timers, struct metrics *metrics)
 {
     struct server *s = mem_zalloc(sizeof(*s));
@@ -34,7 +40,7 @@ static struct server *server_new(const struct upstream *home, const struct conf_
     s->weight = conf->weight;
     list_init(&s->lingerers);
     list_init(&s->fcgi.shared);
-    pool_init(&s->pool, home->conf->keepalive, home->conf->keepalive_timeout_ms, timers, metrics);
+    pool_init(&s->pool, kept_connections(home->conf), home->conf->keepalive_timeout_ms, timers, metrics);
     if (copy_text(&s->address.host, conf->address.host) && copy_text(&s->address.path, conf->address.path) &&
         copy_text(&s->address.text, conf->address.text))
         return s;
@@ -109,7 +115,9 @@ size_t upstream_index(const struct upstream *u, const struct server *s)
 /* Whoever is spoken to differently is another server: nothing that is known of the one, and none of its connections, is of use. */
 static bool same_manner(const struct conf_upstream *a, const struct conf_upstream *b)
 {
-    return a->protocol == b->protocol && !a->tls_on && !b->tls_on;       /* what was verified then may not be trusted now */
+    bool tls = a->tls_on || b->tls_on;   /* what was verified then may not be trusted now */
+
+    return a->protocol == b->protocol && a->send_proxy == b->send_proxy && !tls;
 }
 
 static bool may_adopt(const struct upstream *before, size_t i, const struct server *wanted)
@@ -140,7 +148,7 @@ void upstream_adopt(struct upstream *u, const struct upstream *before)
         s->holders++;
         s->home = u;
         s->weight = u->servers[i]->weight;
-        pool_limit(&s->pool, u->conf->keepalive, u->conf->keepalive_timeout_ms);
+        pool_limit(&s->pool, kept_connections(u->conf), u->conf->keepalive_timeout_ms);
         server_release(u->servers[i]);
         u->servers[i] = s;
     }

@@ -2,6 +2,7 @@
 #include "tests/gateway/origin.h"
 
 #include "gateway/outbound.h"
+#include "gateway/tls_facts.h"
 
 enum { PLAIN, V1, V2 };                  /* upstreams */
 
@@ -13,7 +14,8 @@ static const char *const conf_text =
     "  plain: { servers: [ 127.0.0.1:9001 ] }\n"
     "  v1: { servers: [ 127.0.0.1:9002, 127.0.0.1:9003 ], send_proxy: v1, retries: 1 }\n"
     "  v2: { servers: [ 127.0.0.1:9004 ], send_proxy: v2 }\n"
-    "routes: [ { match: { path: /v1 }, upstream: v1 }, { match: { path: /v2 }, upstream: v2 }, { upstream: plain } ]\n";
+    "  fcgi: { protocol: fastcgi, servers: [ 127.0.0.1:9005 ], send_proxy: v1 }\n"
+    "routes: [ { match: { path: /fcgi }, upstream: fcgi }, { match: { path: /v1 }, upstream: v1 }, { match: { path: /v2 }, upstream: v2 }, { upstream: plain } ]\n";
 
 static struct conf *conf;
 
@@ -120,6 +122,58 @@ static void headers(void **state)
     expect_header(V2, &v4, SPAN_LITERAL(V2_HEAD "\x21\x11\0\x0c\xcb\0\x71\x09\xc6\x33\x64\x01\xdc\x04\x01\xbb"));
     expect_header(V1, NULL, SPAN_LITERAL("PROXY UNKNOWN\r\n"));
     expect_header(V2, NULL, SPAN_LITERAL(V2_HEAD "\x20\0\0\0"));
+}
+
+/* The header of what is asked, read back. */
+static struct proxy_header told(const struct inbound *in, const struct net_address *client, uint8_t bytes[PROXY_HEADER_WRITE_BYTES])
+{
+    struct proxy_header h = inbound_header(in, client), back;
+    size_t n;
+
+    h.version = 2;
+    n = proxy_header_write(&h, bytes);
+    assert_int_equal(proxy_header_read(bytes, n, &back), (int)n);
+    return back;
+}
+
+static void expect_span(struct span s, const char *text)
+{
+    if (!span_equal(s, span_of_text(text)))
+        fail_msg("`%.*s` instead of `%s`", SPAN_FORMAT(s), text);
+}
+
+/* What TLS proved of the client, and only of him. */
+static void tls_is_told(void **state)
+{
+    static const struct tls_peer peer = { .subject = "CN=alice", .common_name = "alice" };
+    struct tls_facts facts = { .version = "TLSv1.3", .cipher = "TLS_AES_128_GCM_SHA256", .sni = "a.test", .peer = &peer };
+    struct inbound in = of("203.0.113.9", "198.51.100.1"), other = of("203.0.113.10", "198.51.100.1");
+    uint8_t bytes[PROXY_HEADER_WRITE_BYTES];
+    struct proxy_header h;
+
+    (void)state;
+    in.tls = &facts;
+    h = told(&in, &in.client, bytes);
+    assert_true(h.has_tls && h.tls.certificate && h.tls.verified);
+    expect_span(h.authority, "a.test");
+    expect_span(h.tls.version, "TLSv1.3");
+    expect_span(h.tls.cipher, "TLS_AES_128_GCM_SHA256");
+    expect_span(h.tls.common_name, "alice");
+    /* the hop's certificate is not that of one whom a field names behind it */
+    h = told(&in, &other.client, bytes);
+    assert_true(!h.has_tls && !h.tls.certificate && !h.tls.verified && h.authority.n == 0 && h.tls.common_name.n == 0);
+    assert_true(net_address_equal(&h.source, &other.client));
+    facts.peer = NULL;
+    facts.sni[0] = '\0';
+    h = told(&in, &in.client, bytes);
+    assert_true(h.has_tls && !h.tls.certificate && !h.tls.verified && h.authority.n == 0 && h.tls.common_name.n == 0);
+    /* TLS that ended before it came here */
+    in.tls = NULL;
+    in.tls_ahead = true;
+    h = told(&in, &in.client, bytes);
+    assert_true(h.has_tls && !h.tls.certificate && !h.tls.verified && h.tls.version.n == 0);
+    in.tls_ahead = false;
+    assert_false(told(&in, &in.client, bytes).has_tls);
 }
 
 static void failures(void **state)
@@ -242,6 +296,65 @@ static void never_pooled(void **state)
     world_end(&w);
 }
 
+/* A connection that was kept before the headers came is not one that has sent one. */
+static void not_those_of_before(void **state)
+{
+    static const char *const words[] = { "off", "v1", "v2", "off" };
+    struct world w;
+    struct peer *client;
+    char text[512];
+
+    (void)state;
+    world_begin(&w, conf);
+    client = world_client_at(&w, 0, "192.0.2.7");
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        struct peer *server;
+        snprintf(text, sizeof(text), "listeners: [ { address: 127.0.0.1:1, name: main } ]\n"
+                 "upstreams: { app: { servers: [ 127.0.0.1:9001 ], send_proxy: %s } }\nroutes: [ { upstream: app } ]\n", words[i]);
+        world_reload(&w, text);
+        peer_says(client, GET("/"));
+        world_run(&w);
+        assert_int_equal(w.servers_n, i + 1);
+        server = world_server(&w, i);
+        expect_begins(server, words[i][0] == 'o' ? "GET / " : words[i][1] == '1' ? "PROXY TCP4 192.0.2.7 " : "\r\n\r\n");
+        peer_says(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        world_run(&w);
+        assert_int_equal(world_pooled(&w), words[i][0] == 'o');
+    }
+    peer_ends(client);
+    world_end(&w);
+}
+
+/* FastCGI behind a header: the application is asked not to keep the connection, and it is not kept. */
+static void fastcgi(void **state)
+{
+    static const char header[] = "PROXY TCP4 192.0.2.7 127.0.0.1 40000 1\r\n";
+    static const struct span reply = SPAN_LITERAL("\1\6\0\1\0\x17\1\0Content-Type: a/b\r\n\r\nhi\0\1\6\0\1\0\0\0\0"
+                                                  "\1\3\0\1\0\x8\0\0\0\0\0\0\0\0\0\0");
+    struct world w;
+    struct peer *client;
+
+    (void)state;
+    world_begin(&w, conf);
+    client = world_client_at(&w, 0, "192.0.2.7");
+    for (size_t i = 0; i < 2; i++) {
+        struct peer *server;
+        peer_says(client, GET("/fcgi"));
+        world_run(&w);
+        assert_int_equal(w.servers_n, i + 1);
+        server = world_server(&w, i);
+        expect_begins(server, header);
+        assert_memory_equal(server->got.p + sizeof(header) - 1, "\1\1\0\1\0\10\0\0\0\1\0", 11);      /* FCGI_KEEP_CONN is not set */
+        peer_give(server, reply);
+        world_run(&w);
+        assert_int_equal(count_text(bytes_text(&client->got), "HTTP/1.1 200 OK"), i + 1);
+        assert_int_equal(world_pooled(&w), 0);
+        assert_true(server->closed);
+    }
+    peer_ends(client);
+    world_end(&w);
+}
+
 /* The second server is told the same as the first would have been. */
 static void retried(void **state)
 {
@@ -282,10 +395,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),
+        cmocka_unit_test(tls_is_told),
         cmocka_unit_test(failures),
         cmocka_unit_test(cancelled),
         cmocka_unit_test(header_does_not_go_out),
         cmocka_unit_test(never_pooled),
+        cmocka_unit_test(not_those_of_before),
+        cmocka_unit_test(fastcgi),
         cmocka_unit_test(retried),
         cmocka_unit_test(passed_on),
     };
