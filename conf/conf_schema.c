@@ -266,7 +266,8 @@ static const struct conf_key keys[] = {
       .sentence = "With `split`: the script has to be a file here, and no link may lead out of `root`; or links may lead anywhere; or "
                   "nothing is looked at, for servers that see other files than the gateway does." },
     { "params", CONF_IN_FASTCGI, CONF_TYPE_TEXT, CONF_MAP, ITEMS(conf_fastcgi, params, 1, 256), .names = CONF_TYPE_NAME,
-      .absent = "none", .sentence = "Further parameters, by name. They take the place of the gateway's own." },
+      .absent = "none", .sentence = "Further parameters, by name. They take the place of the gateway's own: the CGI variables, the SSL_* of "
+                                   "the client's TLS connection, and REMOTE_USER, which is the Remote-User that `auth` passes on." },
     { "stderr_bytes", CONF_IN_FASTCGI, CONF_TYPE_SIZE, FIELD(conf_fastcgi, stderr_bytes), .fallback = "8KiB", .zero_word = "off",
       BOUNDS(1, MIB), .sentence = "How much of what a request writes to its error stream goes to the log; the rest is dropped." },
     { "length", CONF_IN_FASTCGI, CONF_TYPE_WORD, FIELD(conf_fastcgi, length), .fallback = "required", .words = lengths,

@@ -17,6 +17,7 @@
 #include "gateway/backend_fcgi.h"
 #include "gateway/fcgi_ask.h"
 #include "gateway/fcgi_conn.h"
+#include "gateway/fcgi_facts.h"
 #include "gateway/log.h"
 #include "gateway/outbound.h"
 #include "gateway/script_file.h"
@@ -129,12 +130,13 @@ static enum fault make_params(struct backend_fcgi *b)
         .server_software = SPAN_LITERAL("upgate/" UPGATE_VERSION),
         .has_content_length = b->request.head->has_content_length || b->request.gathered,
         .content_length = b->request.gathered ? b->request.gathered_bytes : b->request.head->content_length,
-        .own = b->request.upstream->fastcgi.params,
-        .own_n = b->request.upstream->fastcgi.params_n,
     };
     struct fcgi_params params = { .pairs = SPAN_EMPTY };
     enum fault fault = find_script(b, &script);
 
+    told.own = fcgi_facts(b->request.arena, &b->request.upstream->fastcgi, b->request.inbound, b->request.facts.changes, &told.own_n);
+    if (told.own == NULL)
+        return FAULT_NO_MEMORY;
     net_address_print(local, address);
     if (local->family == NET_IP4 || local->family == NET_IP6)
         told.server_address = span_of_text(address);

@@ -30,7 +30,7 @@ ROWS = """
     outbound
     pump flow tunnel tunnel_parts tunnel_end tunnel_watch body_out
     gather spool
-    fcgi_stderr fcgi_conn fcgi_ask
+    fcgi_stderr fcgi_conn fcgi_ask fcgi_facts
     backend backend_h1 backend_fcgi
     exchange exchange_parts exchange_admit exchange_ask exchange_request exchange_gather exchange_response exchange_end client passthrough entry listener
     worker control admin
