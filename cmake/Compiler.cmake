@@ -61,6 +61,7 @@ endif()
 
 # The same source gives the same program wherever it was built: no build folder in asserts and debug information.
 upgate_flag(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
+target_link_options(upgate_flags INTERFACE -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)    # where a release's code is made
 upgate_flag(-fno-common)
 upgate_flag(-fno-strict-aliasing)
 
