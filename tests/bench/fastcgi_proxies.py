@@ -159,9 +159,10 @@ Listen 127.0.0.1:{port}
 ListenBacklog 4096
 StartServers 1
 ServerLimit 1
-ThreadsPerChild 128
-MaxRequestWorkers 128
-MaxSpareThreads 128
+ThreadLimit 256
+ThreadsPerChild 256
+MaxRequestWorkers 256
+MaxSpareThreads 256
 KeepAlive On
 MaxKeepAliveRequests 0
 ProxyPass "/" "fcgi://127.0.0.1:{self.origin_ports["fcgi"]}/" enablereuse=on max={KEPT} flushpackets=off
