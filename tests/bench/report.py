@@ -123,7 +123,8 @@ FASTCGI_HEAD = """# FastCGI benchmark
 
 Written by `tests/bench/fastcgi`; [README.md](README.md) says how it is measured. The application is `echo.c`, one program that answers the
 same over HTTP/1.1 and over FastCGI; the columns without "HTTP" are ways to it over FastCGI. lighttpd and caddy make a connection for each
-request, the others keep theirs. One worker each, all on loopback. Least of several interleaved rounds, the median in parentheses.
+request, the others keep theirs. One worker each, all on loopback. Least of many short interleaved rounds, the median in parentheses: where they
+are far apart, the machine was busy with other work (see the load average), and a tenth more or less says nothing.
 """
 
 
