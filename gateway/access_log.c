@@ -34,6 +34,8 @@ struct access_log {
     size_t n, size;
     size_t line_at;                      /* where the line begins that is being written */
     bool line_bad;                       /* it does not fit */
+    time_t second;                       /* of the last JSON line, … */
+    char second_text[40];                /* … as such a line begins */
 };
 
 /* ---- the sink ---- */
@@ -207,11 +209,12 @@ static bool room_for(struct access_log *l, size_t n)
 
 static void put(struct access_log *l, const char *text, size_t n)
 {
-    if (l->line_bad || !room_for(l, n)) {
+    if (l->line_bad || (n > l->size - l->n && !room_for(l, n))) {
         l->line_bad = true;
         return;
     }
-    memcpy(l->text + l->n, text, n);
+    if (n > 0)
+        memcpy(l->text + l->n, text, n);
     l->n += n;
 }
 
@@ -226,6 +229,18 @@ static void put_format(struct access_log *l, const char *format, ...)
     n = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     put(l, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+static void put_decimal(struct access_log *l, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    put(l, digits + at, sizeof(digits) - at);
 }
 
 static void line_begin(struct access_log *l)
@@ -246,48 +261,86 @@ static void line_end(struct access_log *l)
 
 /* ---- JSON ---- */
 
-/* A string value. Bytes that are not UTF-8 are written as the code points of the same number, so that a line is always JSON. */
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static void put_escaped(struct access_log *l, uint8_t c, bool utf8)
+{
+    if (c == '"' || c == '\\')
+        put_format(l, "\\%c", c);
+    else if (c >= 0x80 && utf8)
+        put(l, (const char *)&c, 1);
+    else
+        put_format(l, "\\u%04x", c);
+}
+
+/* What needs no care goes in one piece. Bytes that are not UTF-8 are written as the code points of the same number, so that a line is
+ * always JSON. */
+static void put_characters(struct access_log *l, struct span s)
+{
+    size_t done = 0;
+    bool utf8;
+
+    while (done < s.n && is_plain(s.p[done]))
+        done++;
+    put(l, (const char *)s.p, done);
+    utf8 = done == s.n || utf8_valid(s.p, s.n);
+    while (done < s.n) {
+        size_t from = done;
+        while (done < s.n && is_plain(s.p[done]))
+            done++;
+        put(l, (const char *)s.p + from, done - from);
+        if (done < s.n)
+            put_escaped(l, s.p[done++], utf8);
+    }
+}
+
 static void put_string(struct access_log *l, struct span s)
 {
     bool cut = s.n > ACCESS_LOG_TEXT_BYTES;
-    bool utf8;
 
-    s = span_first(s, ACCESS_LOG_TEXT_BYTES);
-    utf8 = utf8_valid(s.p, s.n);
     put(l, "\"", 1);
-    for (size_t i = 0; i < s.n; i++) {
-        uint8_t c = s.p[i];
-        if (c == '"' || c == '\\')
-            put_format(l, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
-            put_format(l, "\\u%04x", c);
-        else
-            put(l, (const char *)&c, 1);
-    }
+    put_characters(l, span_first(s, ACCESS_LOG_TEXT_BYTES));
     put(l, cut ? "…\"" : "\"", cut ? sizeof("…\"") - 1 : 1);
+}
+
+static void put_name(struct access_log *l, const char *name)
+{
+    put(l, ",\"", 2);
+    put(l, name, strlen(name));
+    put(l, "\":", 2);
 }
 
 static void put_text(struct access_log *l, const char *name, struct span value)
 {
-    put_format(l, ",\"%s\":", name);
+    put_name(l, name);
     put_string(l, value);
 }
 
 static void put_number(struct access_log *l, const char *name, uint64_t value)
 {
-    put_format(l, ",\"%s\":%" PRIu64, name, value);
+    put_name(l, name);
+    put_decimal(l, value);
 }
 
+/* The same second is written once. */
 static void put_time_json(struct access_log *l)
 {
     struct timespec now;
     struct tm parts;
-    char text[32];
+    unsigned ms;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-    put_format(l, "{\"time\":\"%s.%03ldZ\"", text, now.tv_nsec / 1000000);
+    if (now.tv_sec != l->second || l->second_text[0] == '\0') {
+        l->second = now.tv_sec;
+        gmtime_r(&now.tv_sec, &parts);
+        strftime(l->second_text, sizeof(l->second_text), "{\"time\":\"%Y-%m-%dT%H:%M:%S.", &parts);
+    }
+    ms = (unsigned)(now.tv_nsec / 1000000);
+    put(l, l->second_text, strlen(l->second_text));
+    put(l, (const char[]){ (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '"' }, 5);
 }
 
 static void put_text_if_any(struct access_log *l, const char *name, struct span value)
@@ -324,14 +377,31 @@ static void json_end(struct access_log *l, enum end_reason end, enum fault fault
     put(l, "}", 1);
 }
 
+static void open_object(struct access_log *l, const char *name, const char *first, uint64_t value)
+{
+    put_name(l, name);
+    put(l, "{\"", 2);
+    put(l, first, strlen(first));
+    put(l, "\":", 2);
+    put_decimal(l, value);
+}
+
 static void json_direction(struct access_log *l, const char *name, const struct access_direction *d)
 {
-    put_format(l, ",\"%s\":{\"frames\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64, name, d->frames, d->messages, d->bytes);
-    put_format(l, ",\"pings\":%" PRIu64 ",\"pongs\":%" PRIu64 ",\"close_code\":%u", d->pings, d->pongs, d->close_code);
-    put_format(l, ",\"blocked_ms\":%" PRIu64, d->blocked_ms);
-    if (d->rtt.n > 0)
-        put_format(l, ",\"rtt_ms\":{\"n\":%" PRIu32 ",\"min\":%" PRIu32 ",\"avg\":%" PRIu64 ",\"max\":%" PRIu32 "}", d->rtt.n, d->rtt.least_ms,
-                   d->rtt.sum_ms / d->rtt.n, d->rtt.most_ms);
+    open_object(l, name, "frames", d->frames);
+    put_number(l, "messages", d->messages);
+    put_number(l, "bytes", d->bytes);
+    put_number(l, "pings", d->pings);
+    put_number(l, "pongs", d->pongs);
+    put_number(l, "close_code", d->close_code);
+    put_number(l, "blocked_ms", d->blocked_ms);
+    if (d->rtt.n > 0) {
+        open_object(l, "rtt_ms", "n", d->rtt.n);
+        put_number(l, "min", d->rtt.least_ms);
+        put_number(l, "avg", d->rtt.sum_ms / d->rtt.n);
+        put_number(l, "max", d->rtt.most_ms);
+        put(l, "}", 1);
+    }
     put(l, "}", 1);
 }
 

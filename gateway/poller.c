@@ -7,7 +7,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define EVENTS_MAX 256                   /* in one turn; the rest in the next */
 #define SLOTS_LEAST 64
 #define GUEST UINT64_MAX                 /* stands for libuv's epoll where a socket has generation and descriptor */
 
@@ -39,16 +38,15 @@ static void tell(struct poller *p, const struct epoll_event *e)
 /* True when the guest has news, too. */
 static bool wait_and_tell(struct poller *p, int timeout_ms)
 {
-    struct epoll_event found[EVENTS_MAX];
-    int n = epoll_wait(p->fd, found, EVENTS_MAX, timeout_ms);
+    int n = epoll_wait(p->fd, p->found, POLLER_EVENTS_MAX, timeout_ms);
     bool guest = false;
 
     uv_update_time(p->uv);
     for (int i = 0; i < n; i++) {
-        if (found[i].data.u64 == GUEST)
+        if (p->found[i].data.u64 == GUEST)
             guest = true;
         else
-            tell(p, &found[i]);
+            tell(p, &p->found[i]);
     }
     return guest;
 }
@@ -81,18 +79,25 @@ int poller_lead(struct poller *p)
 
 int poller_init(struct poller *p, uv_loop_t *uv)
 {
-    int error;
+    int error = -ENOMEM;
 
-    *p = (struct poller){ .uv = uv, .fd = epoll_create1(EPOLL_CLOEXEC) };
-    if (p->fd < 0)
-        return -errno;
-    error = uv_poll_init(uv, &p->handle, p->fd);
-    if (error != 0) {
-        close(p->fd);
+    *p = (struct poller){ .uv = uv, .found = mem_alloc(POLLER_EVENTS_MAX * sizeof(*p->found)) };
+    if (p->found == NULL)
         return error;
-    }
+    p->fd = epoll_create1(EPOLL_CLOEXEC);
+    error = -errno;
+    if (p->fd < 0)
+        goto fail_found;
+    error = uv_poll_init(uv, &p->handle, p->fd);
+    if (error != 0)
+        goto fail_fd;
     p->handle.data = p;
     return uv_poll_start(&p->handle, UV_READABLE, on_news);
+fail_fd:
+    close(p->fd);
+fail_found:
+    mem_free(p->found);
+    return error;
 }
 
 void poller_close(struct poller *p)
@@ -102,6 +107,7 @@ void poller_close(struct poller *p)
     uv_close((uv_handle_t *)&p->handle, NULL);
     close(p->fd);
     mem_free(p->slots);
+    mem_free(p->found);
     p->slots = NULL;
     p->slots_n = 0;
 }

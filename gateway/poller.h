@@ -27,6 +27,9 @@ struct watch {
     void (*news)(struct watch *w, unsigned news);
 };
 
+#define POLLER_EVENTS_MAX 256            /* in one turn; the rest in the next */
+
+struct epoll_event;
 struct poller_slot;
 struct poller {
     uv_loop_t *uv;
@@ -34,6 +37,7 @@ struct poller {
     int fd;
     struct poller_slot *slots;           /* by descriptor */
     size_t slots_n;
+    struct epoll_event *found;           /* POLLER_EVENTS_MAX */
 };
 
 int poller_init(struct poller *p, uv_loop_t *uv);        /* 0, or negative errno */
