@@ -159,6 +159,12 @@ static void on_retry(struct timer *t, uint64_t now_ms)
     flush(LIST_OWNER(t, struct access_log, retry));
 }
 
+static void set_sink(struct access_log *l, struct access_sink *sink, enum conf_access_format format)
+{
+    l->sink = sink;
+    l->format = sink == NULL ? CONF_ACCESS_OFF : format;
+}
+
 struct access_log *access_log_new(struct access_sink *sink, enum conf_access_format format, struct ready_queue *ready,
                                   struct timers *timers, struct metrics *metrics)
 {
@@ -166,14 +172,25 @@ struct access_log *access_log_new(struct access_sink *sink, enum conf_access_for
 
     if (l == NULL)
         return NULL;
-    l->sink = sink;
-    l->format = sink == NULL ? CONF_ACCESS_OFF : format;
+    set_sink(l, sink, format);
     l->ready_queue = ready;
     l->timers = timers;
     l->metrics = metrics;
     ready_init(&l->ready, on_ready);
     timer_init(&l->retry, on_retry);
     return l;
+}
+
+void access_log_switch(struct access_log *l, struct access_sink *sink, enum conf_access_format format)
+{
+    flush(l);
+    if (sink != l->sink) {               /* whatever the old one does not take now is dropped */
+        for (const char *at = l->text; at < l->text + l->n; at++)
+            if (*at == '\n')
+                metrics_add(&l->metrics->access_lines_dropped, 1);
+        l->n = 0;
+    }
+    set_sink(l, sink, format);
 }
 
 void access_log_free(struct access_log *l)

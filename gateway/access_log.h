@@ -24,6 +24,8 @@ struct access_log;
 /* sink NULL or format OFF: nothing is written. NULL: no memory. */
 struct access_log *access_log_new(struct access_sink *sink, enum conf_access_format format, struct ready_queue *ready,
                                   struct timers *timers, struct metrics *metrics);
+/* Lines go to another file from now on, or have another format. What is written already and not yet read stays in the old file. */
+void access_log_switch(struct access_log *l, struct access_sink *sink, enum conf_access_format format);
 void access_log_free(struct access_log *l);              /* writes what it holds, waiting for nobody */
 
 /* What both kinds of line say of the request. Spans are borrowed for the call. */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define LINGER_MS 3000
+#define FRESH_MS 1000                    /* no request is wanted any more, but this one's is probably under way: so long it is given */
 #define LINGER_BYTES (1024 * 1024)       /* a client that sends more than this against its answer is cut off */
 
 enum client_state { CLIENT_HEAD, CLIENT_EXCHANGE, CLIENT_LINGER };
@@ -33,6 +34,7 @@ struct client {
     uint64_t linger_from;                /* bytes_in when lingering began */
     bool served;                         /* one exchange is over: the connection is a kept one */
     bool in_head;                        /* the first byte of a head was seen */
+    uint64_t begun_ms;
     bool orphan;                         /* its listener is gone: this request is the last */
 };
 
@@ -97,7 +99,7 @@ static struct exchange_client lend(struct client *c)
         .stream = &c->stream,
         .parse = c->parse,
         .inbound = &c->inbound,
-        .last = c->orphan,
+        .last = &c->orphan,
         .done = on_done,
         .ctx = c,
     };
@@ -114,13 +116,19 @@ static void begin_exchange(struct client *c, const struct http1_head *head, enum
         end(c, END_NO_MEMORY);
 }
 
+static bool is_last(const struct client *c)
+{
+    return c->orphan || c->services->draining;
+}
+
 static void await_head(struct client *c)
 {
     const struct conf_timeouts *timeouts = &c->inbound.snapshot->conf->timeouts;
+    uint64_t patience_ms = c->served ? timeouts->keepalive_ms : timeouts->header_ms;
 
     c->in_head = false;
     stream_own(c->stream, &client_events, c);
-    timer_start(c->services->timers, &c->timer, c->served ? timeouts->keepalive_ms : timeouts->header_ms);
+    timer_start(c->services->timers, &c->timer, is_last(c) && patience_ms > FRESH_MS ? FRESH_MS : patience_ms);
 }
 
 static void read_head(struct client *c)
@@ -169,7 +177,7 @@ static bool may_end(const struct client *c)
 {
     const uint8_t *p;
 
-    return (c->orphan || c->services->draining) && stream_peek(c->stream, &p) == 0;
+    return is_last(c) && stream_peek(c->stream, &p) == 0;
 }
 
 static void next_request(struct client *c)
@@ -257,6 +265,8 @@ static void on_timer(struct timer *t, uint64_t now_ms)
         end(c, END_LINGER_OVER);
     else if (c->in_head)
         begin_exchange(c, NULL, END_HEADER_TIMEOUT, FAULT_NONE);
+    else if (is_last(c))
+        end(c, END_DRAINED);
     else
         end(c, c->served ? END_KEEPALIVE_TIMEOUT : END_HEADER_TIMEOUT);
 }
@@ -280,6 +290,7 @@ static struct client *make(struct services *services, struct stream *stream, con
     c->services = services;
     c->inbound = *inbound;
     c->stream = stream;
+    c->begun_ms = timers_now_ms(services->timers);
     timer_init(&c->timer, on_timer);
     renew(c);
     list_append(&services->clients, &c->link);
@@ -302,38 +313,48 @@ void client_refuse(struct services *services, struct stream *stream, const struc
         begin_exchange(c, NULL, why, fault);
 }
 
-static void for_each_waiting(struct services *services, void (*act)(struct client *c))
+static void for_each(struct services *services, void (*act)(struct client *c))
 {
     struct list *next;
 
     for (struct list *l = services->clients.next; l != &services->clients; l = next) {
         struct client *c = LIST_OWNER(l, struct client, link);
         next = l->next;
-        if (c->state == CLIENT_HEAD)
-            act(c);
+        act(c);
     }
 }
 
 static void end_if_idle(struct client *c)
 {
-    if (!c->in_head && may_end(c))
+    uint64_t age_ms = timers_now_ms(c->services->timers) - c->begun_ms;
+
+    if (c->state != CLIENT_HEAD || c->in_head || !may_end(c))
+        return;
+    if (!c->served && age_ms < FRESH_MS)
+        timer_start(c->services->timers, &c->timer, FRESH_MS - age_ms);
+    else
         end(c, END_DRAINED);
 }
 
-static void renew_waiting(struct client *c)
+static void renew_or_end(struct client *c)
 {
-    renew(c);
+    const struct conf *now = c->services->snapshot->conf, *before = c->inbound.snapshot->conf;
+
+    if (c->state == CLIENT_HEAD)
+        renew(c);
+    else if (!c->orphan)
+        c->orphan = generation_same_listener(now, before, c->inbound.listener) == NULL;
     end_if_idle(c);
 }
 
 void client_drain_all(struct services *services)
 {
-    for_each_waiting(services, end_if_idle);
+    for_each(services, end_if_idle);
 }
 
 void client_renew_all(struct services *services)
 {
-    for_each_waiting(services, renew_waiting);
+    for_each(services, renew_or_end);
 }
 
 void client_kill_all(struct services *services)

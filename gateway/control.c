@@ -1,9 +1,8 @@
-#include "gateway/control.h"
+#include "gateway/control_parts.h"
 #include "gateway/log.h"
 #include "gateway/quota.h"
 #include "gateway/tls_library.h"
 #include "gateway/tls_tickets.h"
-#include "gateway/worker.h"
 #include "protocol/mem.h"
 
 #include <assert.h>
@@ -13,29 +12,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static const int heard[] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP };
-#define HEARD_N (sizeof(heard) / sizeof(heard[0]))
+static const int heard[CONTROL_SIGNALS] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP };
 #define DESCRIPTORS_BESIDES 64           /* what a process needs that is not a connection */
-
-struct control {
-    struct generation *generation;       /* the one in force */
-    const struct conf *conf;             /* its conf */
-    uv_loop_t loop;
-    uv_signal_t signals[HEARD_N];
-    uv_timer_t drain_over;
-    uv_async_t worker_ended;
-    struct access_sink *access_sink;
-    struct quota *quota;
-    bool tls_begun;
-    struct tls_helpers *helpers;
-    struct tls_tickets *tickets;
-    struct listener_gate gate;
-    struct listener_sockets *sockets;    /* one per listener */
-    struct worker **workers;
-    unsigned workers_n;
-    _Atomic unsigned workers_left;
-    bool draining;
-};
 
 /* ---- the end ---- */
 
@@ -81,7 +59,7 @@ static void on_signal(uv_signal_t *handle, int number)
         if (error != 0)
             log_error("cannot reopen the access log, the old file is kept: %s", uv_strerror(error));
     } else if (number == SIGHUP) {
-        log_warn("SIGHUP: the configuration of a running gateway cannot be changed; end it with SIGTERM and start it again");
+        control_reload(c);
     } else {
         drain_all(c);
     }
@@ -89,16 +67,17 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void close_handles(struct control *c)
 {
-    for (size_t i = 0; i < HEARD_N; i++)
+    for (size_t i = 0; i < CONTROL_SIGNALS; i++)
         uv_close((uv_handle_t *)&c->signals[i], NULL);
     uv_close((uv_handle_t *)&c->drain_over, NULL);
-    uv_close((uv_handle_t *)&c->worker_ended, NULL);
+    uv_close((uv_handle_t *)&c->news, NULL);
 }
 
-static void on_worker_ended(uv_async_t *async)
+static void on_news(uv_async_t *async)
 {
     struct control *c = async->data;
 
+    control_reload_news(c);
     if (atomic_load(&c->workers_left) == 0 && !uv_is_closing((uv_handle_t *)async))
         close_handles(c);
 }
@@ -108,14 +87,22 @@ static void say_ended(void *ctx)         /* in the worker's thread */
     struct control *c = ctx;
 
     atomic_fetch_sub(&c->workers_left, 1);
-    uv_async_send(&c->worker_ended);
+    uv_async_send(&c->news);
+}
+
+static void say_changed(void *ctx)       /* in the worker's thread */
+{
+    struct control *c = ctx;
+
+    atomic_fetch_sub(&c->reload.left, 1);
+    uv_async_send(&c->news);
 }
 
 /* ---- the beginning ---- */
 
 /* As many descriptors as the system grants. Where they are too few for limits.connections, fewer connections are accepted: the gateway
  * must never have a client and no descriptor for its server. */
-static uint64_t connections_allowed(const struct conf *conf)
+uint64_t control_connections_allowed(const struct conf *conf)
 {
     struct rlimit limit;
     uint64_t most;
@@ -135,16 +122,16 @@ static uint64_t connections_allowed(const struct conf *conf)
 static void init_handles(struct control *c)
 {
     uv_timer_init(&c->loop, &c->drain_over);
-    uv_async_init(&c->loop, &c->worker_ended, on_worker_ended);
-    c->drain_over.data = c->worker_ended.data = c;
-    for (size_t i = 0; i < HEARD_N; i++) {
+    uv_async_init(&c->loop, &c->news, on_news);
+    c->drain_over.data = c->news.data = c;
+    for (size_t i = 0; i < CONTROL_SIGNALS; i++) {
         uv_signal_init(&c->loop, &c->signals[i]);
         c->signals[i].data = c;
         uv_signal_start(&c->signals[i], on_signal, heard[i]);
     }
 }
 
-static void say_listening(const struct conf_listener *l, unsigned port)
+void control_say_listening(const struct conf_listener *l, unsigned port)
 {
     if (l->address.kind == CONF_ADDRESS_UNIX)
         log_info("listening on unix:%s", l->address.path);
@@ -161,14 +148,25 @@ static bool bind_all(struct control *c)
     if (c->sockets == NULL || c->workers == NULL)
         return false;
     for (size_t i = 0; i < c->conf->listeners_n; i++)
-        if (listener_bind(&c->conf->listeners[i], c->workers_n, &c->sockets[i]) != 0)
+        if (sockets_bind(&c->conf->listeners[i].address, c->workers_n, false, &c->sockets[i]) != 0)
             return false;
     return true;
 }
 
+/* Which sockets a worker gets: in turn, so that each has one of every listener. */
+size_t control_deal(const struct control *c, const struct sockets *sockets, size_t n, unsigned worker, struct worker_socket *out)
+{
+    size_t dealt = 0;
+
+    for (size_t l = 0; l < n; l++)
+        for (size_t i = worker; !sockets[l].given && i < sockets[l].n; i += c->workers_n)
+            out[dealt++] = (struct worker_socket){ .listener = l, .fd = sockets[l].fds[i] };
+    return dealt;
+}
+
 static bool start_worker(struct control *c, unsigned i)
 {
-    int *fds = mem_alloc(c->conf->listeners_n * sizeof(*fds));
+    struct worker_socket *dealt = mem_alloc(sockets_count(c->sockets, c->conf->listeners_n) * sizeof(*dealt));
     struct worker_start start = {
         .generation = c->generation,
         .gate = &c->gate,
@@ -176,21 +174,19 @@ static bool start_worker(struct control *c, unsigned i)
         .quota = c->quota,
         .helpers = c->helpers,
         .handshakes = (c->conf->limits.tls_handshakes + c->workers_n - 1) / c->workers_n,
-        .fds = fds,
+        .sockets = dealt,
         .number = i,
         .ended = say_ended,
+        .changed = say_changed,
         .ctx = c,
     };
 
-    if (fds == NULL)
+    if (dealt == NULL)
         return false;
-    for (size_t l = 0; l < c->conf->listeners_n; l++) {
-        fds[l] = c->sockets[l].fds[i];
-        c->sockets[l].fds[i] = -1;
-    }
+    start.sockets_n = control_deal(c, c->sockets, c->conf->listeners_n, i, dealt);
     atomic_fetch_add(&c->workers_left, 1);
     c->workers[i] = worker_new(&start);
-    mem_free(fds);
+    mem_free(dealt);
     if (c->workers[i] == NULL)
         atomic_fetch_sub(&c->workers_left, 1);
     return c->workers[i] != NULL;
@@ -198,13 +194,18 @@ static bool start_worker(struct control *c, unsigned i)
 
 static bool start_all(struct control *c)
 {
-    for (unsigned i = 0; i < c->workers_n; i++)
-        if (!start_worker(c, i)) {
-            stop_all(c);
-            return false;
-        }
+    bool started = true;
+
+    for (unsigned i = 0; started && i < c->workers_n; i++)
+        started = start_worker(c, i);
     for (size_t i = 0; i < c->conf->listeners_n; i++)
-        say_listening(&c->conf->listeners[i], c->sockets[i].port);
+        c->sockets[i].given = true;
+    if (!started) {
+        stop_all(c);
+        return false;
+    }
+    for (size_t i = 0; i < c->conf->listeners_n; i++)
+        control_say_listening(&c->conf->listeners[i], c->sockets[i].port);
     log_info("ready: %u worker%s", c->workers_n, c->workers_n == 1 ? "" : "s");
     return true;
 }
@@ -230,11 +231,13 @@ static size_t end_all(struct control *c)
     struct metrics *sum = mem_zalloc(sizeof(*sum));
     size_t left = 0;
 
+    control_reload_abandon(c);
+    metrics_sum(sum, &c->metrics);
     for (unsigned i = 0; c->workers != NULL && i < c->workers_n; i++)
         if (c->workers[i] != NULL)
             left += worker_join(c->workers[i], sum);
     for (size_t i = 0; c->sockets != NULL && i < c->conf->listeners_n; i++)
-        listener_unbind(&c->conf->listeners[i], c->workers_n, &c->sockets[i]);
+        sockets_close(&c->sockets[i], &c->conf->listeners[i].address);
     print_metrics(sum);
     mem_free(sum);
     mem_free(c->sockets);
@@ -294,7 +297,7 @@ static bool run(struct control *c)
     bool started;
 
     signal(SIGPIPE, SIG_IGN);
-    c->gate.limit = connections_allowed(c->conf);
+    c->gate.limit = control_connections_allowed(c->conf);
     init_handles(c);
     started = begin_tls(c) && open_access_log(c) && bind_all(c) && start_all(c);
     if (!started && atomic_load(&c->workers_left) == 0)
@@ -303,9 +306,9 @@ static bool run(struct control *c)
     return started;
 }
 
-int control_run(struct conf *conf, size_t *handles_left_out)
+int control_run(struct conf *conf, const char *file, size_t *handles_left_out)
 {
-    struct control c = { .generation = generation_new(conf, 1), .quota = quota_new() };
+    struct control c = { .file = file, .generation = generation_new(conf, 1), .quota = quota_new() };
     bool started;
 
     *handles_left_out = 0;

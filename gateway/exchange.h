@@ -21,7 +21,7 @@ struct exchange_client {
     struct stream **stream;
     struct http1_parse *parse;           /* stands behind the head */
     const struct inbound *inbound;       /* its snapshot is the one under which the request is served */
-    bool last;                           /* no request may follow on the connection */
+    const bool *last;                    /* no request may follow on the connection: this can become true at any time */
     void (*done)(void *ctx, enum exchange_outcome outcome);
     void *ctx;
 };

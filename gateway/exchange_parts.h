@@ -77,7 +77,7 @@ static inline struct stream *exchange_client_stream(const struct exchange *x)
 /* As far as the request and the gateway are concerned, another one may follow on the connection. */
 static inline bool exchange_wants_more(const struct exchange *x)
 {
-    return x->head->keep_alive && !x->services->draining && !x->client.last;
+    return x->head->keep_alive && !x->services->draining && !*x->client.last;
 }
 
 /* Whom access rules and limits judge. */

@@ -1,4 +1,4 @@
-/* listener: sockets that accept. Bound once, at the start, one per worker (SO_REUSEPORT) for TCP, one shared by all for a UNIX path. */
+/* listener: one socket on which one worker accepts. */
 #ifndef UPGATE_GATEWAY_LISTENER_H
 #define UPGATE_GATEWAY_LISTENER_H
 
@@ -8,28 +8,20 @@
 /* How many connections are open over all workers, and how many may be. */
 struct listener_gate {
     _Atomic uint64_t open;
-    uint64_t limit;
+    _Atomic uint64_t limit;
 };
-
-/* ---- binding, before the workers run ---- */
-
-struct listener_sockets {
-    int *fds;                            /* one per worker */
-    unsigned port;                       /* TCP: the real one */
-    bool bound;
-};
-/* 0, or a negative errno (said in the log). workers descriptors are filled. */
-int listener_bind(const struct conf_listener *conf, unsigned workers, struct listener_sockets *out);
-/* Closes what no worker took over, and removes a UNIX path. */
-void listener_unbind(const struct conf_listener *conf, unsigned workers, struct listener_sockets *sockets);
-
-/* ---- accepting, in a worker ---- */
 
 struct listener;
-/* Takes the descriptor. NULL: no memory. */
+/* Takes the descriptor, whatever comes of it. conf belongs to the snapshot in force. NULL: no memory. */
 struct listener *listener_new(struct services *services, struct stream_uv_loop *loop, struct listener_gate *gate,
                               const struct conf_listener *conf, int fd);
-void listener_close(struct listener **l);        /* idempotent through *l; no accept afterwards */
+struct list *listener_link(struct listener *l);          /* for the worker to keep it by, until it has ended */
+struct listener *listener_of(struct list *link);
+/* Another snapshot is in force. Where that has no such listener, this one hears nobody new; who had come before is accepted for a while, then
+ * it ends by itself. */
+void listener_renew(struct listener *l);
+/* The end. empty: who has come is accepted first. */
+void listener_close(struct listener *l, bool empty);
 /* A connection ended: a listener that stood still at the limit goes on. */
 void listener_resume(struct listener *l);
 

@@ -99,11 +99,19 @@ static int take_option(struct options *o, int option)
     }
 }
 
-static struct conf *load(const struct options *o)
+/* NULL: configured from the command line. */
+static const char *file_of(const struct options *o)
 {
     if (o->listen_n > 0 || o->to_n > 0)
+        return NULL;
+    return o->file != NULL ? o->file : UPGATE_CONF_PATH;
+}
+
+static struct conf *load(const struct options *o)
+{
+    if (file_of(o) == NULL)
         return conf_from_options(o->listen, o->listen_n, o->to, o->to_n, stderr);
-    return conf_load_file(o->file != NULL ? o->file : UPGATE_CONF_PATH, stderr);
+    return conf_load_file(file_of(o), stderr);
 }
 
 /* Takes the conf. */
@@ -136,7 +144,7 @@ static int act(const struct options *o, struct conf *conf, size_t *handles_left)
         conf_free(conf);
         if (!good)
             return 1;
-        printf("%s: good\n", o->file != NULL ? o->file : o->to_n > 0 ? "command line" : UPGATE_CONF_PATH);
+        printf("%s: good\n", file_of(o) != NULL ? file_of(o) : "command line");
         return 0;
     case ACTION_DUMP:
         conf_dump(conf, stdout);
@@ -146,7 +154,7 @@ static int act(const struct options *o, struct conf *conf, size_t *handles_left)
         break;
     }
     log_set_level(conf->log.level);
-    return control_run(conf, handles_left);
+    return control_run(conf, file_of(o), handles_left);
 }
 
 static int set_weather(void)

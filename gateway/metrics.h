@@ -38,7 +38,9 @@
     M(tls_server_handshakes_resumed, "… of which resumed a session")                              \
     M(bytes_from_clients, "payload bytes received from clients")                                  \
     M(bytes_to_clients, "payload bytes sent to clients")                                          \
-    M(access_lines_dropped, "access-log lines dropped because the log was not read")
+    M(access_lines_dropped, "access-log lines dropped because the log was not read")              \
+    M(reloads, "configurations put in force while running")                                       \
+    M(reloads_failed, "configurations that could not be put in force")
 
 /* Upper bounds of the round-trip histogram's buckets, in milliseconds; one more holds the rest. */
 #define METRICS_RTT_BOUNDS { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000 }

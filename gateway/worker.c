@@ -1,10 +1,10 @@
-#include "gateway/worker.h"
 #include "gateway/client.h"
 #include "gateway/entry.h"
 #include "gateway/log.h"
 #include "gateway/passthrough.h"
 #include "gateway/resolver.h"
 #include "gateway/tunnel.h"
+#include "gateway/worker_parts.h"
 #include "protocol/mem.h"
 
 #include <assert.h>
@@ -13,31 +13,6 @@
 #include <unistd.h>
 
 #define LAST_TURNS 1000                  /* after the last connection, until everything is freed: far fewer, or there is a bug */
-
-enum worker_order { WORKER_RUN, WORKER_DRAIN, WORKER_STOP };
-enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_ENDING, WORKER_ENDED };
-
-struct worker {
-    struct services services;
-    enum worker_state state;
-    struct listener_gate *gate;
-    struct listener **listeners;
-    uv_loop_t loop;
-    uv_async_t mail;
-    uv_async_t helped;                   /* some handshake has come back from the helpers */
-    _Atomic int order;                   /* enum worker_order, from the control loop */
-    struct timers timers;
-    struct ready_queue ready;
-    struct ready look;                   /* draining: is everybody gone? Ending: is everything freed? */
-    unsigned last_turns;
-    struct stream_uv_loop streams;
-    struct tls_loop tls;
-    struct resolver *resolver;
-    struct metrics metrics;
-    uv_thread_t thread;
-    void (*ended)(void *ctx);
-    void *ctx;
-};
 
 static void worker_enter(struct worker *w, enum worker_state to)
 {
@@ -71,10 +46,10 @@ static void turn(struct worker *w)
 
 /* ---- the end ---- */
 
-static void close_listeners(struct worker *w)
+static void close_listeners(struct worker *w, bool empty)
 {
-    for (size_t i = 0; i < w->services.snapshot->conf->listeners_n; i++)
-        listener_close(&w->listeners[i]);
+    while (!list_empty(&w->listeners))
+        listener_close(listener_of(w->listeners.next), empty);
 }
 
 static void close_own_handles(struct worker *w)
@@ -107,7 +82,8 @@ static void wake_for_helped(void *ctx)   /* from any thread */
 static void begin_ending(struct worker *w)
 {
     worker_enter(w, WORKER_ENDING);
-    close_listeners(w);
+    mailbox_close(&w->mailbox);
+    close_listeners(w, false);
     snapshot_close_idle(w->services.snapshot);
     ready_add(&w->ready, &w->look);
 }
@@ -147,9 +123,8 @@ static void on_connection_ended(void *ctx)
     atomic_fetch_sub_explicit(&w->gate->open, 1, memory_order_relaxed);
     if (w->state == WORKER_DRAINING)
         ready_add(&w->ready, &w->look);
-    else if (w->state == WORKER_RUNNING)
-        for (size_t i = 0; i < w->services.snapshot->conf->listeners_n; i++)
-            listener_resume(w->listeners[i]);
+    for (struct list *l = w->listeners.next; l != &w->listeners; l = l->next)
+        listener_resume(listener_of(l));
 }
 
 static void drain(struct worker *w)
@@ -158,10 +133,10 @@ static void drain(struct worker *w)
         return;
     worker_enter(w, WORKER_DRAINING);
     w->services.draining = true;
-    close_listeners(w);
     snapshot_close_idle(w->services.snapshot);
     entry_drain_all(&w->services);
     client_drain_all(&w->services);
+    close_listeners(w, true);            /* who came last of all is served, too */
     tunnel_drain_all(&w->services, w->services.snapshot->conf->timeouts.drain_spread_ms);
     ready_add(&w->ready, &w->look);
 }
@@ -173,6 +148,7 @@ static void on_mail(uv_async_t *mail)
 
     if (w->state >= WORKER_ENDING)
         return;
+    mailbox_deliver(&w->mailbox);
     if (order >= WORKER_DRAIN)
         drain(w);
     if (order == WORKER_STOP) {
@@ -181,6 +157,11 @@ static void on_mail(uv_async_t *mail)
         tunnel_kill_all(&w->services);
         passthrough_kill_all(&w->services);
     }
+}
+
+static void wake(void *ctx)
+{
+    uv_async_send(&((struct worker *)ctx)->mail);
 }
 
 static void raise_order(struct worker *w, int order)
@@ -230,6 +211,7 @@ static void init_services(struct worker *w)
     list_init(&w->services.clients);
     list_init(&w->services.tunnels);
     list_init(&w->services.passthroughs);
+    list_init(&w->listeners);
     w->services.connection_ended = on_connection_ended;
     w->services.connection_ended_ctx = w;
     ready_init(&w->look, on_look);
@@ -241,7 +223,7 @@ static void free_parts(struct worker *w)
     access_log_free(w->services.access_log);
     dialer_uv_free(w->services.dialer);
     resolver_free(w->resolver);
-    mem_free(w->listeners);
+    mailbox_free(&w->mailbox);
     if (w->services.tls != NULL)
         tls_loop_free(w->services.tls);
 }
@@ -266,27 +248,15 @@ static bool make_tls(struct worker *w, const struct worker_start *start)
 
 static bool make_parts(struct worker *w, const struct worker_start *start)
 {
-    const struct conf *conf = start->generation->conf;
+    enum conf_access_format format = start->generation->conf->log.access.format;
 
-    w->listeners = mem_zalloc(conf->listeners_n * sizeof(*w->listeners));
     w->services.snapshot = snapshot_new(start->generation, &w->timers, &w->metrics);
     w->resolver = resolver_new(&w->loop, &w->ready);
     w->services.dialer = dialer_uv_new(&w->streams, &w->timers, w->resolver);
-    w->services.access_log = access_log_new(start->access_sink, conf->log.access.format, &w->ready, &w->timers, &w->metrics);
-    return stream_uv_loop_init(&w->streams, &w->loop, &w->ready) == 0 && poller_lead(&w->streams.poller) == 0 && make_tls(w, start) && w->listeners != NULL && w->services.snapshot != NULL &&
+    w->services.access_log = access_log_new(start->access_sink, format, &w->ready, &w->timers, &w->metrics);
+    return stream_uv_loop_init(&w->streams, &w->loop, &w->ready) == 0 && poller_lead(&w->streams.poller) == 0 && make_tls(w, start) &&
+           w->services.snapshot != NULL &&
            w->resolver != NULL && w->services.dialer != NULL && w->services.access_log != NULL;
-}
-
-static bool begin_accepting(struct worker *w, const struct worker_start *start)
-{
-    const struct conf *conf = start->generation->conf;
-
-    for (size_t i = 0; i < conf->listeners_n; i++) {
-        w->listeners[i] = listener_new(&w->services, &w->streams, w->gate, &conf->listeners[i], start->fds[i]);
-        if (w->listeners[i] == NULL)
-            return false;
-    }
-    return true;
 }
 
 struct worker *worker_new(const struct worker_start *start)
@@ -301,15 +271,16 @@ struct worker *worker_new(const struct worker_start *start)
     w->gate = start->gate;
     w->services.quota = start->quota;
     w->ended = start->ended;
+    w->changed = start->changed;
     w->ctx = start->ctx;
+    mailbox_init(&w->mailbox, wake, w);
     init_handles(w);
     ready_queue_init(&w->ready);
     timers_init(&w->timers, clock_ms, &w->loop);
     init_services(w);
-    if (!make_parts(w, start) || !begin_accepting(w, start) || uv_thread_create(&w->thread, run_thread, w) != 0) {
+    if (!make_parts(w, start) || !worker_listen(w, start->sockets, start->sockets_n) || uv_thread_create(&w->thread, run_thread, w) != 0) {
         log_error("worker %u: no memory, or no thread", start->number);
-        if (w->listeners != NULL && w->services.snapshot != NULL)
-            close_listeners(w);
+        close_listeners(w, false);
         uv_run(&w->loop, UV_RUN_NOWAIT); /* the listeners are freed */
         close_own_handles(w);
         close_helped(w);

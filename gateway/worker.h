@@ -1,12 +1,18 @@
 /* worker: one thread with one loop: its listening sockets, clients, tunnels, pools, timers and scratch buffer. Workers share nothing that
- * changes but the connection gate's counter. */
+ * changes but what is made for it: the connection gate's counter, the states of servers. */
 #ifndef UPGATE_GATEWAY_WORKER_H
 #define UPGATE_GATEWAY_WORKER_H
 
 #include "gateway/access_log.h"
 #include "gateway/listener.h"
+#include "gateway/mailbox.h"
 
 struct worker;
+
+struct worker_socket {
+    size_t listener;                     /* its place in the conf */
+    int fd;
+};
 
 struct worker_start {
     struct generation *generation;       /* held by the worker as long as something needs it */
@@ -15,9 +21,11 @@ struct worker_start {
     struct quota *quota;
     struct tls_helpers *helpers;
     size_t handshakes;                   /* with clients, in progress at once */
-    const int *fds;                      /* one per listener, in conf's order; taken on success */
+    const struct worker_socket *sockets; /* taken, whatever comes of it */
+    size_t sockets_n;
     unsigned number;
     void (*ended)(void *ctx);            /* from the worker's thread, when its loop has run dry */
+    void (*changed)(void *ctx);          /* from the worker's thread: a change was made */
     void *ctx;
 };
 
@@ -29,5 +37,25 @@ void worker_drain(struct worker *w);
 void worker_stop(struct worker *w);
 /* After `ended`: joins the thread and frees. Adds its counters to *sum; returns the handles that were left open (0, or there is a bug). */
 size_t worker_join(struct worker *w, struct metrics *sum);
+
+/* ---- another configuration, in three steps: everything that can fail is done before any worker hears of it ---- */
+
+struct worker_change {                   /* private, but for whom it belongs to: the control loop */
+    struct letter letter;
+    struct worker *worker;
+    struct snapshot *snapshot;
+    struct access_sink *access_sink;
+    size_t sockets_n;
+    struct worker_socket sockets[];      /* of listeners that are new */
+};
+
+/* NULL: no memory. Copies the sockets' numbers; they are the worker's after worker_change_post. */
+struct worker_change *worker_change_new(struct worker *w, struct generation *g, struct access_sink *access_sink,
+                                        const struct worker_socket *sockets, size_t sockets_n);
+/* The worker calls `changed` when it is in force. A worker that drains leaves things as they are, and says so in the same way; one that has
+ * ended says nothing. */
+void worker_change_post(struct worker_change *c);
+/* Before it is posted, or after `changed`, or when the worker has ended. NULL-safe. */
+void worker_change_free(struct worker_change *c);
 
 #endif

@@ -111,6 +111,7 @@ class Gateway:
         self.addresses = []
         self.ending = False
         self.changed = threading.Condition()
+        self.path = None                                 # of its configuration
         self.process = subprocess.Popen([binary] + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=sanitizer_environment())
         self.readers = [threading.Thread(target=self._read_stderr, daemon=True),
@@ -175,6 +176,19 @@ class Gateway:
         def find():
             return next((r for r in self.records if all(r.get(k) == v for k, v in due.items())), None)
         return self.wait(find, deadline, lambda: "an access record with %r; there are %r" % (due, self.records[-5:]))
+
+    def said(self, text):
+        """How many lines on standard error contain it."""
+        return sum(text in line for line in self.stderr_lines)
+
+    def reload(self, config, good=True):
+        """Another configuration (a dict or a text) takes the place of the one in its file; HUP; waits until it is in force, or refused."""
+        with open(self.path, "w", encoding="utf-8") as out:
+            out.write(config if isinstance(config, str) else yaml(config))
+        due = "reloaded: configuration" if good else "the configuration stays as it is"
+        before = self.said(due)
+        self.signal(signal.SIGHUP)
+        self.wait(lambda: self.said(due) > before, what=lambda: "the reload; its last lines: %r" % self.stderr_lines[-5:])
 
     def rss_bytes(self):
         with open("/proc/%d/status" % self.process.pid) as status:
@@ -273,7 +287,9 @@ class Test:
         """A gateway with this configuration over the usual one (listeners, upstreams, routes, timeouts, limits …)."""
         config = self.config(**changes)
         path = self.write("upgate-%d.yaml" % len(self.gateways), yaml(config))
-        return self.start(["-c", path], len(config["listeners"]) if _wait else 0)
+        gateway = self.start(["-c", path], len(config["listeners"]) if _wait else 0)
+        gateway.path = path
+        return gateway
 
     def start(self, arguments, listeners=1):
         gateway = Gateway(self.binary, arguments, self.sanitizer)

@@ -1,0 +1,60 @@
+/* control_parts: what the files of the control loop share among themselves; nobody else includes it.
+ *
+ *   control.c          the beginning, signals, draining, the end
+ *   control_reload.c   the file is read again */
+#ifndef UPGATE_GATEWAY_CONTROL_PARTS_H
+#define UPGATE_GATEWAY_CONTROL_PARTS_H
+
+#include "gateway/control.h"
+#include "gateway/sockets.h"
+#include "gateway/worker.h"
+
+#include <signal.h>
+
+#define CONTROL_SIGNALS 5                /* that are heard */
+
+/* A reload that the workers are busy with. */
+struct control_reload {
+    struct worker_change **changes;      /* one per worker; NULL: no reload is under way */
+    _Atomic unsigned left;               /* workers that have not said yet that it is in force */
+    struct access_sink *old_sink;        /* closed when no worker writes to it any more; NULL: it is the same as before, or there was none */
+    bool again;                          /* somebody asked for another one meanwhile */
+};
+
+struct control {
+    const char *file;                    /* NULL: configured from the command line */
+    struct generation *generation;       /* the one in force */
+    const struct conf *conf;             /* its conf */
+    uv_loop_t loop;
+    uv_signal_t signals[CONTROL_SIGNALS];
+    uv_timer_t drain_over;
+    uv_async_t news;                     /* of a worker: it has ended, or a change is made */
+    struct access_sink *access_sink;
+    struct quota *quota;
+    bool tls_begun;
+    struct tls_helpers *helpers;
+    struct tls_tickets *tickets;
+    struct listener_gate gate;
+    struct sockets *sockets;             /* in the order of conf->listeners */
+    struct worker **workers;
+    unsigned workers_n;
+    _Atomic unsigned workers_left;
+    struct metrics metrics;              /* what the control loop itself counts */
+    struct control_reload reload;
+    bool draining;
+};
+
+/* control.c */
+/* What is told in the log when a listener begins to accept. */
+void control_say_listening(const struct conf_listener *l, unsigned port);
+/* The sockets that no worker has yet, of n listeners: those that this worker gets. Returns how many they are. */
+size_t control_deal(const struct control *c, const struct sockets *sockets, size_t n, unsigned worker, struct worker_socket *out);
+/* Connections that limits.connections and the process's descriptors allow. */
+uint64_t control_connections_allowed(const struct conf *conf);
+
+/* control_reload.c */
+void control_reload(struct control *c);
+void control_reload_news(struct control *c);     /* a worker has something to say: is the reload over? */
+void control_reload_abandon(struct control *c);  /* all workers have ended */
+
+#endif
