@@ -1,14 +1,16 @@
 """Another configuration while the gateway runs: HUP. Nothing that is under way is lost, whatever is taken out of the file."""
 import os
+import shutil
 import signal
 import socket
 import threading
 import time
 
 import harness
+import tls
 from frames import CLOSE, TEXT, close_payload, frame, handshake, read_close, read_frame, switch
 from harness import check, merged, same
-from messages import read_request, read_response, request, response
+from messages import read_head, read_request, read_response, request, response
 from wire import connect, wait_until
 
 
@@ -272,6 +274,46 @@ def test_log_level_and_access_log_change_in_place(t):
     same(status_of(t, gateway, target="/5"), 200, "status")
     wait_until(lambda: len(lines(first)) == 2, what="a line in the first log")
     check("/5" in lines(first)[1], "lines of no log: %r", lines(first))
+
+
+# certificates
+
+def shown(gateway, ca):
+    """The common name of the certificate that a new connection is shown."""
+    conn = tls.connect(gateway.address(), tls.client_context(ca.certificate))
+    name = dict(pair for part in ssl_subject(conn) for pair in part)["commonName"]
+    conn.close()
+    return name
+
+
+def ssl_subject(conn):
+    return conn.tls.getpeercert()["subject"]
+
+
+def test_a_certificate_is_exchanged_under_a_tunnel(t):
+    """New connections are shown the new one; a file that does not fit keeps the old one in force; the open tunnel does not notice."""
+    ca, backend = tls.Authority(t.path("pki")), t.backend()
+    pair = ca.issue("first")
+    config = conf(t, backend.address, listeners=[{"address": "127.0.0.1:0", "tls": {"certificates": [pair]}}])
+    gateway = start(t, config)
+    client = tls.connect(gateway.address(), tls.client_context(ca.certificate))
+    t.conns.append(client)
+    client.send(handshake())
+    server = backend.accept()
+    read_head(server)
+    server.send(switch())
+    same(read_response(client).status, 101, "status")
+    same(shown(gateway, ca), "first")
+    second = ca.issue("second")
+    shutil.copyfile(second["certificate"], pair["certificate"])
+    gateway.reload(config, good=False)                   # another certificate over the same key file: they do not fit
+    check(any("does not belong to the certificate" in line for line in gateway.stderr_lines), "why: %r", gateway.stderr_lines[-6:])
+    same(shown(gateway, ca), "first", "after a bad file")
+    shutil.copyfile(second["key"], pair["key"])
+    gateway.reload(config)
+    same(shown(gateway, ca), "second", "after a good file")
+    echo_once(client, server)
+    close_tunnel(client, server)
 
 
 def test_workers_stay_as_they_are(t):
