@@ -165,14 +165,19 @@ static void end_call(struct fcgi_call *c, const struct fcgi_result *r)
 }
 
 /* FastCGI section 5.4. The id stays taken until the application ends the request; what it may say until then is skipped. */
-static void send_abort(struct fcgi_conn *conn, unsigned id)
+static void give_up(struct fcgi_call *c)
 {
+    struct fcgi_conn *conn = c->conn;
     uint8_t header[FCGI_HEADER_BYTES];
 
+    if (!c->begun) {
+        fcgi_reader_withdraw(&conn->reader, c->id);
+        return;
+    }
     metrics_add(&conn->services->metrics->fcgi_aborts, 1);
-    fcgi_reader_discard(&conn->reader, id);
+    fcgi_reader_discard(&conn->reader, c->id);
     conn->spent = true;
-    fcgi_write_header(header, FCGI_ABORT_REQUEST, id, 0);
+    fcgi_write_header(header, FCGI_ABORT_REQUEST, c->id, 0);
     stream_put(conn->stream, span_of(header, sizeof(header)));     /* an error stays with the stream, which is looked at next */
 }
 
@@ -269,7 +274,7 @@ void fcgi_call_consume(struct fcgi_call *c, size_t n)
 
 static void cut(struct fcgi_call *c, int error)
 {
-    send_abort(c->conn, c->id);
+    give_up(c);
     if (error == -EFBIG)
         fail_call(c, END_CLIENT_STALLED, FAULT_NONE, NULL);
     else
@@ -333,6 +338,7 @@ int fcgi_call_put(struct fcgi_call *c, struct span records)
     if (c->conn == NULL)
         return -EPIPE;
     c->conn->put_n += records.n;
+    c->begun = true;
     return stream_put(c->conn->stream, records);
 }
 
@@ -515,7 +521,7 @@ void fcgi_call_release(struct fcgi_call *c)
     spool_free(&c->held);
     if (conn == NULL)
         return;
-    send_abort(conn, c->id);
+    give_up(c);
     detach(c);
     settle(conn);
 }

@@ -40,6 +40,7 @@ struct fcgi_call {
     struct fcgi_stderr errors;
     struct spool held;                   /* output that was read for others' sake */
     bool used;                           /* OPEN and after: the connection had been used before */
+    bool begun;                          /* something of it was put */
     bool answered;                       /* some record of its own has come */
     bool lost;                           /* what was held for it cannot be read any more */
     bool input_over;                     /* the end of STDIN is sent */

@@ -70,6 +70,13 @@ static bool is_gone(const struct fcgi_reader *r, unsigned id)
     return id <= FCGI_REQUESTS_MAX && r->requests[id] == GONE;
 }
 
+void fcgi_reader_withdraw(struct fcgi_reader *r, unsigned id)
+{
+    assert(is_open(r, id));
+    r->requests[id] = 0;
+    r->open--;
+}
+
 void fcgi_reader_discard(struct fcgi_reader *r, unsigned id)
 {
     assert(is_open(r, id));

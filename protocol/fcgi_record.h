@@ -121,6 +121,8 @@ struct fcgi_reader {
 void fcgi_reader_init(struct fcgi_reader *r);
 /* Opens a request: the smallest free id, or 0 when all are taken. From now on its records may arrive. */
 unsigned fcgi_reader_open(struct fcgi_reader *r);
+/* Nothing of it has been sent after all: its id is free. */
+void fcgi_reader_withdraw(struct fcgi_reader *r, unsigned id);
 /* Nobody wants what is still to come of it (FCGI_ABORT_REQUEST was sent): it is skipped, but for its END. The id is not used again on this
  * connection, and what comes of it behind its END is skipped, too. */
 void fcgi_reader_discard(struct fcgi_reader *r, unsigned id);

@@ -297,6 +297,8 @@ static void in_ids(void **state)
     assert_int_equal(e.event, FCGI_EVENT_END);
     assert_int_equal(fcgi_reader_open(&r), 5);
     assert_int_equal(fcgi_reader_open(&r), 0);
+    fcgi_reader_withdraw(&r, 5);
+    assert_int_equal(fcgi_reader_open(&r), 5);
     bytes.n = 0;                         /* what the earlier request did to its streams is forgotten */
     fcgi_peer_send(&bytes, 6, 5, "y", 1, 0);
     assert_int_equal(fcgi_reader_next(&r, bytes.p, bytes.n, &e), 8);
