@@ -1,7 +1,7 @@
 /* mem: counted allocation, with a hook by which tests fail the Nth call.
  *
  * All memory of the project comes from here, so that a test can say "zero blocks, zero bytes" at its end and can walk a
- * whole run failing each allocation in turn. Thread-safe: the counters are atomic. */
+ * whole run failing each allocation in turn. Thread-safe; what is counted while other threads are at work may be a moment old. */
 #ifndef UPGATE_PROTOCOL_MEM_H
 #define UPGATE_PROTOCOL_MEM_H
 
