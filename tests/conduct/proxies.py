@@ -19,6 +19,9 @@ sys.path.insert(0, os.path.join(HERE, "..", "system"))
 import harness  # noqa: E402
 
 
+KINDS = ["public", "trusted", "behind"]  # a slot's listeners; behind: a load balancer that sends PROXY headers
+
+
 class CannotStart(Exception):
     pass
 
@@ -72,10 +75,12 @@ class Upgate:
     def start(self, slots):
         listeners, upstreams, routes = [], {}, []
         for i, slot in enumerate(slots):
-            for kind in ["public", "trusted"]:
+            for kind in KINDS:
                 listener = {"address": "127.0.0.1:0", "name": "%s%d" % (kind, i)}
-                if kind == "trusted":
+                if kind != "public":
                     listener["trusted"] = ["127.0.0.0/8"]
+                if kind == "behind":
+                    listener["proxy_protocol"] = "require"
                 listeners.append(listener)
                 routes.append({"match": {"listener": listener["name"]}, "upstream": "slot%d" % i})
             upstreams["slot%d" % i] = {"servers": [{"address": "127.0.0.1:%d" % slot.port}]}
@@ -94,7 +99,7 @@ class Upgate:
         except (harness.Wrong, harness.Late):
             raise CannotStart("upgate does not start: %s" % "\n".join(self.gateway.stderr_lines)) from None
         for i, slot in enumerate(slots):
-            slot.fronts = {"public": self.gateway.address(2 * i), "trusted": self.gateway.address(2 * i + 1)}
+            slot.fronts = {kind: self.gateway.address(len(KINDS) * i + n) for n, kind in enumerate(KINDS)}
 
     def stop(self):
         try:
