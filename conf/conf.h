@@ -128,6 +128,9 @@ struct conf_upstream {
     unsigned retries;
     enum conf_send_proxy send_proxy;     /* not off: no connection is kept, since each speaks for one client */
     struct conf_fastcgi fastcgi;         /* with CONF_PROTOCOL_FASTCGI */
+    uint64_t connections;                /* to each server, of all workers together, kept ones too; 0: off */
+    uint64_t queue;                      /* requests that wait for one, at once */
+    uint64_t queue_timeout_ms;           /* … and how long each */
 };
 
 struct conf_timeouts {

@@ -187,6 +187,21 @@ static bool is_passed_to(const struct conf *c, size_t upstream)
     return false;
 }
 
+/* One place is one server: it has one state, one health, one share. */
+static void check_servers(struct conf_reader *reader, const struct conf_upstream *upstream)
+{
+    char shown[CONF_SHOWN_BYTES];
+
+    for (size_t i = 1; i < upstream->servers_n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (same_text(upstream->servers[i].address.text, upstream->servers[j].address.text) && !conf_report_full(reader->report)) {
+                ERROR_AT(reader, place_of(reader, &upstream->servers[i].address),
+                         "two servers at %s; one that is to get more than its share has a `weight`",
+                         conf_show(span_of_text(upstream->servers[i].address.text), shown));
+                return;
+            }
+}
+
 static void check_used(struct conf_reader *reader)
 {
     const struct conf *c = reader->conf;
@@ -403,6 +418,7 @@ static void check_upstreams(struct conf_reader *reader)
     const struct conf *c = reader->conf;
 
     for (size_t i = 0; i < c->upstreams_n; i++) {
+        check_servers(reader, &c->upstreams[i]);
         check_script(reader, &c->upstreams[i].fastcgi);
         check_root_here(reader, &c->upstreams[i].fastcgi);
     }

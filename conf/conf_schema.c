@@ -238,6 +238,15 @@ static const struct conf_key keys[] = {
       BOUNDS(1, 10000), .sentence = "Idle connections kept per worker and server." },
     { "keepalive_timeout", CONF_IN_UPSTREAM, CONF_TYPE_DURATION, FIELD(conf_upstream, keepalive_timeout_ms), .fallback = "60s",
       BOUNDS(1, DAY), .sentence = "How long an idle connection to a server is kept." },
+    { "connections", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, connections), .fallback = "off", .zero_word = "off",
+      BOUNDS(1, 1000000),
+      .sentence = "Connections to each server at once, of all workers together: busy ones, tunnels, and idle ones that are kept. Past it "
+                  "requests wait in a queue; idle connections are closed where that helps. An idle connection keeps a PHP-FPM child "
+                  "waiting: keep this below the number of children." },
+    { "queue", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, queue), .fallback = "1000", .zero_word = "off",
+      BOUNDS(1, 1000000), .sentence = "Requests that wait for a connection at once, of all workers; one more is answered 503." },
+    { "queue_timeout", CONF_IN_UPSTREAM, CONF_TYPE_DURATION, FIELD(conf_upstream, queue_timeout_ms), .fallback = "5s",
+      BOUNDS(1, HOUR), .sentence = "How long a request waits for a connection; then it is answered 503." },
     { "retries", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, retries), .fallback = "1", BOUNDS(0, 10),
       .sentence = "Further servers that are tried when one fails before a byte was sent; repeatable requests only." },
     { "send_proxy", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, send_proxy), .fallback = "off", .words = send_proxies,

@@ -220,7 +220,7 @@ static void connect_or_reuse(struct backend_fcgi *b, bool fresh, uint64_t connec
     struct services *svc = b->base.services;
     struct outbound_request wanted = {
         .upstream = b->request.upstream,
-        .address = &b->base.server->address,
+        .server = b->base.server,
         .inbound = b->request.inbound,
         .client = b->request.client,
         .timeout_ms = connect_timeout_ms,
@@ -304,7 +304,7 @@ static void correct(struct backend_fcgi *b)
 {
     b->base.server->fcgi.calls_max = 1;
     log_info("upstream %s server %s takes one request at a time on a connection: it refused another", b->request.upstream->name,
-             b->base.server->address.text);
+             b->base.server->address->text);
     fail(b, (struct backend_failure){ .why = END_SERVER_OVERLOADED, .unsent = !b->head_told, .stale = !b->head_told });
 }
 
@@ -417,7 +417,7 @@ static void fcgi_release(struct backend *base, bool reusable)
     outbound_cancel(&b->outbound);
     ready_cancel(&b->ready);
     fcgi_call_release(&b->call);
-    base->server->busy--;
+    server_end(base->server, SERVER_EXCHANGE);
     mem_free(b);
 }
 
@@ -435,7 +435,7 @@ static void init_call(struct backend_fcgi *b)
     fcgi_call_init(&b->call, b->base.progress, b->base.ctx);
     b->call.errors = (struct fcgi_stderr){
         .upstream = b->request.upstream->name,
-        .server = b->base.server->address.text,
+        .server = b->base.server->address->text,
         .method = b->request.head->method,
         .target = b->request.head->target,
         .limit_bytes = b->request.upstream->fastcgi.stderr_bytes,
@@ -455,7 +455,7 @@ struct backend *backend_fcgi_new(struct services *services, struct server *serve
     b->base = (struct backend){ .ops = &fcgi_ops, .services = services, .server = server, .progress = progress, .ctx = ctx };
     b->request = *request;
     ready_init(&b->ready, on_ready);
-    server->busy++;
+    server_begin(server, SERVER_EXCHANGE);
     init_call(b);
     fcgi_reply_init(&b->reply, request->arena, request->limits, request->rules->is_head);
     fault = make_params(b);

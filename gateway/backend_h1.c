@@ -116,7 +116,7 @@ static bool connect_or_reuse(struct backend_h1 *b, bool fresh, uint64_t connect_
     struct services *svc = b->base.services;
     struct outbound_request wanted = {
         .upstream = b->request.upstream,
-        .address = &b->base.server->address,
+        .server = b->base.server,
         .inbound = b->request.inbound,
         .client = b->request.client,
         .timeout_ms = connect_timeout_ms,
@@ -255,10 +255,10 @@ static void h1_release(struct backend *base, bool reusable)
     outbound_cancel(&b->outbound);
     ready_cancel(&b->ready);
     if (reusable && may_be_kept(b))
-        pool_put(&base->server->pool, &b->stream);
+        server_keep(base->server, &b->stream);
     stream_close(&b->stream);
     http1_parse_free(b->parse);
-    base->server->busy--;
+    server_end(base->server, SERVER_EXCHANGE);
     mem_free(b);
 }
 
@@ -282,7 +282,7 @@ struct backend *backend_h1_new(struct services *services, struct server *server,
     b->request = *request;
     ready_init(&b->ready, on_ready);
     body_out_init(&b->out, request->head->body);
-    server->busy++;
+    server_begin(server, SERVER_EXCHANGE);
     b->parse = http1_parse_new(HTTP1_RESPONSE, request->limits);
     if (b->parse == NULL)
         goto fail;

@@ -1,29 +1,66 @@
 #include "gateway/balance.h"
 
-static bool was_tried(size_t i, uint64_t tried)
+/* Those that take part in a choice. */
+struct choice {
+    struct upstream *upstream;
+    enum server_tier tier;
+    uint64_t tried;
+    bool fresh;
+    uint64_t now_ms;
+};
+
+static bool was_tried(const struct server *s, uint64_t tried)
 {
-    return i < UPSTREAM_TRIED_MAX && (tried >> i & 1) != 0;
+    return (tried & server_bit(s)) != 0;
+}
+
+static enum server_tier best_tier(const struct upstream *u, uint64_t tried, uint64_t now_ms)
+{
+    enum server_tier best = SERVER_OUT;
+
+    for (size_t i = 0; i < u->servers_n; i++) {
+        enum server_tier tier = server_state_tier(u->servers[i]->state, now_ms);
+        if (tier < best && !was_tried(u->servers[i], tried))
+            best = tier;
+    }
+    return best;
+}
+
+static bool is_candidate(const struct choice *c, const struct server *s)
+{
+    return !was_tried(s, c->tried) && server_state_tier(s->state, c->now_ms) == c->tier;
+}
+
+static bool takes_part(const struct choice *c, const struct server *s)
+{
+    return is_candidate(c, s) && server_has_room(s, c->fresh);
+}
+
+static uint64_t weight_of(const struct server *s)
+{
+    return atomic_load_explicit(&s->state->weight, memory_order_relaxed);
 }
 
 /* By what is asked of a server for its weight. */
 static bool is_busier(const struct server *a, const struct server *b)
 {
-    return a->busy * b->weight > b->busy * a->weight;
+    return server_state_busy(a->state) * weight_of(b) > server_state_busy(b->state) * weight_of(a);
 }
 
 /* Smooth weighted round robin: each turn everybody gains its weight, the richest serves and pays the sum of all. With `least` only those
  * that are no busier than it take part. */
-static struct server *round_robin(struct upstream *u, uint64_t tried, const struct server *least)
+static struct server *round_robin(const struct choice *c, const struct server *least)
 {
     struct server *best = NULL;
     long sum = 0;
 
-    for (size_t i = 0; i < u->servers_n; i++) {
-        struct server *s = u->servers[i];
-        if (was_tried(i, tried) || (least != NULL && is_busier(s, least)))
+    for (size_t i = 0; i < c->upstream->servers_n; i++) {
+        struct server *s = c->upstream->servers[i];
+        long weight = (long)weight_of(s);
+        if (!takes_part(c, s) || (least != NULL && is_busier(s, least)))
             continue;
-        s->turn += (long)s->weight;
-        sum += (long)s->weight;
+        s->turn += weight;
+        sum += weight;
         if (best == NULL || s->turn > best->turn)
             best = s;
     }
@@ -32,20 +69,41 @@ static struct server *round_robin(struct upstream *u, uint64_t tried, const stru
     return best;
 }
 
-/* The least busy for its weight; among equals, round robin. */
-static struct server *least_busy(struct upstream *u, uint64_t tried)
+/* The least busy for its weight, over all workers; among equals, round robin. */
+static struct server *least_busy(const struct choice *c)
 {
     struct server *least = NULL;
 
-    for (size_t i = 0; i < u->servers_n; i++)
-        if (!was_tried(i, tried) && (least == NULL || is_busier(least, u->servers[i])))
-            least = u->servers[i];
-    return least != NULL ? round_robin(u, tried, least) : NULL;
+    for (size_t i = 0; i < c->upstream->servers_n; i++)
+        if (takes_part(c, c->upstream->servers[i]) && (least == NULL || is_busier(least, c->upstream->servers[i])))
+            least = c->upstream->servers[i];
+    return least != NULL ? round_robin(c, least) : NULL;
 }
 
-struct server *balance_choose(struct upstream *u, uint64_t tried)
+static bool others_wait(const struct upstream *u)
 {
-    struct server *s = u->conf->balance == CONF_BALANCE_LEAST_BUSY ? least_busy(u, tried) : round_robin(u, tried, NULL);
+    return atomic_load(&u->set->waiting_n) > 0 && atomic_load(&u->set->places) != 0;
+}
 
-    return s != NULL ? s : round_robin(u, 0, NULL);
+enum balance_verdict balance_choose(struct upstream *u, struct balance_wish *wish, struct server **out)
+{
+    struct choice c = { .upstream = u, .tried = wish->tried, .fresh = wish->fresh, .now_ms = timers_now_ms(u->worker.timers) };
+    enum server_tier best;
+
+    *out = NULL;
+    upstream_refresh(u);
+    best = best_tier(u, 0, c.now_ms);
+    if (best == SERVER_OUT)
+        return BALANCE_NONE;
+    c.tier = best_tier(u, c.tried, c.now_ms);
+    if (c.tier == SERVER_OUT) {
+        c.tier = best;
+        c.tried = 0;
+    }
+    if (!others_wait(u))
+        *out = u->conf->balance == CONF_BALANCE_LEAST_BUSY ? least_busy(&c) : round_robin(&c, NULL);
+    if (*out != NULL)
+        return BALANCE_FOUND;
+    wish->tried = c.tier == best ? c.tried : 0;
+    return BALANCE_FULL;
 }

@@ -308,7 +308,7 @@ static bool run(struct control *c)
 
 int control_run(struct conf *conf, const char *file, size_t *handles_left_out)
 {
-    struct control c = { .file = file, .generation = generation_new(conf, 1), .quota = quota_new() };
+    struct control c = { .file = file, .generation = generation_new(conf, NULL), .quota = quota_new() };
     bool started;
 
     *handles_left_out = 0;

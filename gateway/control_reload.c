@@ -69,7 +69,7 @@ static bool read_generation(struct control *c, struct next *next)
 {
     struct conf *conf = read_file(c->file);
 
-    next->generation = conf != NULL ? generation_new(conf, c->generation->number + 1) : NULL;
+    next->generation = conf != NULL ? generation_new(conf, c->generation) : NULL;
     return next->generation != NULL && read_certificates(c, next->generation);
 }
 
@@ -197,6 +197,7 @@ static void commit(struct control *c, struct next *next)
     log_set_level(c->conf->log.level);
     if (c->conf->limits.connections != limit_before)
         atomic_store_explicit(&c->gate.limit, control_connections_allowed(c->conf), memory_order_relaxed);
+    generation_enforce(c->generation, uv_now(&c->loop));
     c->reload.changes = next->changes;
     atomic_store(&c->reload.left, c->workers_n);
     for (unsigned i = 0; i < c->workers_n; i++)

@@ -49,6 +49,10 @@
     E(GATHER_FAILED, "gather_failed", true, 503, 0, "the request's body could not be stored")                                   \
     E(REFUSED, "refused", true, 400, 0, "the gateway refused the request")                                                     \
     E(RESOLVE_FAILED, "resolve_failed", true, 502, 0, "the server's name could not be resolved")                               \
+    E(NO_SERVER, "no_server", true, 503, 0, "no server of the upstream is up")                                                 \
+    E(SERVER_FULL, "server_full", true, 503, 0, "the server has as many connections as it may have")                           \
+    E(QUEUE_FULL, "queue_full", true, 503, 0, "too many requests wait for a server")                                           \
+    E(QUEUE_TIMEOUT, "queue_timeout", true, 503, 0, "no server had a connection free in time")                                 \
     E(CONNECT_FAILED, "connect_failed", true, 502, 0, "the server could not be reached")                                       \
     E(CONNECT_TIMEOUT, "connect_timeout", true, 504, 0, "the server did not accept the connection in time")                    \
     E(SERVER_CLOSED, "server_closed", true, 502, 0, "the server closed the connection before its response")                    \
@@ -85,6 +89,7 @@
     E(POOL_EXPIRED, "pool_expired", false, 0, 0, "the idle connection to the server was kept long enough")                     \
     E(POOL_CLOSED, "pool_closed", false, 0, 0, "the server closed its idle connection")                                        \
     E(POOL_UNASKED, "pool_unasked", true, 0, 0, "the server sent bytes nobody asked for on an idle connection")                \
+    E(POOL_WANTED, "pool_wanted", false, 0, 0, "the idle connection to the server made room for another one")                   \
     E(POOL_FULL, "pool_full", false, 0, 0, "enough idle connections to the server were kept already")
 
 enum end_reason {

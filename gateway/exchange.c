@@ -3,7 +3,7 @@
  *   request  BEGIN → BODY → DONE        checked and routed, a server is chosen; the body passes once it is connected; its end has passed
  *   response AWAITED → BODY → DONE      1xx heads pass; the final head has passed; its end has passed
  *
- * Both halves advance in run(), which is called for every event of either stream and tries everything that could go on. The two are a
+ * Both halves advance in exchange_run(), which is called for every event of either stream and tries everything that could go on. The two are a
  * pair: "still uploading, already answered" is a normal state.
  *
  * What goes wrong, in the order in which it happens: the request is refused (4xx, 5xx from here), no server can be reached (502, 504;
@@ -27,6 +27,7 @@
 static const enum end_reason wait_ends[] = {
     [WAIT_BEGIN] = END_NO_MEMORY,
     [WAIT_PERMISSION] = END_AUTH_TIMEOUT,
+    [WAIT_PLACE] = END_QUEUE_TIMEOUT,
     [WAIT_CONNECT] = END_CONNECT_TIMEOUT,
     [WAIT_SWITCH] = END_HANDSHAKE_TIMEOUT,
     [WAIT_CLIENT_SENDS] = END_BODY_TIMEOUT,
@@ -55,7 +56,7 @@ static enum wait wait_of(const struct exchange *x)
     if (x->question != NULL)
         return WAIT_PERMISSION;
     if (x->backend == NULL)
-        return x->gather != NULL ? WAIT_CLIENT_SENDS : WAIT_BEGIN;
+        return seek_waits(&x->seek) ? WAIT_PLACE : x->gather != NULL ? WAIT_CLIENT_SENDS : WAIT_BEGIN;
     if (!x->backend->open)
         return WAIT_CONNECT;
     if (x->response == RESPONSE_BODY)
@@ -77,6 +78,8 @@ static uint64_t patience_ms(const struct exchange *x)
         return timeouts->connect_ms + CONNECT_SLACK_MS;
     case WAIT_PERMISSION:
         return x->route->auth.forward.timeout_ms;
+    case WAIT_PLACE:
+        return x->upstream->conf->queue_timeout_ms;
     case WAIT_SWITCH:
         return x->route->websocket.handshake_timeout_ms;
     case WAIT_ANSWER:
@@ -116,8 +119,10 @@ static void on_timer(struct timer *t, uint64_t now_ms)
         exchange_ask_late(x);
         return;
     }
-    if (x->server != NULL && x->wait != WAIT_CLIENT_SENDS && x->wait != WAIT_CLIENT_READS)
-        log_warn("upstream %s server %s: %s", x->upstream->conf->name, x->server->address.text,
+    if (x->wait == WAIT_PLACE)
+        upstream_complain(x->upstream);
+    else if (x->server != NULL && x->wait != WAIT_CLIENT_SENDS && x->wait != WAIT_CLIENT_READS)
+        log_warn("upstream %s server %s: %s", x->upstream->conf->name, x->server->address->text,
                  end_reason_sentence(wait_ends[x->wait]));
     exchange_give_up(x, wait_ends[x->wait], FAULT_NONE, end_reason_status(wait_ends[x->wait]));
 }
@@ -127,7 +132,7 @@ void exchange_await(struct exchange *x)
     wait_for(x, false);
 }
 
-static void run(struct exchange *x)
+void exchange_run(struct exchange *x)
 {
     bool moved = false;
 
@@ -140,7 +145,12 @@ static void run(struct exchange *x)
         return;
     }
     for (int round = 0; round < ROUNDS_MAX; round++) {
-        enum step up = exchange_request_step(x), down;
+        enum step up, down;
+        if (seek_waits(&x->seek)) {     /* it waits for a place at a server */
+            wait_for(x, false);
+            return;
+        }
+        up = exchange_request_step(x);
         if (up == STEP_OVER)
             return;
         down = exchange_response_step(x);
@@ -161,7 +171,7 @@ void exchange_on_progress(void *ctx)
     struct exchange *x = ctx;
 
     if (x->request != REQUEST_BEGIN)
-        run(x);
+        exchange_run(x);
 }
 
 static const struct stream_events client_events = { .readable = exchange_on_progress, .writable = exchange_on_progress };
@@ -227,15 +237,10 @@ static enum step end_if_bodyless(struct exchange *x)
     return exchange_request_end(x, NULL);
 }
 
-/* With the whole body where the server wants that. */
 void exchange_go_on(struct exchange *x)
 {
-    enum step step;
-
-    x->upstream = &x->snapshot->upstreams[x->route->upstream];
-    step = exchange_must_gather(x) ? exchange_gather_begin(x) : exchange_seek_server(x);
-    if (step != STEP_OVER)
-        run(x);
+    if (exchange_reach(x, &x->snapshot->upstreams[x->route->upstream]) != STEP_OVER)
+        exchange_run(x);
 }
 
 static void begin(struct exchange *x)
@@ -274,7 +279,7 @@ static void on_ready(struct ready *r)
     if (x->request == REQUEST_BEGIN)
         begin(x);
     else
-        run(x);
+        exchange_run(x);
 }
 
 static void find_real_client(struct exchange *x, const struct http1_head *head)

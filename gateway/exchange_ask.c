@@ -8,7 +8,6 @@
  *
  * What goes wrong, in the order in which it happens: no server can be reached (502; a kept connection that had ended is no reason), no whole
  * answer comes in time (504), or one that says neither yes nor no (502). Nothing of that lets a request through. */
-#include "gateway/balance.h"
 #include "gateway/exchange_parts.h"
 #include "gateway/log.h"
 #include "protocol/http1_write.h"
@@ -22,10 +21,11 @@ struct question {
     struct rules_request rules;
     struct rules_changes changes;
     struct field told[2];
+    struct exchange *exchange;
     struct upstream *upstream;
     struct server *server;
     struct backend *backend;
-    uint64_t tried;
+    struct seek seek;
     unsigned attempts;
     const struct http1_head *answer;     /* the backend's; NULL: it has not come */
     uint8_t *body;
@@ -85,7 +85,6 @@ static void attempt(struct exchange *x, struct server *server, bool fresh)
 {
     struct question *q = x->question;
     struct backend_request request = exchange_backend_request(x, q->upstream->conf);
-    size_t index = upstream_index(q->upstream, server);
 
     request.head = &q->head;
     request.rules = &q->rules;
@@ -93,13 +92,35 @@ static void attempt(struct exchange *x, struct server *server, bool fresh)
     request.facts.changes = &q->changes;
     q->attempts++;
     q->server = server;
-    if (index < UPSTREAM_TRIED_MAX)
-        q->tried |= (uint64_t)1 << index;
     q->backend = exchange_begin_backend(x, server, &request, fresh);
+    server_give_back(server);            /* a kept connection was taken instead */
     if (q->backend == NULL)
         give_up(x, END_NO_MEMORY);
     else
         exchange_await(x);
+}
+
+static void choose(struct exchange *x)
+{
+    enum end_reason why;
+    struct server *server = seek_server(&x->question->seek, &why);
+
+    if (server != NULL)
+        attempt(x, server, false);
+    else if (why != END_NONE)
+        give_up(x, why);
+    else
+        exchange_await(x);
+}
+
+static void on_found(struct seek *s, struct server *server, enum end_reason why)
+{
+    struct exchange *x = LIST_OWNER(s, struct question, seek)->exchange;
+
+    if (server != NULL)
+        attempt(x, server, false);
+    else
+        give_up(x, why);
 }
 
 void exchange_ask(struct exchange *x)
@@ -110,18 +131,22 @@ void exchange_ask(struct exchange *x)
         give_up(x, END_NO_MEMORY);
         return;
     }
-    *q = (struct question){ .attempts = 0 };
+    *q = (struct question){ .exchange = x };
     x->question = q;
-    if (make_question(x, q) != FAULT_NONE)
+    if (make_question(x, q) != FAULT_NONE) {
         give_up(x, END_NO_MEMORY);
-    else
-        attempt(x, balance_choose(q->upstream, 0), false);
+        return;
+    }
+    seek_init(&q->seek, q->upstream, false, on_found);
+    choose(x);
 }
 
 void exchange_ask_end(struct exchange *x, bool answered)
 {
-    if (x->question != NULL)
+    if (x->question != NULL) {
         backend_release(&x->question->backend, answered);
+        seek_end(&x->question->seek);
+    }
     x->question = NULL;
 }
 
@@ -131,7 +156,7 @@ static void log_failure(const struct exchange *x, const char *what, const char *
 {
     log_warn("route %zu: upstream %s server %s was asked whether a request may go on: %s%s%s%s",
              (size_t)(x->route - x->snapshot->conf->routes) + 1, x->question->upstream->conf->name,
-             x->question->server->address.text, what, detail != NULL ? ": " : "", detail != NULL ? detail : "", then);
+             x->question->server != NULL ? x->question->server->address->text : "(none)", what, detail != NULL ? ": " : "", detail != NULL ? detail : "", then);
 }
 
 static void answer_is_none(struct exchange *x, const char *why)
@@ -150,6 +175,13 @@ static void server_failed(struct exchange *x)
     const char *what = f.fault != FAULT_NONE ? fault_sentence(f.fault) : end_reason_sentence(f.why);
     bool again = f.stale || (f.unsent && f.why != END_NO_MEMORY && q->attempts <= q->upstream->conf->retries);
 
+    if (f.why == END_SERVER_FULL) {      /* the last place there was went to somebody else */
+        q->attempts--;
+        seek_missed(&q->seek, q->server);
+        backend_release(&q->backend, false);
+        choose(x);
+        return;
+    }
     if (f.why == END_NO_MEMORY || !again) {
         log_failure(x, what, f.detail, "");
         x->detail = f.detail;
@@ -163,7 +195,10 @@ static void server_failed(struct exchange *x)
     backend_release(&q->backend, false);
     q->answer = NULL;
     q->body_n = 0;
-    attempt(x, f.stale ? q->server : balance_choose(q->upstream, q->tried), f.stale);
+    if (f.stale)
+        attempt(x, q->server, true);
+    else
+        choose(x);
 }
 
 /* ---- the answer ---- */
@@ -282,6 +317,10 @@ void exchange_ask_more(struct exchange *x)
     struct question *q = x->question;
     struct http1_result r;
 
+    if (q->backend == NULL) {            /* a place at a server is waited for */
+        exchange_await(x);
+        return;
+    }
     for (;;) {
         backend_pull(q->backend, &r);
         switch (r.event) {

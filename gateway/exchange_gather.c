@@ -66,7 +66,7 @@ static enum step seek(struct exchange *x)
     if (gather_has_file(x->gather))
         metrics_add(&x->services->metrics->bodies_in_files, 1);
     exchange_request_enter(x, REQUEST_DONE);
-    return exchange_seek_server(x);
+    return exchange_choose(x);
 }
 
 static enum step gather_more(struct exchange *x)

@@ -14,13 +14,14 @@
 #include "gateway/body_out.h"
 #include "gateway/exchange.h"
 #include "gateway/gather.h"
+#include "gateway/seek.h"
 #include "protocol/ws_handshake.h"
 
 enum request_state { REQUEST_BEGIN, REQUEST_BODY, REQUEST_DONE };
 enum response_state { RESPONSE_AWAITED, RESPONSE_BODY, RESPONSE_DONE };
 
 /* What an exchange can be waiting for: for how long, and what its end is called. One row for each. */
-enum wait { WAIT_BEGIN, WAIT_PERMISSION, WAIT_CONNECT, WAIT_SWITCH, WAIT_CLIENT_SENDS, WAIT_SERVER_READS, WAIT_ANSWER, WAIT_SERVER_SENDS, WAIT_CLIENT_READS };
+enum wait { WAIT_BEGIN, WAIT_PERMISSION, WAIT_PLACE, WAIT_CONNECT, WAIT_SWITCH, WAIT_CLIENT_SENDS, WAIT_SERVER_READS, WAIT_ANSWER, WAIT_SERVER_SENDS, WAIT_CLIENT_READS };
 struct exchange {
     struct services *services;
     struct exchange_client client;
@@ -42,7 +43,7 @@ struct exchange {
     struct upstream *upstream;
     struct server *server;               /* the one tried last */
     struct backend *backend;
-    uint64_t tried;                      /* bit per server */
+    struct seek seek;
     unsigned attempts;
     bool body_touched;                   /* body bytes were given to a server: no other can be tried */
     struct gather *gather;               /* not NULL: the whole body is put aside, and given to each server from its beginning */
@@ -98,6 +99,7 @@ void exchange_response_enter(struct exchange *x, enum response_state to);
 void exchange_on_progress(void *ctx);
 void exchange_go_on(struct exchange *x);                         /* it is admitted: on to a server */
 void exchange_await(struct exchange *x);                         /* nothing more can be done now: the deadline of what is waited for */
+void exchange_run(struct exchange *x);
 
 /* exchange_admit.c: END_NONE, or why a good request is refused before a server hears of it */
 enum end_reason exchange_admit(struct exchange *x);
@@ -113,8 +115,10 @@ void exchange_ask_end(struct exchange *x, bool answered);        /* frees the qu
 /* exchange_request.c */
 struct backend_request exchange_backend_request(struct exchange *x, const struct conf_upstream *upstream);
 struct backend *exchange_begin_backend(struct exchange *x, struct server *server, const struct backend_request *request, bool fresh);
-enum step exchange_seek_server(struct exchange *x);              /* the first one */
-enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh);
+/* On the way to a server of this upstream; with the whole body, where it wants that. */
+enum step exchange_reach(struct exchange *x, struct upstream *upstream);
+/* A server is chosen and an attempt begun, or it waits for one that has room, or it is over. */
+enum step exchange_choose(struct exchange *x);
 enum step exchange_server_failed(struct exchange *x);            /* looks at backend->failed: another attempt, or the end */
 enum step exchange_request_step(struct exchange *x);
 enum step exchange_request_end(struct exchange *x, const struct headers *trailers);

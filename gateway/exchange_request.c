@@ -2,7 +2,6 @@
 #include "gateway/exchange_parts.h"
 #include "gateway/backend_fcgi.h"
 #include "gateway/backend_h1.h"
-#include "gateway/balance.h"
 
 /* ---- the way to a server ---- */
 
@@ -48,34 +47,59 @@ struct backend_request exchange_backend_request(struct exchange *x, const struct
     };
 }
 
-enum step exchange_seek_server(struct exchange *x)
+static enum step attempt(struct exchange *x, struct server *server, bool fresh)
 {
-    struct server *server = balance_choose(x->upstream, 0);
+    struct backend_request request = exchange_backend_request(x, x->upstream->conf);
 
     if (server->http10 && x->head->body == HTTP1_BODY_CHUNKED) {      /* RFC 9112 section 6.1: never chunked to HTTP/1.0 */
+        server_give_back(server);
         exchange_refuse(x, FAULT_LENGTH_REQUIRED);
         return STEP_OVER;
     }
-    return exchange_attempt(x, server, false);
-}
-
-enum step exchange_attempt(struct exchange *x, struct server *server, bool fresh)
-{
-    struct backend_request request = exchange_backend_request(x, x->upstream->conf);
-    size_t index = upstream_index(x->upstream, server);
-
     x->attempts++;
     x->server = server;
     x->server_deaf = x->server_blocked = x->gather_given = false;        /* that was the one before */
     if (x->gather != NULL)
         gather_rewind(x->gather);
-    if (index < UPSTREAM_TRIED_MAX)
-        x->tried |= (uint64_t)1 << index;
     x->backend = exchange_begin_backend(x, server, &request, fresh || x->websocket);
+    server_give_back(server);            /* a kept connection was taken instead */
     if (x->backend != NULL)
         return STEP_MOVED;
     exchange_give_up(x, END_NO_MEMORY, FAULT_NONE, 503);
     return STEP_OVER;
+}
+
+static enum step no_server(struct exchange *x, enum end_reason why)
+{
+    exchange_give_up(x, why, FAULT_NONE, end_reason_status(why));
+    return STEP_OVER;
+}
+
+enum step exchange_choose(struct exchange *x)
+{
+    enum end_reason why;
+    struct server *server = seek_server(&x->seek, &why);
+
+    if (server != NULL)
+        return attempt(x, server, false);
+    return why == END_NONE ? STEP_MOVED : no_server(x, why);
+}
+
+static void on_found(struct seek *s, struct server *server, enum end_reason why)
+{
+    struct exchange *x = LIST_OWNER(s, struct exchange, seek);
+
+    if (server == NULL)
+        no_server(x, why);
+    else if (attempt(x, server, false) != STEP_OVER)
+        exchange_run(x);
+}
+
+enum step exchange_reach(struct exchange *x, struct upstream *upstream)
+{
+    x->upstream = upstream;
+    seek_init(&x->seek, upstream, x->websocket, on_found);
+    return exchange_must_gather(x) ? exchange_gather_begin(x) : exchange_choose(x);
 }
 
 /* RFC 9110 section 9.2.2, RFC 9112 section 9.3.1: only what no server has seen is sent again, or what was sent on a kept connection that
@@ -89,6 +113,15 @@ static bool may_retry(const struct exchange *x, const struct backend_failure *f)
     return f->unsent && x->attempts <= x->upstream->conf->retries && f->why != END_NO_MEMORY;
 }
 
+/* The last place there was went to somebody else. */
+static enum step server_is_full(struct exchange *x)
+{
+    x->attempts--;
+    seek_missed(&x->seek, x->server);
+    backend_release(&x->backend, false);
+    return exchange_choose(x);
+}
+
 enum step exchange_server_failed(struct exchange *x)
 {
     struct backend_failure f = x->backend->failed;
@@ -98,6 +131,8 @@ enum step exchange_server_failed(struct exchange *x)
         exchange_refuse(x, f.fault);
         return STEP_OVER;
     }
+    if (f.why == END_SERVER_FULL)
+        return server_is_full(x);
     if (!may_retry(x, &f)) {
         exchange_log_failure(x, &f, "");
         x->detail = f.detail;
@@ -110,7 +145,7 @@ enum step exchange_server_failed(struct exchange *x)
         exchange_log_failure(x, &f, "; trying again");
     metrics_add(&x->services->metrics->retries, 1);
     backend_release(&x->backend, false);
-    return exchange_attempt(x, stale ? x->server : balance_choose(x->upstream, x->tried), stale);
+    return stale ? attempt(x, x->server, true) : exchange_choose(x);
 }
 
 /* ---- the request half ---- */

@@ -30,10 +30,10 @@ struct ask {
 
 static void ask_free(struct ask *a)
 {
-    outbound_cancel(&a->outbound);
-    stream_close(&a->stream);
     timer_clear(a->services->timers, &a->timer);
     list_remove(&a->lingerer.link);
+    outbound_cancel(&a->outbound);       /* with the last of its connections the server may go */
+    stream_close(&a->stream);
     snapshot_release(&a->snapshot);
     mem_free(a);
 }
@@ -45,9 +45,9 @@ static void conclude(struct ask *a, unsigned calls_max, const char *why)
     a->server->fcgi.asked = FCGI_TOLD;
     a->server->fcgi.calls_max = calls_max < FCGI_REQUESTS_MAX ? calls_max : FCGI_REQUESTS_MAX;
     if (why != NULL)
-        log_info("upstream %s server %s takes one request at a time on a connection: %s", a->upstream->name, a->server->address.text, why);
+        log_info("upstream %s server %s takes one request at a time on a connection: %s", a->upstream->name, a->server->address->text, why);
     else
-        log_info("upstream %s server %s takes %u requests at a time on a connection", a->upstream->name, a->server->address.text,
+        log_info("upstream %s server %s takes %u requests at a time on a connection", a->upstream->name, a->server->address->text,
                  a->server->fcgi.calls_max);
     ask_free(a);
 }
@@ -129,7 +129,7 @@ static void on_idle_ends(struct lingerer *l)
 
 void fcgi_ask(struct services *services, struct snapshot *snapshot, const struct conf_upstream *upstream, struct server *server)
 {
-    struct outbound_request wanted = { .upstream = upstream, .address = &server->address, .timeout_ms = ASK_MS };
+    struct outbound_request wanted = { .upstream = upstream, .server = server, .timeout_ms = ASK_MS };
     struct ask *a = server->fcgi.asked == FCGI_NOT_ASKED && !services->draining ? mem_zalloc(sizeof(*a)) : NULL;
 
     if (a == NULL)

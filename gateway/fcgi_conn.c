@@ -41,11 +41,11 @@ struct fcgi_conn {
 static void conn_free(struct fcgi_conn *conn)
 {
     assert(conn->calls_n == 0);
-    stream_close(&conn->stream);
     timer_clear(conn->services->timers, &conn->timer);
     ready_cancel(&conn->ready);
     list_remove(&conn->shared);
     list_remove(&conn->lingerer.link);
+    stream_close(&conn->stream);         /* and with it the server may go */
     mem_free(conn);
 }
 
@@ -97,6 +97,8 @@ static void detach(struct fcgi_call *c)
     if (conn->calls_n == 1)
         ready_add(conn->services->ready, &first_call(conn)->ready);
     offer(conn);
+    if (!list_empty(&conn->shared))
+        server_is_joinable(conn->server);
 }
 
 /* ---- ends ---- */
@@ -116,12 +118,12 @@ static void settle(struct fcgi_conn *conn)
 
     if (conn->calls_n > 0)
         return;
-    if (conn->reader.open > 0 && s->input == STREAM_OPEN && s->output_error == 0) {
+    if (conn->reader.open > 0 && s->input == STREAM_OPEN && s->output_error == 0 && conn->server->home != NULL) {
         linger(conn);
         return;
     }
     if (fcgi_reader_is_idle(&conn->reader) && conn->keeps && !conn->spent && !conn->services->draining)
-        pool_put(&conn->server->pool, &conn->stream);
+        server_keep(conn->server, &conn->stream);
     conn_free(conn);
 }
 

@@ -1,9 +1,90 @@
 #include "gateway/generation.h"
+#include "gateway/log.h"
+#include "gateway/places.h"
 #include "protocol/mem.h"
 
 #include <string.h>
 
-struct generation *generation_new(struct conf *conf, unsigned number)
+/* ---- sets ---- */
+
+static void set_members(struct server_set *set, const struct conf_upstream *conf)
+{
+    struct server_wish *wishes = mem_alloc(conf->servers_n * sizeof(*wishes));
+
+    for (size_t i = 0; wishes != NULL && i < conf->servers_n; i++)
+        wishes[i] = (struct server_wish){ .conf = &conf->servers[i], .address = &conf->servers[i].address };
+    if (wishes == NULL || server_set_update(set, wishes, conf->servers_n) != 0)
+        log_error("upstream %s: no memory; its servers stay as they were", conf->name);
+    mem_free(wishes);
+    atomic_store(&set->places, conf->connections);
+}
+
+/* Whoever is spoken to differently is another server: nothing that is known of the one, and none of its connections, is of use. */
+static bool same_manner(const struct conf_upstream *a, const struct conf_upstream *b)
+{
+    return strcmp(a->name, b->name) == 0 && a->protocol == b->protocol && a->send_proxy == b->send_proxy &&
+           a->tls_on == b->tls_on;
+}
+
+static struct server_set *find_set(const struct generation *g, const struct conf_upstream *wanted)
+{
+    for (size_t i = 0; i < g->conf->upstreams_n; i++)
+        if (same_manner(&g->conf->upstreams[i], wanted))
+            return g->sets[i];
+    return NULL;
+}
+
+static struct server_set *make_set(const struct conf_upstream *conf)
+{
+    struct server_set *set = server_set_new(conf->name);
+
+    if (set != NULL)
+        set_members(set, conf);
+    if (set != NULL && set->members_n == 0)
+        server_set_release(&set);
+    return set;
+}
+
+bool generation_open_sets(struct generation *g, const struct generation *before)
+{
+    g->sets = mem_zalloc(g->conf->upstreams_n * sizeof(*g->sets));
+    for (size_t i = 0; g->sets != NULL && i < g->conf->upstreams_n; i++) {
+        const struct conf_upstream *conf = &g->conf->upstreams[i];
+        struct server_set *known = before != NULL ? find_set(before, conf) : NULL;
+        g->sets[i] = known != NULL ? server_set_hold(known) : make_set(conf);
+        if (g->sets[i] == NULL)
+            return false;
+    }
+    return g->sets != NULL;
+}
+
+void generation_enforce(struct generation *g, uint64_t now_ms)
+{
+    for (size_t i = 0; i < g->conf->upstreams_n; i++) {
+        set_members(g->sets[i], &g->conf->upstreams[i]);
+        places_review(g->sets[i], now_ms);
+    }
+}
+
+/* ---- the generation ---- */
+
+void generation_close_sets(struct generation *g)
+{
+    for (size_t i = 0; g->sets != NULL && i < g->conf->upstreams_n; i++)
+        server_set_release(&g->sets[i]);
+    mem_free(g->sets);
+    g->sets = NULL;
+}
+
+static void generation_free(struct generation *g)
+{
+    generation_close_sets(g);
+    tls_set_free(g->tls);
+    conf_free(g->conf);
+    mem_free(g);
+}
+
+struct generation *generation_new(struct conf *conf, const struct generation *before)
 {
     struct generation *g = mem_zalloc(sizeof(*g));
 
@@ -13,8 +94,11 @@ struct generation *generation_new(struct conf *conf, unsigned number)
     }
     atomic_init(&g->holders, 1);
     g->conf = conf;
-    g->number = number;
-    return g;
+    g->number = before != NULL ? before->number + 1 : 1;
+    if (generation_open_sets(g, before))
+        return g;
+    generation_free(g);
+    return NULL;
 }
 
 bool generation_load_tls(struct generation *g, struct tls_tickets *tickets, FILE *messages)
@@ -36,9 +120,7 @@ void generation_release(struct generation **g)
     *g = NULL;
     if (taken == NULL || atomic_fetch_sub_explicit(&taken->holders, 1, memory_order_acq_rel) > 1)
         return;
-    tls_set_free(taken->tls);
-    conf_free(taken->conf);
-    mem_free(taken);
+    generation_free(taken);
 }
 
 static size_t place_among_equals(const struct conf *c, const struct conf_listener *listener)

@@ -5,22 +5,29 @@
 #ifndef UPGATE_GATEWAY_GENERATION_H
 #define UPGATE_GATEWAY_GENERATION_H
 
+#include "gateway/server_set.h"
 #include "gateway/tls_ctx.h"
-
-#include <stdatomic.h>
 
 struct generation {
     _Atomic size_t holders;
     struct conf *conf;
+    struct server_set **sets;            /* held; in the order of conf->upstreams */
     struct tls_set *tls;                 /* certificates and keys: generation_load_tls */
     unsigned number;                     /* 1 is what the gateway started with; each reload that succeeds is the next */
 };
 
-/* Takes the conf, whatever comes of it. NULL: no memory. The caller holds it. */
-struct generation *generation_new(struct conf *conf, unsigned number);
+/* Takes the conf, whatever comes of it. It follows `before`, if there is one: upstreams of the same name whose servers are spoken to in the same
+ * way have the same set. NULL: no memory. The caller holds it. */
+struct generation *generation_new(struct conf *conf, const struct generation *before);
 /* Before anybody else sees it: reads the certificates and keys that the conf names. False: something is wrong with them; `messages` have it, in the
  * form of conf_load_file. tickets: keys that listeners without a file of their own share; they outlive every generation. */
 bool generation_load_tls(struct generation *g, struct tls_tickets *tickets, FILE *messages);
+/* It comes into force: sets that it shares with the one before get the members and places that it wants. Cannot fail: without memory such a
+ * set keeps its members, which is said in the log. */
+void generation_enforce(struct generation *g, uint64_t now_ms);
+/* Its parts, for a generation of somebody else's making: false: no memory. close is what undoes it, whether or not it went well. */
+bool generation_open_sets(struct generation *g, const struct generation *before);
+void generation_close_sets(struct generation *g);
 struct generation *generation_hold(struct generation *g);
 void generation_release(struct generation **g);          /* NULL-safe, *g becomes NULL; in any thread */
 

@@ -24,6 +24,7 @@
     M(dials, "connections to servers begun")                                                      \
     M(dials_failed, "connections to servers that failed")                                         \
     M(pool_reuses, "requests sent on a connection that was kept")                                 \
+    M(queued, "requests that waited for a connection to a server to be free")                     \
     M(retries, "requests sent again to a server after a failure")                                 \
     M(fields_stripped, "client fields removed because they could pass for a trusted fact")        \
     M(bodies_gathered, "request bodies put aside until their length was known")                   \

@@ -3,8 +3,9 @@
  *   DIALING    the dialer is at work, with its own deadline; then the PROXY header is put, which waits for nothing
  *   TLS        the handshake is at work, for what is left of the time
  *
- * What goes wrong, in the order in which it happens: the name cannot be resolved, no address can be connected, not in time; there is no memory
- * for the header; the handshake fails, and why is said. */
+ * What goes wrong, in the order in which it happens: the server has as many connections as it may have, the name cannot be resolved, no
+ * address can be connected, not in time; there is no memory for the header; the handshake fails, and why is
+ * said. */
 #include "gateway/outbound.h"
 #include "gateway/tls_handshake.h"
 #include "protocol/mem.h"
@@ -23,6 +24,8 @@ struct outbound {
     struct tls_handshake *handshake;     /* TLS */
     struct timer timer;
     uint64_t due_ms;
+    struct ready ready;                  /* there is no place: told from the loop */
+    bool placed;                         /* a place was taken, and no stream has it yet */
 };
 
 static void outbound_free(struct outbound *o)
@@ -32,6 +35,9 @@ static void outbound_free(struct outbound *o)
     tls_handshake_cancel(&o->handshake);
     timer_clear(o->services->timers, &o->timer);
     tls_ctx_release(o->tls);
+    ready_cancel(&o->ready);
+    if (o->placed)
+        server_connect_failed(o->request.server);
     mem_free(o);
 }
 
@@ -40,7 +46,7 @@ static void answer(struct outbound *o, const struct dial_answer *a)
     dial_answered *answered = o->answered;
     void *ctx = o->ctx;
 
-    if (a->stream == NULL)
+    if (a->stream == NULL && a->why != END_SERVER_FULL)
         metrics_add(&o->services->metrics->dials_failed, 1);
     outbound_free(o);
     answered(ctx, a);
@@ -112,7 +118,7 @@ static void on_handshake(void *ctx, const struct tls_answer *a)
 
 static void begin_tls(struct outbound *o, struct stream *s)
 {
-    const struct conf_address *a = o->request.address;
+    const struct conf_address *a = o->request.server->address;
     uint64_t now_ms = timers_now_ms(o->services->timers);
 
     o->handshake = tls_handshake_with_server(o->services->tls, &s, o->tls, a->kind != CONF_ADDRESS_UNIX ? a->host : NULL, a->text,
@@ -132,6 +138,10 @@ static void on_dialed(void *ctx, const struct dial_answer *a)
     int error = 0;
 
     o->dial = NULL;
+    if (ready.stream != NULL) {
+        server_connected(o->request.server, ready.stream);
+        o->placed = false;
+    }
     if (ready.stream != NULL && o->request.upstream->send_proxy != CONF_SEND_PROXY_OFF)
         error = put_proxy_header(o, ready.stream);
     if (error != 0) {
@@ -145,6 +155,27 @@ static void on_dialed(void *ctx, const struct dial_answer *a)
         answer(o, &ready);
 }
 
+static void on_full(struct ready *r)
+{
+    struct outbound *o = LIST_OWNER(r, struct outbound, ready);
+
+    answer(o, &(struct dial_answer){ .why = END_SERVER_FULL });
+}
+
+static bool dial(struct outbound *o)
+{
+    struct dialer *d = o->services->dialer;
+
+    o->placed = server_connect(o->request.server);
+    if (!o->placed) {
+        ready_add(o->services->ready, &o->ready);
+        return true;
+    }
+    metrics_add(&o->services->metrics->dials, 1);
+    o->dial = d->start(d, o->request.server->address, o->request.timeout_ms, on_dialed, o);
+    return o->dial != NULL;
+}
+
 struct outbound *outbound_start(struct services *services, const struct outbound_request *request, dial_answered *answered, void *ctx)
 {
     struct outbound *o = mem_zalloc(sizeof(*o));
@@ -155,9 +186,8 @@ struct outbound *outbound_start(struct services *services, const struct outbound
     o->tls = tls_of(services, request);
     o->due_ms = timers_now_ms(services->timers) + request->timeout_ms;
     timer_init(&o->timer, on_late);
-    metrics_add(&services->metrics->dials, 1);
-    o->dial = services->dialer->start(services->dialer, request->address, request->timeout_ms, on_dialed, o);
-    if (o->dial == NULL) {
+    ready_init(&o->ready, on_full);
+    if (!dial(o)) {
         outbound_free(o);
         return NULL;
     }

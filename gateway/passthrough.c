@@ -1,21 +1,22 @@
 /* A connection's life:
  *
- *   DIALING    a server is chosen and connected to, and another one when that fails; what the client sends meanwhile stays unread
+ *   DIALING    a server is chosen (or waited for, where all have as many connections as they may have) and connected to, and another one when
+ *              that fails; what the client sends meanwhile stays unread
  *   OPEN       bytes pass both ways. The end of one side is passed on and the other direction goes on; when both have ended, all is over
  *   FAREWELL   one side is gone, or was refused: the other has been told and gets some time to read it. What it still sends is thrown
  *              away, because closing a socket with unread bytes makes the kernel send a reset, which can destroy what is on its way
  *   OVER       the record is written
  *
  * What goes wrong, in the order in which it happens: nobody is to have the name, or the hello is malformed (an alert, at once), no server can
- * be reached (the next one is tried, as `retries` says; then the alert internal_error), a side is reset (the other's connection ends
+ * be reached or is free in time (the next one is tried, as `retries` says; then the alert internal_error), a side is reset (the other's connection ends
  * behind what was passed on: TLS itself knows whether something is missing), nothing passes either way for idle_timeout (both are
  * closed), the gateway's time is over. */
 #include "gateway/passthrough.h"
 #include "gateway/access_log.h"
-#include "gateway/balance.h"
 #include "gateway/flow.h"
 #include "gateway/log.h"
 #include "gateway/outbound.h"
+#include "gateway/seek.h"
 #include "protocol/mem.h"
 
 #include <assert.h>
@@ -47,7 +48,7 @@ struct passthrough {
     struct upstream *upstream;
     struct server *server_record;        /* whose busy one this is; NULL: nobody's */
     struct outbound *outbound;
-    uint64_t tried;
+    struct seek seek;
     unsigned attempts;
     struct timer timer;
     uint64_t begun_ms, moved_ms;         /* moved_ms: when something last passed … */
@@ -83,7 +84,7 @@ static void write_record(const struct passthrough *p)
         .server_name = name_of(p),
         .alpn = span_of(p->text + p->name_n, p->alpn_n),
         .upstream = p->upstream != NULL ? span_of_text(p->upstream->conf->name) : SPAN_EMPTY,
-        .server = p->server_record != NULL ? span_of_text(p->server_record->address.text) : SPAN_EMPTY,
+        .server = p->server_record != NULL ? span_of_text(p->server_record->address->text) : SPAN_EMPTY,
         .bytes_in = p->from_client.moved,
         .bytes_out = p->from_server.moved,
         .duration_ms = timers_now_ms(p->services->timers) - p->begun_ms,
@@ -103,7 +104,7 @@ static void write_record(const struct passthrough *p)
 static void leave_server(struct passthrough *p)
 {
     if (p->server_record != NULL)
-        p->server_record->busy--;
+        server_end(p->server_record, SERVER_TUNNEL);
     p->server_record = NULL;
 }
 
@@ -115,9 +116,10 @@ static void passthrough_free(struct passthrough *p)
 
     write_record(p);
     outbound_cancel(&p->outbound);
-    leave_server(p);
+    seek_end(&p->seek);
     stream_close(&p->client);
     stream_close(&p->server);
+    leave_server(p);
     timer_clear(services->timers, &p->timer);
     list_remove(&p->link);
     metrics_sub(&services->metrics->passthroughs_open, 1);
@@ -272,8 +274,15 @@ static void dial_failed(struct passthrough *p, enum end_reason why, const char *
 {
     bool again = why != END_NO_MEMORY && p->attempts <= p->upstream->conf->retries && timer_is_set(&p->timer);
 
+    if (why == END_SERVER_FULL) {        /* the last place there was went to somebody else */
+        p->attempts--;
+        seek_missed(&p->seek, p->server_record);
+        leave_server(p);
+        dial(p);
+        return;
+    }
     p->detail = detail;
-    log_info("passthrough %s: upstream %s: %s: %s%s", p->inbound.name, p->upstream->conf->name, p->server_record->address.text,
+    log_info("passthrough %s: upstream %s: %s: %s%s", p->inbound.name, p->upstream->conf->name, p->server_record->address->text,
              detail != NULL ? detail : end_reason_sentence(why), again ? "; trying again" : "");
     if (again) {
         metrics_add(&p->services->metrics->retries, 1);
@@ -304,35 +313,53 @@ static void on_server(void *ctx, const struct dial_answer *a)
     pass(p);
 }
 
-static void dial(struct passthrough *p)
+static void dial_to(struct passthrough *p, struct server *server)
 {
     struct outbound_request request = {
         .upstream = p->upstream->conf,
+        .server = server,
         .inbound = &p->inbound,
         .timeout_ms = p->inbound.snapshot->conf->timeouts.connect_ms,
     };
-    size_t index;
 
-    p->server_record = balance_choose(p->upstream, p->tried);
-    p->server_record->busy++;
+    p->server_record = server;
+    server_begin(server, SERVER_TUNNEL);
     p->attempts++;
-    index = upstream_index(p->upstream, p->server_record);
-    if (index < UPSTREAM_TRIED_MAX)
-        p->tried |= (uint64_t)1 << index;
-    request.address = &p->server_record->address;
     p->outbound = outbound_start(p->services, &request, on_server, p);
+    server_give_back(server);
     if (p->outbound == NULL)
         dial_failed(p, END_NO_MEMORY, NULL);
 }
 
-/* The deadline is for all attempts together. */
-static void begin_dialing(struct passthrough *p)
+static void dial(struct passthrough *p)
 {
-    const struct conf *conf = p->inbound.snapshot->conf;
+    enum end_reason why;
+    struct server *server = seek_server(&p->seek, &why);
 
-    p->upstream = &p->inbound.snapshot->upstreams[p->to->upstream];
-    timer_start(p->services->timers, &p->timer, conf->timeouts.connect_ms * (1 + p->upstream->conf->retries));
-    dial(p);
+    if (server != NULL)
+        dial_to(p, server);
+    else if (why != END_NONE)
+        refuse(p, why, TLS_ALERT_INTERNAL_ERROR);
+    else
+        timer_start(p->services->timers, &p->timer, p->upstream->conf->queue_timeout_ms);
+}
+
+/* The deadline is for all attempts together. */
+static void allow_time_to_dial(struct passthrough *p)
+{
+    timer_start(p->services->timers, &p->timer, p->inbound.snapshot->conf->timeouts.connect_ms * (1 + p->upstream->conf->retries));
+}
+
+static void on_found(struct seek *s, struct server *server, enum end_reason why)
+{
+    struct passthrough *p = LIST_OWNER(s, struct passthrough, seek);
+
+    if (server == NULL) {
+        refuse(p, why, TLS_ALERT_INTERNAL_ERROR);
+        return;
+    }
+    allow_time_to_dial(p);
+    dial_to(p, server);
 }
 
 /* ---- deadlines ---- */
@@ -343,6 +370,12 @@ static void on_timer(struct timer *t, uint64_t now_ms)
 
     switch (p->state) {
     case PASS_DIALING:
+        if (seek_waits(&p->seek)) {
+            seek_end(&p->seek);
+            upstream_complain(p->upstream);
+            refuse(p, END_QUEUE_TIMEOUT, TLS_ALERT_INTERNAL_ERROR);
+            break;
+        }
         outbound_cancel(&p->outbound);
         dial_failed(p, END_CONNECT_TIMEOUT, NULL);
         break;
@@ -431,7 +464,10 @@ void passthrough_new(struct services *services, const struct passthrough_start *
     }
     stream_own(p->client, &passthrough_events, p);
     if (p->to != NULL) {
-        begin_dialing(p);
+        p->upstream = &p->inbound.snapshot->upstreams[p->to->upstream];
+        seek_init(&p->seek, p->upstream, true, on_found);
+        allow_time_to_dial(p);
+        dial(p);
         return;
     }
     say_refused(p, start->why);

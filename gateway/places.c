@@ -147,7 +147,7 @@ bool places_offer_warm(struct place_port *p, struct server_state *s, uint64_t no
         return false;
     pthread_mutex_lock(&s->set->lock);
     w = first_for(s, now_ms);
-    ours = w != NULL && w->port == p;
+    ours = w != NULL && w->port == p && !w->fresh;
     if (ours)
         grant(w, s, true);
     pthread_mutex_unlock(&s->set->lock);

@@ -14,13 +14,21 @@ void pool_init(struct pool *p, size_t limit, uint64_t timeout_ms, struct timers 
     list_init(&p->idle);
 }
 
+/* In sequential order, for those who look at the sum and for waiters: see places.h. */
+static void count(struct pool *p, int change)
+{
+    p->n += (size_t)change;
+    if (p->counted != NULL)
+        atomic_fetch_add(p->counted, (size_t)change);
+}
+
 static struct stream *release(struct pooled *i)
 {
     struct stream *s = stream_take(&i->stream);
 
     list_remove(&i->link);
     timer_clear(i->pool->timers, &i->timer);
-    i->pool->n--;
+    count(i->pool, -1);
     mem_free(i);
     return s;
 }
@@ -86,7 +94,7 @@ void pool_put(struct pool *p, struct stream **s)
     i->stream = stream_take(s);
     timer_init(&i->timer, on_expired);
     list_append(&p->idle, &i->link);
-    p->n++;
+    count(p, 1);
     stream_own(i->stream, &pooled_events, i);
     timer_start(p->timers, &i->timer, p->timeout_ms);
 }
@@ -108,6 +116,11 @@ void pool_limit(struct pool *p, size_t limit, uint64_t timeout_ms)
     p->timeout_ms = timeout_ms;
     while (p->n > limit)
         drop(LIST_OWNER(p->idle.next, struct pooled, link), END_POOL_FULL);
+}
+
+void pool_close_oldest(struct pool *p)
+{
+    drop(LIST_OWNER(p->idle.next, struct pooled, link), END_POOL_WANTED);
 }
 
 void pool_close_all(struct pool *p)

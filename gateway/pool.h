@@ -12,6 +12,7 @@
 struct pool {
     struct list idle;                    /* newest last */
     size_t n;
+    _Atomic size_t *counted;             /* where n is added up for others to read, or NULL */
     size_t limit;
     uint64_t timeout_ms;
     struct timers *timers;
@@ -24,6 +25,7 @@ void pool_put(struct pool *p, struct stream **s);
 /* Another limit from now on: what is too much is closed, oldest first; what is kept already keeps its deadline. */
 void pool_limit(struct pool *p, size_t limit, uint64_t timeout_ms);
 struct stream *pool_get(struct pool *p);         /* NULL: none is there. stream_own follows */
+void pool_close_oldest(struct pool *p);          /* one is there */
 void pool_close_all(struct pool *p);
 
 #endif

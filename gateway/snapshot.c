@@ -26,7 +26,7 @@ static void set_limits(struct snapshot *s)
     s->request_limits = limits;
 }
 
-static bool make_parts(struct snapshot *s, struct timers *timers, struct metrics *metrics)
+static bool make_parts(struct snapshot *s, const struct upstream_worker *worker)
 {
     const struct conf *c = s->conf;
 
@@ -35,14 +35,13 @@ static bool make_parts(struct snapshot *s, struct timers *timers, struct metrics
     if (s->upstreams == NULL || s->strip_also == NULL)
         return false;
     for (size_t i = 0; i < c->upstreams_n; i++)
-        if (upstream_init(&s->upstreams[i], &c->upstreams[i], timers, metrics) != 0)
-            return false;
+        upstream_init(&s->upstreams[i], &c->upstreams[i], s->generation->sets[i], worker);
     for (size_t i = 0; i < c->forwarded.strip_n; i++)
         s->strip_also[i] = span_of_text(c->forwarded.strip[i]);
     return true;
 }
 
-struct snapshot *snapshot_new(struct generation *g, struct timers *timers, struct metrics *metrics)
+struct snapshot *snapshot_new(struct generation *g, const struct upstream_worker *worker)
 {
     struct snapshot *s = mem_zalloc(sizeof(*s));
 
@@ -52,7 +51,7 @@ struct snapshot *snapshot_new(struct generation *g, struct timers *timers, struc
     s->generation = generation_hold(g);
     s->conf = g->conf;
     set_limits(s);
-    if (make_parts(s, timers, metrics))
+    if (make_parts(s, worker))
         return s;
     snapshot_free(s);
     return NULL;
@@ -87,7 +86,7 @@ static bool is_named(const struct snapshot *s, size_t i, const char *name)
 }
 
 /* The place is usually the same. */
-static const struct upstream *find(const struct snapshot *s, size_t place, const char *name)
+static struct upstream *find(const struct snapshot *s, size_t place, const char *name)
 {
     size_t i = place;
 
@@ -97,10 +96,10 @@ static const struct upstream *find(const struct snapshot *s, size_t place, const
     return i < s->conf->upstreams_n ? &s->upstreams[i] : NULL;
 }
 
-void snapshot_follow(struct snapshot *now, const struct snapshot *before)
+void snapshot_follow(struct snapshot *now, struct snapshot *before)
 {
     for (size_t i = 0; i < now->conf->upstreams_n; i++) {
-        const struct upstream *u = find(before, i, now->conf->upstreams[i].name);
+        struct upstream *u = find(before, i, now->conf->upstreams[i].name);
         if (u != NULL)
             upstream_adopt(&now->upstreams[i], u);
     }

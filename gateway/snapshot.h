@@ -19,15 +19,15 @@ struct snapshot {
     struct http1_limits request_limits, response_limits;
 };
 
-/* With new servers only, so that it can be made in any thread, before the worker that timers and metrics belong to sees it. It holds the
- * generation, the caller holds it. NULL: no memory. */
-struct snapshot *snapshot_new(struct generation *g, struct timers *timers, struct metrics *metrics);
+/* Without servers yet, so that it can be made in any thread, before the worker sees it. It holds the generation, the caller holds it. NULL: no
+ * memory. */
+struct snapshot *snapshot_new(struct generation *g, const struct upstream_worker *worker);
 struct snapshot *snapshot_hold(struct snapshot *s);
 void snapshot_release(struct snapshot **s);              /* NULL-safe, *s becomes NULL */
 
 /* In the worker, once: `now` follows `before`. Its servers are from here on those of before, where they are the same; the others of
  * before keep no connection any more, and end with their last exchange or tunnel. Cannot fail. */
-void snapshot_follow(struct snapshot *now, const struct snapshot *before);
+void snapshot_follow(struct snapshot *now, struct snapshot *before);
 void snapshot_close_idle(struct snapshot *s);            /* no connection is kept any longer */
 
 #endif

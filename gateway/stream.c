@@ -26,6 +26,11 @@ struct stream *stream_take(struct stream **from)
     return s;
 }
 
+void stream_watch(struct stream *s, struct stream_watch *watch)
+{
+    s->watch = watch;
+}
+
 size_t stream_peek(struct stream *s, const uint8_t **p)
 {
     return s->ops->peek(s, p);
@@ -69,9 +74,14 @@ int stream_finish(struct stream *s)
 static void end(struct stream **s, bool reset)
 {
     struct stream *taken = stream_take(s);
+    struct stream_watch *watch;
 
-    if (taken != NULL)
-        taken->ops->close(taken, reset);
+    if (taken == NULL)
+        return;
+    watch = taken->watch;
+    taken->ops->close(taken, reset);
+    if (watch != NULL)
+        watch->closed(watch);
 }
 
 void stream_close(struct stream **s)

@@ -33,6 +33,11 @@ enum stream_input {
 };
 
 struct stream;
+/* Somebody who does not own the stream and wants to know when it is closed, whoever owns it then. */
+struct stream_watch {
+    void (*closed)(struct stream_watch *w);
+};
+
 struct stream_ops {
     size_t (*peek)(struct stream *s, const uint8_t **p);
     void (*consume)(struct stream *s, size_t n);
@@ -47,6 +52,7 @@ struct stream {
     const struct stream_ops *ops;
     const struct stream_events *events;
     void *ctx;
+    struct stream_watch *watch;          /* or NULL */
     int input_error;                     /* 0, or negative errno with STREAM_FAILED */
     int output_error;                    /* 0, or negative errno, sticky */
     bool cut;                            /* with STREAM_EOF: the peer did not say that it would end (TLS without close_notify). A message that
@@ -62,6 +68,9 @@ struct stream {
 void stream_own(struct stream *s, const struct stream_events *events, void *ctx);
 /* Moves a stream out of its holder's hands: *from becomes NULL. The old owner hears nothing more; stream_own follows. */
 struct stream *stream_take(struct stream **from);
+
+/* One watch, which outlives the stream. It hears once, from inside stream_close or stream_reset, when the stream is gone already. */
+void stream_watch(struct stream *s, struct stream_watch *watch);
 
 size_t stream_peek(struct stream *s, const uint8_t **p);     /* what is there, untouched until consumed; p is good until the next call */
 void stream_consume(struct stream *s, size_t n);             /* n <= last peek; room means reading resumes */

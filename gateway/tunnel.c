@@ -98,7 +98,7 @@ static void tunnel_free(struct tunnel *t)
     timer_clear(svc->timers, &t->timer);
     ready_cancel(&t->ready);
     list_remove(&t->link);
-    t->server_record->busy--;
+    server_end(t->server_record, SERVER_TUNNEL);
     snapshot_release(&t->snapshot);
     metrics_sub(&svc->metrics->tunnels_open, 1);
     quota_disconnect(svc->quota, &t->share);
@@ -325,7 +325,7 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     t->deflate = start->deflate;
     t->blind = start->conf->verify == WS_VERIFY_BLIND;
     t->server_record = start->server_record;
-    t->server_record->busy++;
+    server_begin(t->server_record, SERVER_TUNNEL);
     t->begun_ms = t->entered_ms = timers_now_ms(services->timers);
     t->sides[CLIENT].heard_ms = t->sides[SERVER].heard_ms = t->begun_ms;
     t->origin.listener = start->names.listener;

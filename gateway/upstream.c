@@ -1,51 +1,18 @@
 #include "gateway/upstream.h"
+#include "gateway/log.h"
 #include "protocol/mem.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
+
+#define COMPLAIN_EVERY_MS 10000
 
 /* ---- a server ---- */
 
-static bool copy_text(char **to, const char *from)
+static struct server *server_hold(struct server *s)
 {
-    *to = from != NULL ? mem_strdup(from) : NULL;
-    return from == NULL || *to != NULL;
-}
-
-static void server_free(struct server *s)
-{
-    mem_free(s->address.host);
-    mem_free(s->address.path);
-    mem_free(s->address.text);
-    mem_free(s);
-}
-
-/* A connection that began with a PROXY header speaks for one client, and is never given to another. */
-static unsigned kept_connections(const struct conf_upstream *conf)
-{
-    return conf->send_proxy == CONF_SEND_PROXY_OFF ? conf->keepalive : 0;
-}
-
-static struct server *server_new(const struct upstream *home, const struct conf_server *conf, struct timers *timers, struct metrics *metrics)
-{
-    struct server *s = mem_zalloc(sizeof(*s));
-
-    if (s == NULL)
-        return NULL;
-    s->holders = 1;
-    s->home = home;
-    s->address.kind = conf->address.kind;
-    s->address.port = conf->address.port;
-    s->weight = conf->weight;
-    list_init(&s->lingerers);
-    list_init(&s->fcgi.shared);
-    pool_init(&s->pool, kept_connections(home->conf), home->conf->keepalive_timeout_ms, timers, metrics);
-    if (copy_text(&s->address.host, conf->address.host) && copy_text(&s->address.path, conf->address.path) &&
-        copy_text(&s->address.text, conf->address.text))
-        return s;
-    server_free(s);
-    return NULL;
+    s->holders++;
+    return s;
 }
 
 static void close_lingerers(struct server *s)
@@ -60,27 +27,177 @@ static void server_release(struct server *s)
 {
     if (--s->holders > 0)
         return;
-    pool_close_all(&s->pool);
-    close_lingerers(s);
-    assert(s->busy == 0);
-    server_free(s);
+    assert(s->busy == 0 && s->pool.n == 0 && list_empty(&s->lingerers) && !s->place_in_hand);
+    server_state_release(&s->state);
+    server_set_release(&s->set);
+    mem_free(s);
+}
+
+static uint64_t now_ms(const struct server *s)
+{
+    return timers_now_ms(s->pool.timers);
+}
+
+static void on_stream_closed(struct stream_watch *watch)
+{
+    struct server *s = LIST_OWNER(watch, struct server, watch);
+
+    places_give(s->state, now_ms(s));
+    server_release(s);
+}
+
+static void live_at(struct server *s, struct upstream *home)
+{
+    if (s->home != NULL)
+        atomic_fetch_sub(&s->home->port.idle, s->pool.n);
+    s->home = home;
+    s->pool.counted = home != NULL ? &home->port.idle : NULL;
+    if (home != NULL)
+        atomic_fetch_add(&home->port.idle, s->pool.n);
+}
+
+/* A connection that began with a PROXY header speaks for one client, and is never given to another. */
+static void limit_pool(struct server *s)
+{
+    if (s->home == NULL || s->home->retired || s->home->conf->send_proxy != CONF_SEND_PROXY_OFF)
+        pool_limit(&s->pool, 0, 0);
+    else
+        pool_limit(&s->pool, s->home->conf->keepalive, s->home->conf->keepalive_timeout_ms);
+}
+
+static struct server *server_new(struct upstream *home, struct server_state *state)
+{
+    struct server *s = mem_zalloc(sizeof(*s));
+
+    if (s == NULL)
+        return NULL;
+    s->holders = 1;
+    s->set = server_set_hold(state->set);
+    s->state = server_state_hold(state);
+    s->address = &state->address;
+    s->watch.closed = on_stream_closed;
+    list_init(&s->lingerers);
+    list_init(&s->fcgi.shared);
+    pool_init(&s->pool, 0, 0, home->worker.timers, home->worker.metrics);
+    live_at(s, home);
+    limit_pool(s);
+    return s;
+}
+
+void server_begin(struct server *s, enum server_use use)
+{
+    server_hold(s);
+    s->busy++;
+    atomic_fetch_add_explicit(use == SERVER_TUNNEL ? &s->state->tunnels : &s->state->exchanges, 1, memory_order_relaxed);
+}
+
+void server_end(struct server *s, enum server_use use)
+{
+    s->busy--;
+    atomic_fetch_sub_explicit(use == SERVER_TUNNEL ? &s->state->tunnels : &s->state->exchanges, 1, memory_order_relaxed);
+    server_release(s);
+}
+
+/* ---- its places ---- */
+
+bool server_connect(struct server *s)
+{
+    if (s->place_in_hand)
+        s->place_in_hand = false;
+    else if (places_take(s->state))
+        server_hold(s);
+    else
+        return false;
+    return true;
+}
+
+void server_connect_failed(struct server *s)
+{
+    on_stream_closed(&s->watch);
+}
+
+void server_connected(struct server *s, struct stream *stream)
+{
+    stream_watch(stream, &s->watch);
+}
+
+void server_granted(struct server *s)
+{
+    assert(!s->place_in_hand);
+    s->place_in_hand = true;
+    server_hold(s);
+}
+
+void server_give_back(struct server *s)
+{
+    if (!s->place_in_hand)
+        return;
+    s->place_in_hand = false;
+    on_stream_closed(&s->watch);
+}
+
+/* One that is kept while somebody waits goes to that one if it is in this worker, and otherwise makes room for it. */
+void server_keep(struct server *s, struct stream **stream)
+{
+    size_t before = s->pool.n;
+
+    pool_put(&s->pool, stream);
+    if (s->pool.n > before && s->home != NULL && !places_offer_warm(&s->home->port, s->state, now_ms(s)))
+        s->home->port.close_idle(&s->home->port);
+}
+
+void server_is_joinable(struct server *s)
+{
+    if (s->home != NULL)
+        places_offer_warm(&s->home->port, s->state, now_ms(s));
+}
+
+bool server_has_room(const struct server *s, bool fresh)
+{
+    return (!fresh && (s->pool.n > 0 || !list_empty(&s->fcgi.shared))) || places_left(s->state);
 }
 
 /* ---- an upstream ---- */
 
-int upstream_init(struct upstream *u, const struct conf_upstream *conf, struct timers *timers, struct metrics *metrics)
+static void close_idle(struct place_port *p)
 {
-    *u = (struct upstream){ .conf = conf, .servers = mem_zalloc(conf->servers_n * sizeof(struct server *)) };
-    if (u->servers == NULL)
-        return -ENOMEM;
-    for (; u->servers_n < conf->servers_n; u->servers_n++) {
-        u->servers[u->servers_n] = server_new(u, &conf->servers[u->servers_n], timers, metrics);
-        if (u->servers[u->servers_n] == NULL) {
-            upstream_free(u);
-            return -ENOMEM;
+    struct upstream *u = LIST_OWNER(p, struct upstream, port);
+
+    for (size_t i = 0; i < u->servers_n; i++) {
+        struct server *s = u->servers[i];
+        if (s->home == u && s->pool.n > 0 && places_wanted(s->state, now_ms(s))) {
+            pool_close_oldest(&s->pool);
+            return;
         }
     }
-    return 0;
+}
+
+void upstream_init(struct upstream *u, const struct conf_upstream *conf, struct server_set *set, const struct upstream_worker *worker)
+{
+    *u = (struct upstream){ .conf = conf, .worker = *worker, .set = server_set_hold(set) };
+    places_open(&u->port, set, worker->mailbox, close_idle);
+}
+
+/* This upstream lists it no more. */
+static void let_go(struct upstream *u, struct server *s)
+{
+    if (s->home == u) {
+        pool_close_all(&s->pool);
+        close_lingerers(s);
+        live_at(s, NULL);
+        limit_pool(s);
+    }
+    server_release(s);
+}
+
+void upstream_free(struct upstream *u)
+{
+    for (size_t i = 0; i < u->servers_n; i++)
+        let_go(u, u->servers[i]);
+    mem_free(u->servers);
+    places_close(&u->port);
+    server_set_release(&u->set);
+    *u = (struct upstream){ 0 };
 }
 
 void upstream_close_idle(struct upstream *u)
@@ -91,72 +208,116 @@ void upstream_close_idle(struct upstream *u)
     }
 }
 
-void upstream_free(struct upstream *u)
+void upstream_complain(struct upstream *u)
 {
-    for (size_t i = 0; i < u->servers_n; i++)
-        server_release(u->servers[i]);
-    mem_free(u->servers);
-    *u = (struct upstream){ 0 };
+    uint64_t now = timers_now_ms(u->worker.timers);
+
+    if (u->complained_ms != 0 && now - u->complained_ms < COMPLAIN_EVERY_MS)
+        return;
+    u->complained_ms = now;
+    log_warn("upstream %s: requests are refused: %zu wait for its servers, which have %llu connections each and may have no more", u->conf->name,
+             atomic_load(&u->set->waiting_n), (unsigned long long)atomic_load(&u->set->places));
 }
 
-size_t upstream_index(const struct upstream *u, const struct server *s)
+struct server *upstream_server(const struct upstream *u, const struct server_state *state)
 {
-    size_t i = 0;
+    for (size_t i = 0; i < u->servers_n; i++)
+        if (u->servers[i]->state == state)
+            return u->servers[i];
+    return NULL;
+}
 
-    while (u->servers[i] != s) {
-        i++;
-        assert(i < u->servers_n);
+/* ---- other servers than before ---- */
+
+/* Those that stay are held once more, for the new list; NULL: no memory. */
+static struct server **list_servers(struct upstream *u, struct server_state *const *states, size_t n)
+{
+    struct server **servers = mem_alloc(n * sizeof(struct server *));
+
+    for (size_t i = 0; servers != NULL && i < n; i++) {
+        struct server *s = upstream_server(u, states[i]);
+        servers[i] = s != NULL ? server_hold(s) : server_new(u, states[i]);
+        if (servers[i] != NULL)
+            continue;
+        while (i > 0)
+            server_release(servers[--i]);
+        mem_free(servers);
+        return NULL;
     }
-    return i;
+    return servers;
+}
+
+static bool is_listed(struct server *const *servers, size_t n, const struct server *s)
+{
+    for (size_t i = 0; i < n; i++)
+        if (servers[i] == s)
+            return true;
+    return false;
+}
+
+static void take_list(struct upstream *u, struct server **servers, size_t n)
+{
+    for (size_t i = 0; i < u->servers_n; i++)
+        if (is_listed(servers, n, u->servers[i]))
+            server_release(u->servers[i]);
+        else
+            let_go(u, u->servers[i]);
+    mem_free(u->servers);
+    u->servers = servers;
+    u->servers_n = n;
+}
+
+void upstream_refresh(struct upstream *u)
+{
+    struct server_state **states;
+    struct server **servers;
+    size_t n;
+    unsigned version;
+
+    if (u->version == atomic_load_explicit(&u->set->version, memory_order_acquire))
+        return;
+    states = server_set_copy(u->set, &n, &version);
+    if (states == NULL)
+        return;
+    servers = list_servers(u, states, n);
+    for (size_t i = 0; i < n; i++)
+        server_state_release(&states[i]);
+    mem_free(states);
+    if (servers == NULL)
+        return;
+    take_list(u, servers, n);
+    u->version = version;
 }
 
 /* ---- the next configuration ---- */
 
-/* Whoever is spoken to differently is another server: nothing that is known of the one, and none of its connections, is of use. */
-static bool same_manner(const struct conf_upstream *a, const struct conf_upstream *b)
+static bool may_move(const struct upstream *before, const struct server *s)
 {
-    bool tls = a->tls_on || b->tls_on;   /* what was verified then may not be trusted now */
-
-    return a->protocol == b->protocol && a->send_proxy == b->send_proxy && !tls;
+    return s->home == before;
 }
 
-static bool may_adopt(const struct upstream *before, size_t i, const struct server *wanted)
+void upstream_adopt(struct upstream *u, struct upstream *before)
 {
-    return i < before->servers_n && before->servers[i]->home == before &&
-           strcmp(before->servers[i]->address.text, wanted->address.text) == 0;
-}
-
-/* The place is usually the same. */
-static struct server *find(const struct upstream *before, size_t place, const struct server *wanted)
-{
-    size_t i = place;
-
-    if (!may_adopt(before, i, wanted))
-        for (i = 0; i < before->servers_n && !may_adopt(before, i, wanted); i++)
+    if (u->set != before->set || u->conf->tls_on || before->servers_n == 0)
+        return;                          /* what was verified then may not be trusted now */
+    u->servers = mem_alloc(before->servers_n * sizeof(struct server *));
+    for (size_t i = 0; u->servers != NULL && i < before->servers_n; i++) {
+        struct server *s = before->servers[i];
+        if (!may_move(before, s))
             continue;
-    return i < before->servers_n ? before->servers[i] : NULL;
-}
-
-void upstream_adopt(struct upstream *u, const struct upstream *before)
-{
-    if (!same_manner(u->conf, before->conf))
-        return;
-    for (size_t i = 0; i < u->servers_n; i++) {
-        struct server *s = find(before, i, u->servers[i]);
-        if (s == NULL)
-            continue;
-        s->holders++;
-        s->home = u;
-        s->weight = u->servers[i]->weight;
-        pool_limit(&s->pool, kept_connections(u->conf), u->conf->keepalive_timeout_ms);
-        server_release(u->servers[i]);
-        u->servers[i] = s;
+        live_at(s, u);
+        limit_pool(s);
+        u->servers[u->servers_n++] = server_hold(s);
     }
+    upstream_refresh(u);
+    /* Somebody may have asked `before` for an idle connection and be forgotten there. */
+    close_idle(&u->port);
 }
 
-void upstream_retire(const struct upstream *before)
+void upstream_retire(struct upstream *before)
 {
+    before->retired = true;
     for (size_t i = 0; i < before->servers_n; i++)
-        if (before->servers[i]->home == before)
-            pool_limit(&before->servers[i]->pool, 0, 0);
+        if (may_move(before, before->servers[i]))
+            limit_pool(before->servers[i]);
 }

@@ -54,6 +54,7 @@ static void close_listeners(struct worker *w, bool empty)
 
 static void close_own_handles(struct worker *w)
 {
+    mailbox_close(&w->mailbox);
     uv_close((uv_handle_t *)&w->mail, NULL);
     stream_uv_loop_close(&w->streams);
 }
@@ -246,11 +247,17 @@ static bool make_tls(struct worker *w, const struct worker_start *start)
     return true;
 }
 
+struct upstream_worker worker_own(struct worker *w)
+{
+    return (struct upstream_worker){ .timers = &w->timers, .metrics = &w->metrics, .mailbox = &w->mailbox, .number = w->number };
+}
+
 static bool make_parts(struct worker *w, const struct worker_start *start)
 {
     enum conf_access_format format = start->generation->conf->log.access.format;
+    struct upstream_worker own = worker_own(w);
 
-    w->services.snapshot = snapshot_new(start->generation, &w->timers, &w->metrics);
+    w->services.snapshot = snapshot_new(start->generation, &own);
     w->resolver = resolver_new(&w->loop, &w->ready);
     w->services.dialer = dialer_uv_new(&w->streams, &w->timers, w->resolver);
     w->services.access_log = access_log_new(start->access_sink, format, &w->ready, &w->timers, &w->metrics);
@@ -268,6 +275,7 @@ struct worker *worker_new(const struct worker_start *start)
         log_error("worker %u: no memory", start->number);
         return NULL;
     }
+    w->number = start->number;
     w->gate = start->gate;
     w->services.quota = start->quota;
     w->ended = start->ended;

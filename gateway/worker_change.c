@@ -65,10 +65,11 @@ struct worker_change *worker_change_new(struct worker *w, struct generation *g, 
                                         const struct worker_socket *sockets, size_t sockets_n)
 {
     struct worker_change *c = mem_zalloc(sizeof(*c) + sockets_n * sizeof(*sockets));
+    struct upstream_worker own = worker_own(w);
 
     if (c == NULL)
         return NULL;
-    c->snapshot = snapshot_new(g, &w->timers, &w->metrics);
+    c->snapshot = snapshot_new(g, &own);
     if (c->snapshot == NULL) {
         mem_free(c);
         return NULL;

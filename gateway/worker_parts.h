@@ -15,6 +15,7 @@ struct worker {
     enum worker_state state;
     struct listener_gate *gate;
     struct list listeners;
+    unsigned number;
     uv_loop_t loop;
     uv_async_t mail;
     uv_async_t helped;                   /* some handshake has come back from the helpers */
@@ -34,6 +35,8 @@ struct worker {
     void *ctx;
 };
 
+/* worker.c: what its upstreams get of it */
+struct upstream_worker worker_own(struct worker *w);
 /* worker_change.c: listeners on these sockets, which are taken. false: no memory; those that could be made are there */
 bool worker_listen(struct worker *w, const struct worker_socket *sockets, size_t n);
 

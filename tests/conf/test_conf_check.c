@@ -128,6 +128,17 @@ static void never_reached(void **state)
                  "f.yaml:5:5: warning: this route is never reached: the one in line 4 takes all that it would match\n");
 }
 
+static void one_place_is_one_server(void **state)
+{
+    (void)state;
+    expect_lines("listeners: [ 80 ]\nroutes: [ { upstream: a } ]\n"
+                 "upstreams: { a: { servers: [ 1, { address: \"127.0.0.1:1\", weight: 2 }, 2, unix:/a, 2 ] } }\n", false,
+                 "f.yaml:3:44: two servers at 127.0.0.1:1; one that is to get more than its share has a `weight`\n");
+    expect_lines("listeners: [ 80 ]\nroutes: [ { upstream: a }, { upstream: b, match: { path: /x } } ]\n"
+                 "upstreams: { a: { servers: [ 1, 2 ] }, b: { servers: [ 1, \"[::1]:1\" ] } }\n", true,
+                 "f.yaml:2:28: warning: this route is never reached: the one in line 2 takes all that it would match\n");
+}
+
 static void warnings(void **state)
 {
     (void)state;
@@ -191,7 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),         cmocka_unit_test(names_unknown), cmocka_unit_test(listeners_twice),
         cmocka_unit_test(proxy_protocol),
-        cmocka_unit_test(never_reached), cmocka_unit_test(warnings),      cmocka_unit_test(strip),
+        cmocka_unit_test(never_reached), cmocka_unit_test(one_place_is_one_server), cmocka_unit_test(warnings),      cmocka_unit_test(strip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

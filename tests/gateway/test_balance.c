@@ -1,39 +1,87 @@
 /* Which server is next: exact shares over a cycle, smoothly; the least busy for its weight; never one that was tried while
  * another is left. */
+#include "tests/gateway/scripted.h"
+#include "tests/gateway/fleet.h"
+
 #include "gateway/balance.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #define SERVERS_MAX 100
 
 struct fleet {
-    struct upstream upstream;
+    struct fleet_conf servers;
     struct conf_upstream conf;
-    struct server servers[SERVERS_MAX];
-    struct server *listed[SERVERS_MAX];
+    struct server_set *set;
+    struct upstream upstream;
+    struct timers timers;
+    struct mailbox mailbox;
+    struct metrics metrics;
+    uint64_t now_ms;
+    size_t blocks_before;
 };
+
+static uint64_t clock_of(void *ctx)
+{
+    return ((struct fleet *)ctx)->now_ms;
+}
 
 static void begin(struct fleet *f, enum conf_balance balance, size_t n, const unsigned *weights)
 {
+    struct upstream_worker own = { .timers = &f->timers, .metrics = &f->metrics, .mailbox = &f->mailbox };
+
     memset(f, 0, sizeof(*f));
+    f->blocks_before = mem_live_blocks();
+    f->now_ms = 1000000;
     f->conf.balance = balance;
-    f->upstream = (struct upstream){ .conf = &f->conf, .servers = f->listed, .servers_n = n };
-    for (size_t i = 0; i < n; i++) {
-        f->servers[i].weight = weights != NULL ? weights[i] : 1;
-        f->listed[i] = &f->servers[i];
+    f->conf.name = (char[]){ "app" };
+    timers_init(&f->timers, clock_of, f);
+    mailbox_init(&f->mailbox, NULL, NULL);
+    fleet_conf(&f->servers, n, weights);
+    f->set = server_set_new("app");
+    assert_int_equal(server_set_update(f->set, f->servers.wishes, n), 0);
+    upstream_init(&f->upstream, &f->conf, f->set, &own);
+    upstream_refresh(&f->upstream);
+    assert_int_equal(f->upstream.servers_n, n);
+}
+
+static void end(struct fleet *f)
+{
+    for (size_t i = 0; i < f->upstream.servers_n; i++) {
+        struct server_state *s = f->upstream.servers[i]->state;
+        atomic_store(&s->exchanges, 0);
+        atomic_store(&s->tunnels, 0);
+        atomic_store(&s->connections, 0);
     }
+    upstream_free(&f->upstream);
+    server_set_release(&f->set);
+    mailbox_free(&f->mailbox);
+    assert_int_equal(mem_live_blocks(), f->blocks_before);
+}
+
+static struct server_state *state_of(struct fleet *f, size_t i)
+{
+    return f->upstream.servers[i]->state;
+}
+
+static enum balance_verdict verdict(struct fleet *f, uint64_t tried, size_t *place_out)
+{
+    struct balance_wish wish = { .tried = tried };
+    struct server *s;
+    enum balance_verdict v = balance_choose(&f->upstream, &wish, &s);
+
+    *place_out = SIZE_MAX;
+    for (size_t i = 0; i < f->upstream.servers_n; i++)
+        if (f->upstream.servers[i] == s)
+            *place_out = i;
+    assert_true((v == BALANCE_FOUND) == (*place_out < SIZE_MAX));
+    return v;
 }
 
 static size_t choose(struct fleet *f, uint64_t tried)
 {
-    struct server *s = balance_choose(&f->upstream, tried);
+    size_t place;
 
-    assert_non_null(s);
-    return (size_t)(s - f->servers);
+    assert_int_equal(verdict(f, tried, &place), BALANCE_FOUND);
+    return place;
 }
 
 static void weights_are_exact_over_every_cycle(void **state)
@@ -55,6 +103,7 @@ static void weights_are_exact_over_every_cycle(void **state)
             for (size_t i = 0; i < 4; i++)
                 assert_int_equal(served[i], weights[w][i]);
         }
+        end(&f);
     }
 }
 
@@ -70,6 +119,7 @@ static void heavy_ones_are_spread_over_the_cycle(void **state)
         most = in_a_row > most ? in_a_row : most;
     }
     assert_true(most <= 2);
+    end(&f);
 }
 
 static void one_that_was_tried_is_passed_over(void **state)
@@ -84,6 +134,7 @@ static void one_that_was_tried_is_passed_over(void **state)
                 assert_int_equal(tried >> choose(&f, tried) & 1, 0);
         for (int i = 0; i < 5; i++)
             assert_true(choose(&f, 7) < 3);                      /* all were tried: any of them */
+        end(&f);
     }
 }
 
@@ -99,12 +150,13 @@ static void trying_others_does_not_spoil_the_shares(void **state)
         choose(&f, 0);
         choose(&f, 1);
         for (size_t s = 0; s < 3; s++)
-            sum += f.servers[s].turn;
+            sum += f.upstream.servers[s]->turn;
         assert_int_equal(sum, 0);
     }
     for (int i = 0; i < 40; i++)
         served[choose(&f, 1) - 1]++;
     assert_true(served[0] >= 19 && served[0] <= 21);
+    end(&f);
 }
 
 static void the_least_busy_for_its_weight(void **state)
@@ -113,14 +165,15 @@ static void the_least_busy_for_its_weight(void **state)
 
     (void)state;
     begin(&f, CONF_BALANCE_LEAST_BUSY, 3, (unsigned[]){ 1, 2, 1 });
-    f.servers[0].busy = 3;
-    f.servers[1].busy = 5;
-    f.servers[2].busy = 4;
+    state_of(&f, 0)->exchanges = 3;
+    state_of(&f, 1)->exchanges = 5;
+    state_of(&f, 2)->exchanges = 4;
     assert_int_equal(choose(&f, 0), 1);          /* 5/2 is less than 3/1 */
-    f.servers[1].busy = 7;
+    state_of(&f, 1)->exchanges = 7;
     assert_int_equal(choose(&f, 0), 0);
     assert_int_equal(choose(&f, 1), 1);          /* 7/2 is less than 4/1 */
     assert_int_equal(choose(&f, 3), 2);
+    end(&f);
 }
 
 static void equally_busy_ones_take_turns(void **state)
@@ -130,13 +183,14 @@ static void equally_busy_ones_take_turns(void **state)
 
     (void)state;
     begin(&f, CONF_BALANCE_LEAST_BUSY, 4, (unsigned[]){ 1, 1, 2, 1 });
-    f.servers[3].busy = 9;
+    state_of(&f, 3)->exchanges = 9;
     for (int i = 0; i < 40; i++)
         served[choose(&f, 0)]++;
     assert_int_equal(served[0], 10);
     assert_int_equal(served[1], 10);
     assert_int_equal(served[2], 20);
     assert_int_equal(served[3], 0);
+    end(&f);
 }
 
 static void least_busy_fills_up_by_weight(void **state)
@@ -146,10 +200,11 @@ static void least_busy_fills_up_by_weight(void **state)
     (void)state;
     begin(&f, CONF_BALANCE_LEAST_BUSY, 3, (unsigned[]){ 1, 3, 2 });
     for (int i = 0; i < 600; i++)
-        f.servers[choose(&f, 0)].busy++;
-    assert_int_equal(f.servers[0].busy, 100);
-    assert_int_equal(f.servers[1].busy, 300);
-    assert_int_equal(f.servers[2].busy, 200);
+        state_of(&f, choose(&f, 0))->tunnels++;
+    assert_int_equal(server_state_busy(state_of(&f, 0)), 100);
+    assert_int_equal(server_state_busy(state_of(&f, 1)), 300);
+    assert_int_equal(server_state_busy(state_of(&f, 2)), 200);
+    end(&f);
 }
 
 static void one_server_is_always_the_one(void **state)
@@ -160,6 +215,7 @@ static void one_server_is_always_the_one(void **state)
     begin(&f, CONF_BALANCE_ROUND_ROBIN, 1, NULL);
     for (int i = 0; i < 5; i++)
         assert_int_equal(choose(&f, i % 2 == 0 ? 0 : 1), 0);
+    end(&f);
 }
 
 static void more_servers_than_can_be_counted_as_tried(void **state)
@@ -175,11 +231,13 @@ static void more_servers_than_can_be_counted_as_tried(void **state)
         assert_int_equal(served[i], 1);
     for (int i = 0; i < SERVERS_MAX; i++)
         assert_true(choose(&f, UINT64_MAX) >= UPSTREAM_TRIED_MAX);
+    end(&f);
     begin(&f, CONF_BALANCE_LEAST_BUSY, SERVERS_MAX, NULL);
     for (size_t i = 0; i < SERVERS_MAX; i++)
-        f.servers[i].busy = 1;
-    f.servers[70].busy = 0;
+        state_of(&f, i)->exchanges = 1;
+    state_of(&f, 70)->exchanges = 0;
     assert_int_equal(choose(&f, 0), 70);
+    end(&f);
 }
 
 int main(void)

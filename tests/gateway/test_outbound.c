@@ -65,8 +65,8 @@ static void answered(void *ctx, const struct dial_answer *a)
 
 static void ask(struct world *w, struct asked *asked, size_t upstream, const struct inbound *inbound)
 {
-    const struct conf_upstream *u = &conf->upstreams[upstream];
-    struct outbound_request request = { .upstream = u, .address = &u->servers[0].address, .inbound = inbound, .timeout_ms = 5000 };
+    struct upstream *u = &w->services.snapshot->upstreams[upstream];
+    struct outbound_request request = { .upstream = u->conf, .server = u->servers[0], .inbound = inbound, .timeout_ms = 5000 };
 
     *asked = (struct asked){ .answers = 0 };
     asked->outbound = outbound_start(&w->services, &request, answered, asked);

@@ -16,6 +16,7 @@ static const char *const conf_text =
     "      \"*.deep.a.test\": deep\n"
     "      two.test: two\n"
     "      b.test: a\n"
+    "      full.test: full\n"
     "  - { address: 127.0.0.1:2, name: strict, passthrough: { a.test: a, \"*.a.test\": wild } }\n"
     "  - { address: 127.0.0.1:3, name: behind, trusted: [ 192.0.2.0/24 ], proxy_protocol: require, passthrough: { a.test: told } }\n"
     "  - { address: 127.0.0.1:4, name: guarded, trusted: [ 192.0.2.0/24 ], deny: [ 192.0.2.7 ], passthrough: { a.test: a } }\n"
@@ -26,6 +27,7 @@ static const char *const conf_text =
     "  deep: { servers: [ 127.0.0.1:9003 ] }\n"
     "  other: { servers: [ 127.0.0.1:9004 ] }\n"
     "  two: { servers: [ 127.0.0.1:9005, 127.0.0.1:9006 ], retries: 1 }\n"
+    "  full: { servers: [ 127.0.0.1:9008 ], connections: 1, queue: 1, queue_timeout: 2s }\n"
     "  told: { servers: [ 127.0.0.1:9007 ], send_proxy: v1 }\n";
 
 enum { MAIN, STRICT, BEHIND, GUARDED };
@@ -228,6 +230,34 @@ static void record(void **state)
     assert_int_equal(w.metrics.bytes_from_clients, p->hello.n + 3);
     assert_int_equal(w.metrics.bytes_to_clients, 5);
     assert_int_equal(w.metrics.retries, 1);
+    world_end(&w);
+}
+
+/* A server that may have one connection: the second client waits for it, a third is refused. */
+static void a_server_that_is_full(void **state)
+{
+    struct world w;
+    struct pass first, second, third;
+
+    (void)state;
+    world_begin(&w, conf);
+    first = *pass_begin(&w, MAIN);
+    pass_play(&first, "c hello full.test");
+    second = *pass_begin(&w, MAIN);
+    pass_play(&second, "c hello full.test");
+    third = *pass_begin(&w, MAIN);
+    pass_play(&third, "c hello full.test; c eof");
+    assert_int_equal(w.dials, 1);
+    assert_string_equal(world_said(&w, "passthrough", 0, "end"), "queue_full");
+    pass_play(&first, "s say 1; c eof; s eof");
+    assert_int_equal(w.dials, 2);
+    pass_play(&second, "s say 2");
+    assert_string_equal(bytes_text(&second.client->got), "2");
+    third = *pass_begin(&w, MAIN);
+    pass_play(&third, "c hello full.test; t 2010; c eof");
+    assert_string_equal(world_said(&w, "passthrough", 2, "end"), "queue_timeout");
+    assert_int_equal(w.dials, 2);
+    pass_play(&second, "c eof; s eof");
     world_end(&w);
 }
 
@@ -626,6 +656,7 @@ int main(void)
         cmocka_unit_test(plays),
         cmocka_unit_test(proxy_header_goes_first),
         cmocka_unit_test(record),
+        cmocka_unit_test(a_server_that_is_full),
         cmocka_unit_test(bad_hellos),
         cmocka_unit_test(plain_http_is_answered),
         cmocka_unit_test(no_hello),

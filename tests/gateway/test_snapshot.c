@@ -147,7 +147,7 @@ static void servers_that_are_still_wanted_live_on(void **state)
     world_reload(&w, LISTENERS "upstreams: { new: { servers: [ 9007 ] }, app: { servers: [ 9008, { address: 127.0.0.1:9001, weight: 7 } ] } }\n"
                      "routes: [ { match: { path: /new }, upstream: new }, { upstream: app } ]\n");
     assert_ptr_equal(server_of(&w, 1, 1), first);
-    assert_int_equal(first->weight, 7);
+    assert_int_equal(first->state->weight, 7);
     assert_int_equal(first->pool.n, 1);
     says(&w, client, GET("/2"));
     assert_int_equal(w.metrics.pool_reuses, 1);          /* the connection lives on, too */
@@ -156,25 +156,6 @@ static void servers_that_are_still_wanted_live_on(void **state)
     assert_ptr_equal(server_of(&w, 0, 0), first);
     assert_int_equal(first->pool.n, 0);
     leave(&w, client);
-}
-
-static void the_same_address_twice_are_two_servers(void **state)
-{
-    struct world w;
-    const struct server *a, *b;
-
-    (void)state;
-    world_begin(&w, one);
-    world_reload(&w, LISTENERS UPSTREAM("app", "9001, 9001") ROUTE("app"));
-    a = server_of(&w, 0, 0);
-    b = server_of(&w, 0, 1);
-    assert_ptr_not_equal(a, b);
-    world_reload(&w, LISTENERS UPSTREAM("app", "9009, 9001, 9001, 9001") ROUTE("app"));
-    assert_ptr_equal(server_of(&w, 0, 1), b);
-    assert_ptr_equal(server_of(&w, 0, 2), a);
-    assert_ptr_not_equal(server_of(&w, 0, 3), a);
-    assert_int_equal(server_of(&w, 0, 3)->holders, 1);
-    world_end(&w);
 }
 
 static void a_tunnel_outlives_its_server_s_configuration(void **state)
@@ -299,18 +280,16 @@ static void many_reloads_leave_nothing(void **state)
 
 static void without_memory_there_is_no_snapshot_and_no_leak(void **state)
 {
-    struct generation *g = generation_new(world_conf(ONE), 1);
-    struct timers timers;
-    struct metrics metrics = { 0 };
+    struct generation *g = generation_new(world_conf(ONE), NULL);
     struct world w = { .now_ms = 1 };
+    struct upstream_worker own = world_worker(&w);
     size_t blocks = mem_live_blocks();
     struct snapshot *s = NULL;
 
     (void)state;
-    timers_init(&timers, world_clock, &w);
     for (size_t nth = 1; s == NULL; nth++) {
         mem_fail_nth(nth);
-        s = snapshot_new(g, &timers, &metrics);
+        s = snapshot_new(g, &own);
         mem_fail_nth(0);
         assert_true(s != NULL || (mem_live_blocks() == blocks && g->holders == 1));
         assert_true(nth < 20);
@@ -330,7 +309,6 @@ int main(void)
         cmocka_unit_test(limits_and_times_of_a_kept_connection_follow),
         cmocka_unit_test(trust_follows),
         cmocka_unit_test(servers_that_are_still_wanted_live_on),
-        cmocka_unit_test(the_same_address_twice_are_two_servers),
         cmocka_unit_test(a_tunnel_outlives_its_server_s_configuration),
         cmocka_unit_test(a_tunnel_counts_at_the_server_that_lives_on),
         cmocka_unit_test(without_its_listener_an_idle_client_is_let_go),

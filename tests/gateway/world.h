@@ -34,6 +34,8 @@ struct world {
     uint64_t now_ms;
     struct timers timers;
     struct ready_queue ready;
+    struct mailbox mailbox;
+    bool woken;
     struct metrics metrics;
     struct generation generation;        /* the test's conf; held from outside */
     struct dialer dialer;
@@ -212,13 +214,33 @@ static inline void world_open_access_log(struct world *w)
     assert_non_null(w->services.access_log);
 }
 
+static inline void world_wake(void *ctx)
+{
+    ((struct world *)ctx)->woken = true;
+}
+
+static inline struct upstream_worker world_worker(struct world *w)
+{
+    return (struct upstream_worker){ .timers = &w->timers, .metrics = &w->metrics, .mailbox = &w->mailbox };
+}
+
+static inline void world_refresh(struct world *w)
+{
+    for (size_t i = 0; i < w->services.snapshot->conf->upstreams_n; i++)
+        upstream_refresh(&w->services.snapshot->upstreams[i]);
+}
+
 static inline void world_make_services(struct world *w, const struct conf *conf)
 {
     struct services *s = &w->services;
+    struct upstream_worker own = world_worker(w);
 
     w->generation = (struct generation){ .holders = 1, .conf = (struct conf *)(uintptr_t)conf, .number = 1 };
-    s->snapshot = snapshot_new(&w->generation, &w->timers, &w->metrics);
+    assert_true(generation_open_sets(&w->generation, NULL));
+    mailbox_init(&w->mailbox, world_wake, w);
+    s->snapshot = snapshot_new(&w->generation, &own);
     assert_non_null(s->snapshot);
+    world_refresh(w);
     s->timers = &w->timers;
     s->ready = &w->ready;
     s->metrics = &w->metrics;
@@ -248,14 +270,17 @@ static inline void world_begin(struct world *w, const struct conf *conf)
 /* Another configuration comes into force, as worker.c does it. */
 static inline void world_reload(struct world *w, const char *text)
 {
-    struct generation *g = generation_new(world_conf(text), w->services.snapshot->generation->number + 1);
-    struct snapshot *before = w->services.snapshot, *now = snapshot_new(g, &w->timers, &w->metrics);
+    struct generation *g = generation_new(world_conf(text), w->services.snapshot->generation);
+    struct upstream_worker own = world_worker(w);
+    struct snapshot *before = w->services.snapshot, *now = snapshot_new(g, &own);
 
     assert_non_null(now);
+    generation_enforce(g, w->now_ms);
     snapshot_follow(now, before);
     w->services.snapshot = now;
     snapshot_release(&before);
     generation_release(&g);
+    world_refresh(w);
     client_renew_all(&w->services);
 }
 
@@ -306,7 +331,9 @@ static inline void world_run(struct world *w)
     int rounds = 0;
 
     world_react(w);
-    while (!ready_queue_empty(&w->ready)) {
+    while (!ready_queue_empty(&w->ready) || w->woken) {
+        w->woken = false;
+        mailbox_deliver(&w->mailbox);
         ready_queue_run(&w->ready);
         world_react(w);
         if (++rounds == WORLD_ROUNDS_MAX)
@@ -454,6 +481,8 @@ static inline void world_let_go(struct world *w)
     assert_int_equal(w->services.snapshot->holders, 1);
     snapshot_release(&w->services.snapshot);
     assert_int_equal(w->generation.holders, 1);
+    generation_close_sets(&w->generation);
+    mailbox_free(&w->mailbox);
     for (size_t i = 0; i < w->peers_n; i++) {
         peer_free(w->peers[i]);
         free(w->peers[i]);
@@ -461,6 +490,14 @@ static inline void world_let_go(struct world *w)
     bytes_free(&w->access);
     bytes_free(&w->log);
     log_set_sink(NULL, NULL);
+}
+
+static inline void world_expect_unused(const struct server *s)
+{
+    assert_int_equal(s->busy, 0);
+    assert_int_equal(server_state_busy(s->state), 0);
+    assert_int_equal(s->state->connections, 0);
+    assert_int_equal(s->state->set->waiting_n, 0);
 }
 
 /* Everybody is gone by now, or is an idle connection to a server. What is left anywhere is a fault. */
@@ -479,7 +516,7 @@ static inline void world_end(struct world *w)
         assert_true(w->peers[i]->closed);
     for (size_t u = 0; u < w->services.snapshot->conf->upstreams_n; u++)
         for (size_t i = 0; i < w->services.snapshot->upstreams[u].servers_n; i++)
-            assert_int_equal(w->services.snapshot->upstreams[u].servers[i]->busy, 0);
+            world_expect_unused(w->services.snapshot->upstreams[u].servers[i]);
     assert_int_equal(w->timers.n, 0);
     world_let_go(w);
     assert_int_equal(mem_live_blocks(), w->blocks_before);

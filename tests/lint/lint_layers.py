@@ -22,7 +22,7 @@ ROWS = """
     tls_handshake
     resolver dial
     server_state server_set places
-    balance upstream pool health
+    balance upstream pool health seek
     generation snapshot
     services quota
     access_log reply route access script_file unnamed
