@@ -188,10 +188,19 @@ struct conf_auth {
     bool forward_on;
 };
 
+struct conf_client_certificate {         /* which clients' certificates are let in: those that were verified, and of them … */
+    char **subjects;                     /* … these, as RFC 4514 writes them … */
+    size_t subjects_n;
+    char **fingerprints;                 /* … and these, SHA-256 in small hexadecimal digits; neither list: all */
+    size_t fingerprints_n;
+};
+
 struct conf_route {
     struct conf_match match;
     size_t upstream;                     /* index into conf.upstreams */
     struct conf_admission admission;
+    bool client_certificate_on;
+    struct conf_client_certificate client_certificate;
     struct conf_auth auth;
     struct conf_path path;
     struct conf_headers headers;
@@ -222,11 +231,32 @@ struct conf_limits {
     uint64_t body_bytes;                 /* 0: off */
 };
 
+/* What a TLS handshake with a client proved, and servers can be told. A row: F(name, word, in words). */
+#define CONF_TLS_FACT_TABLE(F)                                                                    \
+    F(VERSION, "version", "TLSv1.3")                                                              \
+    F(CIPHER, "cipher", "TLS_AES_128_GCM_SHA256, as OpenSSL names it")                            \
+    F(SERVER_NAME, "server_name", "the name that the client asked for")                           \
+    F(CLIENT_VERIFY, "client_verify", "SUCCESS, or NONE where no certificate was shown")          \
+    F(CLIENT_SUBJECT, "client_subject", "CN=alice,O=Example,C=DE (RFC 4514)")                     \
+    F(CLIENT_ISSUER, "client_issuer", "the same of who issued it")                                \
+    F(CLIENT_SERIAL, "client_serial", "its serial number, hexadecimal")                           \
+    F(CLIENT_FINGERPRINT, "client_fingerprint", "its SHA-256, hexadecimal")                       \
+    F(CLIENT_CERTIFICATE, "client_certificate", "the certificate as RFC 9440 has it: :base64:")
+enum conf_tls_fact {
+#define CONF_TLS_FACT_ENUM(name, word, words) CONF_TLS_FACT_##name,
+    CONF_TLS_FACT_TABLE(CONF_TLS_FACT_ENUM)
+#undef CONF_TLS_FACT_ENUM
+    CONF_TLS_FACTS
+};
+extern const char *const conf_tls_fact_words[CONF_TLS_FACTS];
+
 struct conf_forwarded {
     char *via;
     bool x_forwarded, rfc7239;
     char **strip;                        /* further field names that only a trusted peer may send */
     size_t strip_n;
+    struct field *tls_fields;            /* a field's name, and one of conf_tls_fact_words */
+    size_t tls_fields_n;
 };
 
 struct conf {

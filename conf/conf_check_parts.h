@@ -1,7 +1,8 @@
 /* conf_check_parts: what the files of the checks share among themselves; nobody else includes it.
  *
  *   conf_check.c          names, references, what is there twice or never reached
- *   conf_check_route.c    what a route does to the requests that it takes */
+ *   conf_check_route.c    what a route does to the requests that it takes
+ *   conf_check_tls.c      certificates, and who asks whom for one */
 #ifndef UPGATE_CONF_CONF_CHECK_PARTS_H
 #define UPGATE_CONF_CONF_CHECK_PARTS_H
 
@@ -37,5 +38,7 @@ void conf_check_headers(struct conf_reader *reader, const struct conf_headers *h
 void conf_check_auth(struct conf_reader *reader, const struct conf_route *route);
 void conf_check_admission(struct conf_reader *reader, const struct conf_admission *admission);
 void conf_check_path(struct conf_reader *reader, const struct conf_route *route);
+/* conf_check_tls.c */
+void conf_check_tls(struct conf_reader *reader);
 
 #endif

@@ -181,21 +181,6 @@ bool conf_read_origin(struct conf_value *value, void *field)
     return conf_keep_text(value, text, field);
 }
 
-/* The path is the first member of a struct conf_file; where it was written is entered by conf_check. */
-bool conf_read_named_file(struct conf_value *value, void *field)
-{
-    struct conf_file *file = field;
-    char shown[CONF_SHOWN_BYTES];
-
-    if (value->text.n > FILE_PATH_BYTES_MAX)
-        return refuse_long(value, FILE_PATH_BYTES_MAX);
-    if (!conf_is_printable(value->text))
-        return refuse_control(value);
-    if (value->text.p[0] != '/')
-        return conf_refuse(value, "`%s` is not an absolute path", conf_show(value->text, shown));
-    return conf_keep_text(value, value->text, &file->path);
-}
-
 bool conf_read_log_target(struct conf_value *value, void *field)
 {
     char shown[CONF_SHOWN_BYTES];
@@ -285,16 +270,6 @@ bool conf_read_server_names(struct conf_value *value, void *field)
         return conf_keep_text(value, value->text, field);
     if (value->text.n > 0 && value->text.p[0] == '[')
         return conf_refuse(value, "`%s`: TLS clients ask for names, not for addresses", conf_show(value->text, shown));
-    return conf_read_host(value, field);
-}
-
-/* A name that certificates are for and that can be asked for: no pattern, no address. */
-bool conf_read_server_name(struct conf_value *value, void *field)
-{
-    char shown[CONF_SHOWN_BYTES];
-
-    if (!conf_is_host_name(value->text))
-        return conf_refuse(value, "`%s` is not a host name", conf_show(value->text, shown));
     return conf_read_host(value, field);
 }
 

@@ -86,6 +86,8 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
     [CONF_IN_FASTCGI] = { "upstreams.NAME.fastcgi", "`fastcgi`", sizeof(struct conf_fastcgi), NULL,
                           "With `protocol: fastcgi`: what the application is told, and what is expected of it. Without `script` and "
                           "`split` the application is not a file: it gets the whole path as PATH_INFO." },
+    [CONF_IN_CLIENT_CERTIFICATE] = { "routes[].client_certificate", "`client_certificate`", sizeof(struct conf_client_certificate), NULL,
+                                     "Only clients that showed a good certificate are served. `{}` admits all of those." },
     [CONF_IN_UPSTREAM_TLS] = { "upstreams.NAME.tls", "`tls`", sizeof(struct conf_upstream_tls), NULL,
                                "TLS to the servers. `{}` is enough: they are verified by default." },
     [CONF_IN_ROUTE] = { "routes[]", "a route", sizeof(struct conf_route), NULL,
@@ -312,6 +314,9 @@ static const struct conf_key keys[] = {
                   "route." },
     { "deny", CONF_IN_ROUTE, CONF_TYPE_NETWORK, CONF_LIST, ITEMS(conf_route, admission.deny, 1, 4096), .absent = "nobody",
       .sentence = "Whose are not, even if `allow` has them." },
+    { "client_certificate", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, client_certificate), .child = CONF_IN_CLIENT_CERTIFICATE,
+      AUX(conf_route, client_certificate_on, true), .absent = "not asked for",
+      .sentence = "The client has to have shown a certificate (`client_auth` of the listener); others get 403." },
     { "auth", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, auth), .child = CONF_IN_AUTH, .absent = "nobody is asked who he is",
       .sentence = "Authentication." },
     { "path", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, path), .child = CONF_IN_PATH, .absent = "it stays as it is",
@@ -416,6 +421,11 @@ static const struct conf_key keys[] = {
       .sentence = "Send X-Forwarded-For, -Proto and -Host." },
     { "rfc7239", CONF_IN_FORWARDED, CONF_TYPE_SWITCH, FIELD(conf_forwarded, rfc7239), .fallback = "off",
       .sentence = "Send Forwarded (RFC 7239)." },
+    { "tls_fields", CONF_IN_FORWARDED, CONF_TYPE_TLS_FACT, CONF_MAP, ITEMS(conf_forwarded, tls_fields, 1, 16),
+      .names = CONF_TYPE_FIELD_NAME, .absent = "none",
+      .sentence = "Fields in which servers are told what the client's TLS handshake proved. What anybody else sent under these names, in any "
+                  "spelling, is removed from every request, also where there is nothing to tell. FastCGI has its own parameters for it "
+                  "(SSL_PROTOCOL, SSL_CLIENT_S_DN …)." },
     { "strip", CONF_IN_FORWARDED, CONF_TYPE_TOKEN, CONF_LIST, ITEMS(conf_forwarded, strip, 0, 256), .absent = "none",
       .sentence = "Further fields that only a trusted peer may send, beside the well-known ones that are always removed." },
 
@@ -442,6 +452,12 @@ static const struct conf_key keys[] = {
       .sentence = "The certificate and those between it and a root, in this order." },
     { "key", CONF_IN_CERTIFICATE, CONF_TYPE_NAMED_FILE, FIELD(conf_certificate, key), .required = true,
       .sentence = "Its private key, without a passphrase; nobody else should be able to read the file." },
+
+    { "subjects", CONF_IN_CLIENT_CERTIFICATE, CONF_TYPE_SUBJECT, CONF_LIST, ITEMS(conf_client_certificate, subjects, 1, 1024),
+      .absent = "any", .sentence = "The subjects that are let in, exactly as RFC 4514 writes them: the last part of the name first." },
+    { "fingerprints", CONF_IN_CLIENT_CERTIFICATE, CONF_TYPE_FINGERPRINT, CONF_LIST,
+      ITEMS(conf_client_certificate, fingerprints, 1, 1024), .absent = "any",
+      .sentence = "The SHA-256 fingerprints of certificates that are let in, whatever their subject." },
 
     { "verify", CONF_IN_UPSTREAM_TLS, CONF_TYPE_SWITCH, FIELD(conf_upstream_tls, verify), .fallback = "on",
       .sentence = "Connect only to servers whose certificate is issued by somebody in `ca`, for their name, and has not expired. Off, "

@@ -21,6 +21,7 @@ enum conf_block_id {
     CONF_IN_SERVER,
     CONF_IN_FASTCGI,
     CONF_IN_UPSTREAM_TLS,
+    CONF_IN_CLIENT_CERTIFICATE,
     CONF_IN_ROUTE,
     CONF_IN_MATCH,
     CONF_IN_AUTH,
@@ -57,6 +58,9 @@ enum conf_type_id {
     CONF_TYPE_LOG_TARGET,                /* char *, stdout or an absolute path */
     CONF_TYPE_NAMED_FILE,                /* struct conf_file, an absolute path */
     CONF_TYPE_SERVER_NAME,               /* char *, a host name, no wildcard */
+    CONF_TYPE_TLS_FACT,                  /* char *, one of conf_tls_fact_words */
+    CONF_TYPE_SUBJECT,                   /* char *, a certificate's subject */
+    CONF_TYPE_FINGERPRINT,               /* char *, a SHA-256 in 64 small hexadecimal digits */
     CONF_TYPE_FIELD_NAME,                /* char *, a token that is no field of HTTP's own machinery */
     CONF_TYPE_FIELD_VALUE,               /* char *, printable text, blanks at neither end */
     CONF_TYPE_FOLDER,                    /* char *, an absolute path in normal form */

@@ -354,6 +354,11 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_FILE] = { "file", "index.php, app/index.php", "^[^/].*[^/]$|^[^/]$", 0, conf_read_file, conf_write_string },
     [CONF_TYPE_FILE_NAME] = { "file name", "index.php, .php", "^[^/]+$", 0, conf_read_file_name, conf_write_string },
     [CONF_TYPE_NAMED_FILE] = { "file", "an absolute path", "^/.+$", 0, conf_read_named_file, conf_write_string },
+    [CONF_TYPE_TLS_FACT] = { "fact", "version, cipher, server_name, client_verify, client_subject, client_issuer, client_serial, "
+                             "client_fingerprint, client_certificate", "^[a-z_]+$", sizeof(char *), conf_read_tls_fact, conf_write_string },
+    [CONF_TYPE_SUBJECT] = { "subject", "\"CN=alice,O=Example,C=DE\"", NULL, sizeof(char *), conf_read_subject, conf_write_string },
+    [CONF_TYPE_FINGERPRINT] = { "fingerprint", "64 hexadecimal digits, colons between are left out", "^[0-9A-Fa-f:]+$", sizeof(char *),
+                                conf_read_fingerprint, conf_write_string },
     [CONF_TYPE_SERVER_NAME] = { "host", "example.com", "^[0-9A-Za-z._-]+$", 0, conf_read_server_name, conf_write_string },
 };
 

@@ -380,6 +380,11 @@ static void json_request(struct access_log *l, const char *kind, const struct ac
     put_text(l, "method", r->method);
     put_text(l, "target", r->target);
     put_text(l, "host", r->host);
+    if (r->tls.version != NULL) {
+        put_text(l, "tls", span_of_text(r->tls.version));
+        put_text(l, "cipher", span_of_text(r->tls.cipher));
+    }
+    put_text_if_any(l, "client_subject", r->tls.client_subject);
     put_text_if_any(l, "upstream", r->upstream);
     put_text_if_any(l, "server", r->server);
 }

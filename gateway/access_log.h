@@ -29,6 +29,11 @@ void access_log_switch(struct access_log *l, struct access_sink *sink, enum conf
 void access_log_free(struct access_log *l);              /* writes what it holds, waiting for nobody */
 
 /* What both kinds of line say of the request. Spans are borrowed for the call. */
+struct access_tls {                      /* with the client; version NULL: clear text */
+    const char *version, *cipher;        /* static */
+    struct span client_subject;          /* empty: no certificate was shown */
+};
+
 struct access_request {
     struct span client;                  /* whose request it is: address:port, or the address where a field told no port */
     struct span listener;
@@ -36,6 +41,7 @@ struct access_request {
     unsigned version_minor;
     struct span referer, user_agent;     /* combined format */
     struct span upstream, server;        /* empty: none was chosen */
+    struct access_tls tls;
 };
 
 struct access_exchange {

@@ -312,6 +312,8 @@ static struct exchange *make(struct services *services, const struct exchange_cl
     ready_init(&x->ready, on_ready);
     x->begun_ms = x->progress_ms = timers_now_ms(services->timers);
     metrics_add(&services->metrics->exchanges_open, 1);
+    if (!exchange_note_tls(x))
+        x->end = END_NO_MEMORY;
     stream_own(exchange_client_stream(x), &client_events, x);
     ready_add(services->ready, &x->ready);
     return x;

@@ -159,6 +159,10 @@ enum end_reason exchange_admit(struct exchange *x)
         return END_NO_ROUTE;
     if (!access_admits(&x->route->admission, client))
         return END_DENIED;
+    if (!exchange_certificate_admitted(x))
+        return END_CLIENT_CERTIFICATE;
+    if (!exchange_tell_tls(x))
+        return END_NO_MEMORY;
     if (x->websocket && !takes(x, QUOTA_HANDSHAKES, &limits->handshakes_per_client))
         return END_CLIENT_HANDSHAKES;
     return x->websocket ? admit_websocket(x) : END_NONE;

@@ -19,7 +19,7 @@
 struct question {
     struct http1_head head;
     struct rules_request rules;
-    struct rules_changes changes;
+    struct rules_changes changes, told_of_tls;
     struct field told[2];
     struct exchange *exchange;
     struct upstream *upstream;
@@ -71,7 +71,9 @@ static enum fault make_question(struct exchange *x, struct question *q)
         fault = target_parse(&x->arena, q->head.method, q->head.target, &q->rules.target);
     q->told[0] = (struct field){ SPAN_LITERAL("X-Forwarded-Method"), x->head->method };
     q->told[1] = (struct field){ SPAN_LITERAL("X-Forwarded-Uri"), x->asked_target };
-    q->changes = (struct rules_changes){ .set = q->told, .set_n = 2 };
+    q->told_of_tls = x->told;
+    q->told_of_tls.next = NULL;          /* the route's own changes are for its own servers */
+    q->changes = (struct rules_changes){ .set = q->told, .set_n = 2, .next = &q->told_of_tls };
     q->upstream = &x->snapshot->upstreams[x->route->auth.forward.upstream];
     return fault;
 }
@@ -235,6 +237,8 @@ static void let_through(struct exchange *x, bool answered)
     }
     x->granted = (struct rules_changes){ .set = passing.fields, .set_n = passing.n, .remove = conf->pass, .remove_n = conf->pass_n,
                                          .next = &x->route->headers.request };
+    if (x->told.next != NULL)
+        x->told.next = &x->granted;
     exchange_ask_end(x, answered);
     exchange_go_on(x);
 }

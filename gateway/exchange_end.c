@@ -10,7 +10,8 @@ static void log_line(struct exchange *x)
 {
     struct access_exchange line = {
         .request = { .client = span_of_text(x->real_name),
-                     .listener = span_of_text(x->client.inbound->listener->name), .host = x->rules.authority },
+                     .listener = span_of_text(x->client.inbound->listener->name), .host = x->rules.authority,
+                     .tls = x->tls },
         .status = x->status,
         .bytes_in = x->bytes_in,
         .bytes_out = x->out.bytes,

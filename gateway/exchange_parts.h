@@ -3,6 +3,7 @@
  *   exchange.c            the states, the waits, the turn, the beginning
  *   exchange_admit.c      which requests and WebSocket offers pass, and what of them
  *   exchange_ask.c        an upstream is asked whether the request may go on
+ *   exchange_tls.c        what the client's TLS handshake proved
  *   exchange_request.c    the way to a server, and the request's body
  *   exchange_gather.c     a body that is put aside first
  *   exchange_response.c   the answer, and the switch
@@ -10,6 +11,7 @@
 #ifndef UPGATE_GATEWAY_EXCHANGE_PARTS_H
 #define UPGATE_GATEWAY_EXCHANGE_PARTS_H
 
+#include "gateway/access_log.h"
 #include "gateway/backend.h"
 #include "gateway/body_out.h"
 #include "gateway/exchange.h"
@@ -38,6 +40,8 @@ struct exchange {
     bool websocket;                      /* the offer is good and its route lets it pass */
     const struct conf_route *route;
     struct question *question;           /* not NULL: an upstream is asked whether the request may go on; nothing else happens meanwhile */
+    struct rules_changes told;           /* what servers are told of the client's TLS, in front of all other changes; next NULL: nothing */
+    struct access_tls tls;
     struct rules_changes granted;        /* what came of that: fields for the server, in front of the route's own changes */
     struct span asked_target;            /* path and query as the client sent them, before the route changed the path */
     struct upstream *upstream;
@@ -90,6 +94,8 @@ static inline const struct net_address *exchange_real_client(const struct exchan
 /* What a server is told otherwise than the client said it. */
 static inline const struct rules_changes *exchange_request_changes(const struct exchange *x)
 {
+    if (x->told.next != NULL)
+        return &x->told;
     return x->granted.next != NULL ? &x->granted : &x->route->headers.request;
 }
 
@@ -105,6 +111,11 @@ void exchange_run(struct exchange *x);
 enum end_reason exchange_admit(struct exchange *x);
 /* Can the route's servers switch at all? Where they can't, the request is served as plain HTTP, and the log says so once. */
 bool exchange_may_switch(const struct exchange *x);
+
+/* exchange_tls.c; false: no memory */
+bool exchange_certificate_admitted(const struct exchange *x);
+bool exchange_tell_tls(struct exchange *x);
+bool exchange_note_tls(struct exchange *x);
 
 /* exchange_ask.c */
 void exchange_ask(struct exchange *x);

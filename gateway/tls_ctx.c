@@ -200,7 +200,8 @@ static void versions_set(struct tls_ctx *c, const struct conf_listener_tls *conf
     mbedtls_ssl_conf_max_tls_version(&c->ssl, new ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2);
 }
 
-/* A certificate that a client may leave out, but not show a bad one: tls_session refuses it, since the library's "optional" would not. */
+/* To the library a client's certificate is optional in either case: tls_session refuses a bad one, or none, behind the handshake. Before its
+ * end the library would send the alert under keys that a TLS 1.3 client does not use any more. */
 static bool client_auth_set(struct making *m, struct tls_ctx *c, const struct conf_listener_tls *conf)
 {
     if (conf->client_auth == CONF_CLIENT_AUTH_OFF) {
@@ -212,8 +213,8 @@ static bool client_auth_set(struct making *m, struct tls_ctx *c, const struct co
     if (c->ca == NULL)
         return false;
     mbedtls_ssl_conf_ca_chain(&c->ssl, &c->ca->chain, NULL);
-    mbedtls_ssl_conf_authmode(&c->ssl, conf->client_auth == CONF_CLIENT_AUTH_REQUIRE ? MBEDTLS_SSL_VERIFY_REQUIRED
-                                                                                     : MBEDTLS_SSL_VERIFY_OPTIONAL);
+    mbedtls_ssl_conf_authmode(&c->ssl, MBEDTLS_SSL_VERIFY_OPTIONAL);
+    c->require = conf->client_auth == CONF_CLIENT_AUTH_REQUIRE;
     return true;
 }
 

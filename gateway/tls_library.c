@@ -167,24 +167,36 @@ bool tls_error_is_memory(int error)
 
 /* The first of these that is set is the one that is told; an untrusted chain often comes with others. */
 static const struct error_word verdicts[] = {
-    { MBEDTLS_X509_BADCERT_EXPIRED, 0, "the certificate has expired" },
-    { MBEDTLS_X509_BADCERT_FUTURE, 0, "the certificate is not valid yet" },
-    { MBEDTLS_X509_BADCERT_REVOKED, 0, "the certificate has been revoked" },
-    { MBEDTLS_X509_BADCERT_CN_MISMATCH, 0, "the certificate is for another name" },
-    { MBEDTLS_X509_BADCERT_NOT_TRUSTED, 0, "the certificate's issuer is not trusted" },
-    { MBEDTLS_X509_BADCERT_BAD_KEY, 0, "the certificate's key is too weak" },
-    { MBEDTLS_X509_BADCERT_BAD_MD, 0, "the certificate is signed with a weak digest" },
-    { MBEDTLS_X509_BADCERT_BAD_PK, 0, "the certificate's kind of key is not accepted" },
-    { MBEDTLS_X509_BADCERT_KEY_USAGE, 0, "the certificate is not for this use" },
-    { MBEDTLS_X509_BADCERT_EXT_KEY_USAGE, 0, "the certificate is not for this use" },
-    { MBEDTLS_X509_BADCERT_NS_CERT_TYPE, 0, "the certificate is not for this use" },
-    { MBEDTLS_X509_BADCERT_MISSING, 0, "no certificate was shown" },
+    { MBEDTLS_X509_BADCERT_EXPIRED, 45, "the certificate has expired" },
+    { MBEDTLS_X509_BADCERT_FUTURE, 42, "the certificate is not valid yet" },
+    { MBEDTLS_X509_BADCERT_REVOKED, 44, "the certificate has been revoked" },
+    { MBEDTLS_X509_BADCERT_CN_MISMATCH, 42, "the certificate is for another name" },
+    { MBEDTLS_X509_BADCERT_NOT_TRUSTED, 48, "the certificate's issuer is not trusted" },
+    { MBEDTLS_X509_BADCERT_BAD_KEY, 42, "the certificate's key is too weak" },
+    { MBEDTLS_X509_BADCERT_BAD_MD, 42, "the certificate is signed with a weak digest" },
+    { MBEDTLS_X509_BADCERT_BAD_PK, 42, "the certificate's kind of key is not accepted" },
+    { MBEDTLS_X509_BADCERT_KEY_USAGE, 43, "the certificate is not for this use" },
+    { MBEDTLS_X509_BADCERT_EXT_KEY_USAGE, 43, "the certificate is not for this use" },
+    { MBEDTLS_X509_BADCERT_NS_CERT_TYPE, 43, "the certificate is not for this use" },
+    { MBEDTLS_X509_BADCERT_MISSING, 42, "no certificate was shown" },
 };
+
+static const struct error_word *verdict_of(uint32_t flags)
+{
+    static const struct error_word any = { 0, 42, "the certificate cannot be trusted" };
+
+    for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
+        if ((flags & (uint32_t)verdicts[i].error) != 0)
+            return &verdicts[i];
+    return &any;
+}
 
 const char *tls_verdict_words(uint32_t flags)
 {
-    for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
-        if ((flags & (uint32_t)verdicts[i].error) != 0)
-            return verdicts[i].words;
-    return "the certificate cannot be trusted";
+    return verdict_of(flags)->words;
+}
+
+int tls_verdict_alert(uint32_t flags)
+{
+    return verdict_of(flags)->alert;
 }

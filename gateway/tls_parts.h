@@ -38,6 +38,7 @@ const char *tls_error_words(int error);
 int tls_error_alert(int error);                  /* the alert that tells a peer of it */
 bool tls_error_is_memory(int error);
 const char *tls_verdict_words(uint32_t flags);   /* MBEDTLS_X509_BADCERT_… */
+int tls_verdict_alert(uint32_t flags);
 
 /* ---- tls_files.c ---- */
 
@@ -80,7 +81,8 @@ struct tls_ctx {
     _Atomic unsigned holders;
     uint64_t id;                         /* never used twice in a process: tells what a kept session was made with */
     bool server;
-    bool verify;                         /* a certificate that the peer shows must be good */
+    bool verify;                         /* a certificate that the peer shows must be good … */
+    bool require;                        /* … and a client must show one */
     mbedtls_ssl_config ssl;
     struct tls_certificate *certificates;
     size_t certificates_n;

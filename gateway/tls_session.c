@@ -213,21 +213,32 @@ static void fail_by(struct tls_session *s, int error)
 
 /* ---- the handshake ---- */
 
+static enum tls_step refuse(struct tls_session *s, const char *words, int alert)
+{
+    fail(s, END_TLS_FAILED, words);
+    send_alert(s, alert);
+    return TLS_FAILED;
+}
+
+/* RFC 8446 section 4.4.2.4: a client that shows none where one is needed; RFC 5246 section 7.4.6 knows no better word. */
+static enum tls_step refuse_none(struct tls_session *s)
+{
+    bool new = mbedtls_ssl_get_version_number(&s->ssl) == MBEDTLS_SSL_VERSION_TLS1_3;
+
+    return refuse(s, tls_error_words(MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE), new ? 116 : MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
+}
+
 static enum tls_step complete(struct tls_session *s)
 {
     uint32_t verdict = mbedtls_ssl_get_verify_result(&s->ssl);
     bool shown = mbedtls_ssl_get_peer_cert(&s->ssl) != NULL;
 
-    if (s->ctx->verify && shown && verdict != 0) {       /* the library let it pass: its showing was optional */
-        fail(s, END_TLS_FAILED, tls_verdict_words(verdict));
-        send_alert(s, MBEDTLS_SSL_ALERT_MSG_BAD_CERT);
-        return TLS_FAILED;
-    }
-    if (!tls_facts_collect(s)) {
-        fail(s, END_TLS_FAILED, "the certificate's names are too long, or there is no memory for them");
-        send_alert(s, MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT);
-        return TLS_FAILED;
-    }
+    if (s->ctx->require && !shown)
+        return refuse_none(s);
+    if (s->ctx->verify && shown && verdict != 0)
+        return refuse(s, tls_verdict_words(verdict), tls_verdict_alert(verdict));
+    if (!tls_facts_collect(s))
+        return refuse(s, "the certificate's names are too long, or there is no memory for them", MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT);
     s->facts.resumed = s->ctx->server ? tls_tickets_opened() || s->facts.resumed : s->offered && !s->verified;
     return TLS_DONE;
 }

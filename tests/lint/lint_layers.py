@@ -25,14 +25,14 @@ ROWS = """
     balance upstream pool health seek
     generation snapshot
     services quota
-    access_log reply route access script_file unnamed
+    access_log reply route access script_file unnamed tls_tell
     inbound
     outbound
     pump flow tunnel tunnel_parts tunnel_end tunnel_watch body_out
     gather spool
     fcgi_stderr fcgi_conn fcgi_ask fcgi_facts
     backend backend_h1 backend_fcgi
-    exchange exchange_parts exchange_admit exchange_ask exchange_request exchange_gather exchange_response exchange_end client passthrough entry sockets
+    exchange exchange_parts exchange_admit exchange_ask exchange_tls exchange_request exchange_gather exchange_response exchange_end client passthrough entry sockets
     listener
     worker worker_parts worker_change control control_parts control_reload admin
     fcgi_tool fcgi_tool_parts fcgi_tool_options fcgi_tool_body fcgi_tool_request fcgi_tool_trace fcgi_tool_connect fcgi_tool_run

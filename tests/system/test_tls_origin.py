@@ -324,6 +324,6 @@ def test_key_update_ends_a_tunnel_with_its_own_reason(t):
     wire.wait_until(lambda: client.stdout.readline() == b"\r\n", what="the 101 at the client")
     client.stdin.write(b"K\n")
     client.stdin.flush()
-    record = gateway.wait_record(**{Log.KIND: "tunnel"})
-    same(record[Log.END], "tls_key_update")
     same(endpoints.Reader(server, True).event()[:2], ("close", 1011))
+    server.send(frames.frame(frames.CLOSE, frames.close_payload(1011), mask=False)).close()
+    same(gateway.wait_record(**{Log.KIND: "tunnel"})[Log.END], "tls_key_update")
