@@ -434,3 +434,11 @@ def test_php_is_killed_and_comes_back(t):
     front.peer.process = again.process   # which is what has to be alive at the end
     records = [r for r in front.gateway.records if r.get(Log.STATUS) == 502]
     check(len(records) >= 4 and all(r[Log.END] != "complete" for r in records), "records: %r", records)
+
+
+def test_go_with_many_on_one_connection(t):
+    """What it says of itself is true: the same cases, where requests share connections and bodies come without a length."""
+    front = run_cases(t, "go", fastcgi={"multiplex": "on", "length": "optional"})
+    if front.gateway is not None:
+        said = [line for line in front.gateway.stderr_lines if "requests at a time on a connection" in line]
+        check(len(said) == 1 and "takes 64 requests" in said[0], "the log about what the server takes: %r", said)
