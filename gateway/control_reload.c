@@ -7,6 +7,7 @@
  *   SETTLED   every worker has said that the new configuration is in force; what only the old one needed is closed */
 #include "gateway/control_parts.h"
 #include "gateway/log.h"
+#include "gateway/tls_library.h"
 #include "protocol/mem.h"
 
 #include <stdlib.h>
@@ -59,6 +60,8 @@ static bool read_certificates(struct control *c, struct generation *g)
     if (messages == NULL)
         return false;
     good = generation_load_tls(g, c->tickets, messages);
+    if (good && g->tls->any)
+        tls_library_hold_secrets();
     fclose(messages);
     log_messages(text, !good);
     free(text);                          /* open_memstream's, not ours */

@@ -1,5 +1,6 @@
 """TLS with clients: what is spoken, what is shown, what is refused; and that everything behind it is as it is without."""
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -413,3 +414,37 @@ def test_a_process_with_keys_leaves_no_core(t):
         line = next(line for line in limits if line.startswith("Max core file size"))
     same(line.split()[4:6], ["0", "0"])
     same(os.stat("/proc/%d/maps" % gateway.process.pid).st_uid, 0)       # not dumpable: root's, whoever runs it
+
+
+# reload
+
+def serial(conn):
+    return conn.tls.getpeercert()["serialNumber"]
+
+
+def reloaded(gateway, words):
+    before = len(gateway.stderr_lines)
+    gateway.signal(signal.SIGHUP)
+    gateway.wait(lambda: any(words in line for line in gateway.stderr_lines[before:]), what="%r in the log; there is %s" % (
+        words, "\n".join(gateway.stderr_lines[before:])))
+
+
+def test_a_new_certificate_is_shown_after_a_reload(t):
+    """New connections get it, what is open is not touched, and a bad file keeps what was."""
+    ca = authority(t)
+    pair = ca.issue("site")
+    gateway = t.simple(t.app(), listeners=[listener(pair)])
+    context = tls.client_context(ca.certificate)
+    kept = open_to(t, gateway, context)
+    same(ask(kept, fields=()).status, 200)
+    first = serial(kept)
+    ca.issue("site")                     # renewed, in the same files
+    reloaded(gateway, "reloaded")
+    check(serial(open_to(t, gateway, context)) != first, "the old certificate is still shown")
+    second = serial(open_to(t, gateway, context))
+    same(ask(kept, fields=()).status, 200)
+    with open(pair["key"], "w", encoding="ascii") as out:
+        out.write("nothing of use\n")
+    reloaded(gateway, "holds no private key")
+    same(serial(open_to(t, gateway, context)), second)
+    same(ask(kept).status, 200)
