@@ -22,19 +22,19 @@ struct listener {
     struct listener_gate *gate;
     struct snapshot *snapshot;           /* held */
     const struct conf_listener *conf;    /* in the snapshot's conf */
-    uv_poll_t poll;
+    struct watch watch;
     struct timer pause;
     struct timer last;                   /* retired: closed when it strikes */
     int fd;
+    unsigned burst;                      /* accepts in one turn, at most … */
+    uint64_t turn;                       /* … of the poller, the last in which somebody waited */
     bool paused;
 };
-
-static void on_acceptable(uv_poll_t *poll, int status, int events);
 
 static void pause_accepting(struct listener *l)
 {
     l->paused = true;
-    uv_poll_stop(&l->poll);
+    poller_rest_listening(&l->loop->poller, l->fd, true);
     timer_start(l->services->timers, &l->pause, PAUSE_MS);
 }
 
@@ -44,7 +44,7 @@ void listener_resume(struct listener *l)
         return;
     l->paused = false;
     timer_clear(l->services->timers, &l->pause);
-    uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+    poller_rest_listening(&l->loop->poller, l->fd, false);
 }
 
 static void on_pause_over(struct timer *t, uint64_t now_ms)
@@ -97,26 +97,22 @@ static bool accept_one(struct listener *l)
     return true;
 }
 
-static void on_acceptable(uv_poll_t *poll, int status, int events)
+/* Who comes alone is accepted alone: looking for another one costs a system call. When somebody waits turn after turn, each turn takes twice
+ * as many as the one before. */
+static void on_acceptable(struct watch *w, unsigned news)
 {
-    struct listener *l = poll->data;
+    struct listener *l = LIST_OWNER(w, struct listener, watch);
+    uint64_t turn = l->loop->poller.turns;
 
-    (void)status;
-    (void)events;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++)
+    (void)news;
+    l->burst = turn != l->turn + 1 ? 1 : l->burst * 2 < ACCEPTS_PER_TURN ? l->burst * 2 : ACCEPTS_PER_TURN;
+    l->turn = turn;
+    for (unsigned i = 0; i < l->burst; i++)
         if (!accept_one(l))
             return;
 }
 
 /* ---- beginning, going over, ending ---- */
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct listener *l = handle->data;
-
-    l->loop->open--;
-    mem_free(l);
-}
 
 static void end(struct listener *l)
 {
@@ -124,8 +120,10 @@ static void end(struct listener *l)
     timer_clear(l->services->timers, &l->last);
     list_remove(&l->link);
     snapshot_release(&l->snapshot);
-    uv_close((uv_handle_t *)&l->poll, on_closed);
+    poller_forget_listening(&l->loop->poller, l->fd);
     close(l->fd);
+    l->loop->open--;
+    mem_free(l);
 }
 
 static void on_last(struct timer *t, uint64_t now_ms)
@@ -139,7 +137,9 @@ struct listener *listener_new(struct services *services, struct stream_uv_loop *
 {
     struct listener *l = mem_zalloc(sizeof(*l));
 
-    if (l == NULL || uv_poll_init(loop->uv, &l->poll, fd) != 0) {
+    if (l != NULL)
+        l->watch.news = on_acceptable;
+    if (l == NULL || poller_add_listening(&loop->poller, &l->watch, fd) != 0) {
         mem_free(l);
         close(fd);
         return NULL;
@@ -151,11 +151,10 @@ struct listener *listener_new(struct services *services, struct stream_uv_loop *
     l->snapshot = snapshot_hold(services->snapshot);
     l->conf = conf;
     l->fd = fd;
-    l->poll.data = l;
+    l->burst = 1;
     timer_init(&l->pause, on_pause_over);
     timer_init(&l->last, on_last);
     loop->open++;
-    uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
     return l;
 }
 

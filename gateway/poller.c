@@ -41,6 +41,7 @@ static bool wait_and_tell(struct poller *p, int timeout_ms)
     int n = epoll_wait(p->fd, p->found, POLLER_EVENTS_MAX, timeout_ms);
     bool guest = false;
 
+    p->turns++;
     uv_update_time(p->uv);
     for (int i = 0; i < n; i++) {
         if (p->found[i].data.u64 == GUEST)
@@ -131,9 +132,14 @@ static int make_room(struct poller *p, size_t fd)
     return 0;
 }
 
-int poller_add(struct poller *p, struct watch *w, int fd)
+static uint64_t identity(const struct poller *p, int fd)
 {
-    struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
+    return (uint64_t)p->slots[fd].generation << 32 | (uint32_t)fd;
+}
+
+static int enter(struct poller *p, struct watch *w, int fd, uint32_t events)
+{
+    struct epoll_event e = { .events = events };
     struct poller_slot *slot;
     int error = make_room(p, (size_t)fd);
 
@@ -141,11 +147,17 @@ int poller_add(struct poller *p, struct watch *w, int fd)
         return error;
     slot = &p->slots[fd];
     assert(slot->watch == NULL);
-    e.data.u64 = (uint64_t)++slot->generation << 32 | (uint32_t)fd;
+    slot->generation++;
+    e.data.u64 = identity(p, fd);
     if (epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &e) != 0)
         return -errno;
     slot->watch = w;
     return 0;
+}
+
+int poller_add(struct poller *p, struct watch *w, int fd)
+{
+    return enter(p, w, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
 /* Closing the descriptor takes it out of the epoll. Where a copy of it lives on for a moment (a process is being started), its news
@@ -153,4 +165,25 @@ int poller_add(struct poller *p, struct watch *w, int fd)
 void poller_forget(struct poller *p, int fd)
 {
     p->slots[fd].watch = NULL;
+}
+
+int poller_add_listening(struct poller *p, struct watch *w, int fd)
+{
+    return enter(p, w, fd, EPOLLIN);
+}
+
+void poller_rest_listening(struct poller *p, int fd, bool rest)
+{
+    struct epoll_event e = { .events = rest ? 0 : EPOLLIN, .data.u64 = identity(p, fd) };
+
+    epoll_ctl(p->fd, EPOLL_CTL_MOD, fd, &e);
+}
+
+/* Workers that share a listening socket have copies of its descriptor: one that was closed would be told of for ever. */
+void poller_forget_listening(struct poller *p, int fd)
+{
+    struct epoll_event unused = { 0 };
+
+    epoll_ctl(p->fd, EPOLL_CTL_DEL, fd, &unused);
+    poller_forget(p, fd);
 }

@@ -8,10 +8,12 @@
  * lead, it is watched by libuv's loop through a handle.
  *
  * Edge-triggered: an event says that something has changed. Whoever hears it takes all there is, or remembers that there may be more.
- * Slots are found by descriptor and carry a generation, so that news of a descriptor's former life reaches nobody. */
+ * Slots are found by descriptor and carry a generation, so that news of a descriptor's former life reaches nobody. Listening sockets are
+ * different: somebody who waits there is told of in every turn, so that one accept per turn needs no second one to find nobody. */
 #ifndef UPGATE_GATEWAY_POLLER_H
 #define UPGATE_GATEWAY_POLLER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -38,6 +40,7 @@ struct poller {
     struct poller_slot *slots;           /* by descriptor */
     size_t slots_n;
     struct epoll_event *found;           /* POLLER_EVENTS_MAX */
+    uint64_t turns;
 };
 
 int poller_init(struct poller *p, uv_loop_t *uv);        /* 0, or negative errno */
@@ -50,5 +53,9 @@ void poller_close(struct poller *p);
 int poller_add(struct poller *p, struct watch *w, int fd);       /* 0, or negative errno */
 /* Nothing more is heard of it, not even news that is on its way. The descriptor is to be closed at once. */
 void poller_forget(struct poller *p, int fd);
+
+int poller_add_listening(struct poller *p, struct watch *w, int fd);
+void poller_rest_listening(struct poller *p, int fd, bool rest);         /* nothing is told while it rests */
+void poller_forget_listening(struct poller *p, int fd);
 
 #endif

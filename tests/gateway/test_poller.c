@@ -7,7 +7,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -32,6 +34,7 @@ static void on_news(struct watch *w, unsigned news)
 struct rig {
     uv_loop_t uv;
     struct poller poller;
+    uv_async_t orders;                   /* as a worker has them: a loop without a handle would not wait at all */
     int fds[2];
     struct heard heard;
 };
@@ -40,6 +43,7 @@ static void begin(struct rig *r)
 {
     *r = (struct rig){ .heard = { .watch = { on_news } } };
     assert_int_equal(uv_loop_init(&r->uv), 0);
+    assert_int_equal(uv_async_init(&r->uv, &r->orders, NULL), 0);
     assert_int_equal(poller_init(&r->poller, &r->uv), 0);
     assert_int_equal(poller_lead(&r->poller), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, r->fds), 0);
@@ -53,6 +57,7 @@ static void end(struct rig *r)
     if (r->fds[1] >= 0)
         close(r->fds[1]);
     poller_close(&r->poller);
+    uv_close((uv_handle_t *)&r->orders, NULL);
     uv_run(&r->uv, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&r->uv), 0);
     assert_int_equal(mem_live_blocks(), 0);
@@ -195,6 +200,94 @@ static void forgotten_in_the_same_turn(void **state)
     end(&r);
 }
 
+/* ---- listening sockets ---- */
+
+static int listening(struct sockaddr_un *at)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    *at = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    snprintf(at->sun_path + 1, sizeof(at->sun_path) - 1, "upgate-test-poller-%d", (int)getpid());    /* abstract: no file */
+    assert_int_equal(bind(fd, (struct sockaddr *)(void *)at, sizeof(*at)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    return fd;
+}
+
+static int connect_to(const struct sockaddr_un *at)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(connect(fd, (const struct sockaddr *)(const void *)at, sizeof(*at)), 0);
+    return fd;
+}
+
+/* Who waits is told of in every turn, until he is let in; not while the listener rests. */
+static void who_waits_is_told_of_each_turn(void **state)
+{
+    struct rig r;
+    struct heard door = { .watch = { on_news } };
+    struct sockaddr_un at;
+    int fd, visitor, guest;
+
+    (void)state;
+    begin(&r);
+    poller_turn(&r.poller, 0);
+    fd = listening(&at);
+    assert_int_equal(poller_add_listening(&r.poller, &door.watch, fd), 0);
+    poller_turn(&r.poller, 0);
+    assert_int_equal(door.times, 0);
+    visitor = connect_to(&at);
+    for (unsigned turn = 1; turn <= 3; turn++) {
+        poller_turn(&r.poller, PATIENCE_MS);
+        assert_int_equal(door.times, turn);
+    }
+    poller_rest_listening(&r.poller, fd, true);
+    poller_turn(&r.poller, 0);
+    assert_int_equal(door.times, 3);
+    poller_rest_listening(&r.poller, fd, false);
+    poller_turn(&r.poller, PATIENCE_MS);
+    assert_int_equal(door.times, 4);
+    guest = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(guest >= 0);
+    poller_turn(&r.poller, 0);
+    assert_int_equal(door.times, 4);
+    poller_forget_listening(&r.poller, fd);
+    close(guest);
+    close(visitor);
+    close(fd);
+    end(&r);
+}
+
+/* A copy of the descriptor lives on in another worker, and somebody waits: nothing is heard of it here, and no wait ends for it. */
+static void a_forgotten_one_does_not_wake(void **state)
+{
+    struct rig r;
+    struct heard door = { .watch = { on_news } };
+    struct sockaddr_un at;
+    uint64_t from, turns;
+    int fd, copy, visitor;
+
+    (void)state;
+    begin(&r);
+    poller_turn(&r.poller, 0);
+    fd = listening(&at);
+    copy = dup(fd);
+    assert_int_equal(poller_add_listening(&r.poller, &door.watch, fd), 0);
+    poller_forget_listening(&r.poller, fd);
+    close(fd);
+    visitor = connect_to(&at);
+    uv_update_time(&r.uv);
+    from = uv_now(&r.uv);
+    turns = r.poller.turns;
+    while (uv_now(&r.uv) - from < 30)
+        poller_turn(&r.poller, 30);
+    assert_int_equal(door.times, 0);
+    assert_true(r.poller.turns - turns < 10);    /* one, or a signal came in between */
+    close(visitor);
+    close(copy);
+    end(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +296,8 @@ int main(void)
         cmocka_unit_test(timers_and_closing_of_the_guest),
         cmocka_unit_test(descriptors_of_the_guest),
         cmocka_unit_test(forgotten_in_the_same_turn),
+        cmocka_unit_test(who_waits_is_told_of_each_turn),
+        cmocka_unit_test(a_forgotten_one_does_not_wake),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
