@@ -84,6 +84,8 @@ struct conf_listener {
 struct conf_server {
     struct conf_address address;
     unsigned weight;                     /* 1 … 1000 */
+    bool backup;
+    bool drain;
 };
 
 struct conf_upstream_tls {
@@ -95,7 +97,16 @@ struct conf_upstream_tls {
 
 enum conf_protocol { CONF_PROTOCOL_HTTP, CONF_PROTOCOL_FASTCGI };
 enum conf_send_proxy { CONF_SEND_PROXY_OFF, CONF_SEND_PROXY_V1, CONF_SEND_PROXY_V2 };
-enum conf_balance { CONF_BALANCE_ROUND_ROBIN, CONF_BALANCE_LEAST_BUSY };
+enum conf_balance { CONF_BALANCE_ROUND_ROBIN, CONF_BALANCE_LEAST_BUSY, CONF_BALANCE_HASH };
+struct conf_eject {
+    unsigned failures;                   /* in a row; 0: off */
+    uint64_t for_ms;
+};
+enum conf_hash_kind { CONF_HASH_CLIENT, CONF_HASH_PATH, CONF_HASH_HEADER, CONF_HASH_COOKIE };
+struct conf_hash {
+    enum conf_hash_kind kind;
+    char *name;                          /* of the header or the cookie */
+};
 
 /* Which scripts an application may be asked for, where links are involved. */
 enum conf_symlinks { CONF_SYMLINKS_INSIDE, CONF_SYMLINKS_ANYWHERE, CONF_SYMLINKS_UNCHECKED };
@@ -121,6 +132,8 @@ struct conf_upstream {
     struct conf_server *servers;
     size_t servers_n;
     enum conf_balance balance;
+    struct conf_eject eject;
+    struct conf_hash hash;               /* with CONF_BALANCE_HASH */
     bool tls_on;
     struct conf_upstream_tls tls;
     unsigned keepalive;                  /* idle connections kept per worker and server; 0: off */

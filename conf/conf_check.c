@@ -341,12 +341,21 @@ static void check_root_here(struct conf_reader *reader, const struct conf_fastcg
                 "`root`: %s is no folder that can be seen here; where only the servers see it, add `symlinks: unchecked`", fastcgi->root);
 }
 
+static void check_hash(struct conf_reader *reader, const struct conf_upstream *upstream)
+{
+    const struct conf_place *place = place_of(reader, &upstream->hash);
+
+    if (upstream->balance != CONF_BALANCE_HASH && upstream->hash.kind != CONF_HASH_CLIENT)
+        WARN_AT(reader, place, "`hash` has no effect without `balance: hash`");
+}
+
 static void check_upstreams(struct conf_reader *reader)
 {
     const struct conf *c = reader->conf;
 
     for (size_t i = 0; i < c->upstreams_n; i++) {
         check_servers(reader, &c->upstreams[i]);
+        check_hash(reader, &c->upstreams[i]);
         check_script(reader, &c->upstreams[i].fastcgi);
         check_root_here(reader, &c->upstreams[i].fastcgi);
     }

@@ -146,6 +146,40 @@ bool conf_read_token(struct conf_value *value, void *field)
     return conf_keep_text(value, value->text, field);
 }
 
+static const char *const hash_words[] = { [CONF_HASH_CLIENT] = "client", [CONF_HASH_PATH] = "path",
+                                          [CONF_HASH_HEADER] = "header:", [CONF_HASH_COOKIE] = "cookie:" };
+
+bool conf_read_hash(struct conf_value *value, void *field)
+{
+    struct conf_hash hash = { .name = NULL };
+    char shown[CONF_SHOWN_BYTES];
+
+    for (int kind = CONF_HASH_CLIENT; kind <= CONF_HASH_COOKIE; kind++) {
+        struct span word = span_of_text(hash_words[kind]), name = span_from(value->text, word.n);
+        bool named = kind >= CONF_HASH_HEADER;
+        if (!span_starts_with(value->text, word) || (named ? !token_is_token(name) || name.n > TOKEN_BYTES_MAX : name.n > 0))
+            continue;
+        hash.kind = (enum conf_hash_kind)kind;
+        if (named && !conf_keep_text(value, name, &hash.name))
+            return false;
+        *(struct conf_hash *)field = hash;
+        return true;
+    }
+    return conf_refuse(value, "`%s` is none of client, path, header:NAME and cookie:NAME", conf_show(value->text, shown));
+}
+
+void conf_write_hash(const struct conf *c, const struct conf_key *key, const void *field, FILE *out)
+{
+    const struct conf_hash *hash = field;
+
+    (void)c;
+    (void)key;
+    fputs(hash_words[hash->kind], out);
+    if (hash->name == NULL)
+        return;
+    fputs(hash->name, out);
+}
+
 /* RFC 6454 section 6.2, as browsers write it: they leave out a port that is the scheme's own, and so must the operator. */
 static bool is_origin(struct span text)
 {

@@ -40,7 +40,7 @@ static const struct conf_word symlinks[] = {
     { "inside", CONF_SYMLINKS_INSIDE }, { "anywhere", CONF_SYMLINKS_ANYWHERE }, { "unchecked", CONF_SYMLINKS_UNCHECKED }, { NULL, 0 }
 };
 static const struct conf_word balances[] = {
-    { "round_robin", CONF_BALANCE_ROUND_ROBIN }, { "least_busy", CONF_BALANCE_LEAST_BUSY }, { NULL, 0 }
+    { "round_robin", CONF_BALANCE_ROUND_ROBIN }, { "least_busy", CONF_BALANCE_LEAST_BUSY }, { "hash", CONF_BALANCE_HASH }, { NULL, 0 }
 };
 static const struct conf_word real_addresses[] = {
     { "x_forwarded_for", CONF_REAL_X_FORWARDED_FOR }, { "forwarded", CONF_REAL_FORWARDED }, { "off", CONF_REAL_OFF }, { NULL, 0 }
@@ -83,6 +83,8 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
                            "A named set of servers that can answer the same requests." },
     [CONF_IN_SERVER] = { "upstreams.NAME.servers[]", "a server", sizeof(struct conf_server), "address",
                          "One server. A bare address will do." },
+    [CONF_IN_EJECT] = { "upstreams.NAME.eject", "`eject`", sizeof(struct conf_eject), NULL,
+                        "A server that fails again and again is left out for a while; never the last one." },
     [CONF_IN_FASTCGI] = { "upstreams.NAME.fastcgi", "`fastcgi`", sizeof(struct conf_fastcgi), NULL,
                           "With `protocol: fastcgi`: what the application is told, and what is expected of it. Without `script` and "
                           "`split` the application is not a file: it gets the whole path as PATH_INFO." },
@@ -233,7 +235,12 @@ static const struct conf_key keys[] = {
     { "servers", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, CONF_LIST, .required = true, ITEMS(conf_upstream, servers, 1, 1024),
       .child = CONF_IN_SERVER, .sentence = "Its servers." },
     { "balance", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, balance), .fallback = "round_robin", .words = balances,
-      .sentence = "How a server is chosen: in turn, or the one with the fewest requests and tunnels; both by weight." },
+      .sentence = "How a server is chosen: in turn; the one with the fewest requests and tunnels, of all workers; or by `hash`. All of them by "
+                  "weight." },
+    { "hash", CONF_IN_UPSTREAM, CONF_TYPE_HASH, FIELD(conf_upstream, hash), .fallback = "client",
+      .sentence = "With `balance: hash`: what decides. The same value goes to the same server, through every gateway that lists the same "
+                  "servers; a server more, or one less, moves its own share and no other. `client` is the real client's address; a request "
+                  "without the header or the cookie is served in turn." },
     { "tls", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, tls), .child = CONF_IN_UPSTREAM_TLS,
       AUX(conf_upstream, tls_on, true), .absent = "clear text", .sentence = "The servers speak TLS." },
     { "keepalive", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, keepalive), .fallback = "32", .zero_word = "off",
@@ -249,6 +256,8 @@ static const struct conf_key keys[] = {
       BOUNDS(1, 1000000), .sentence = "Requests that wait for a connection at once, of all workers; one more is answered 503." },
     { "queue_timeout", CONF_IN_UPSTREAM, CONF_TYPE_DURATION, FIELD(conf_upstream, queue_timeout_ms), .fallback = "5s",
       BOUNDS(1, HOUR), .sentence = "How long a request waits for a connection; then it is answered 503." },
+    { "eject", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, eject), .child = CONF_IN_EJECT,
+      .sentence = "When a server that fails is left out, as long as there is another one." },
     { "retries", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, retries), .fallback = "1", BOUNDS(0, 10),
       .sentence = "Further servers that are tried when one fails before a byte was sent; repeatable requests only." },
     { "send_proxy", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, send_proxy), .fallback = "off", .words = send_proxies,
@@ -262,6 +271,15 @@ static const struct conf_key keys[] = {
       .sentence = "Where it is. A bare port means this machine." },
     { "weight", CONF_IN_SERVER, CONF_TYPE_COUNT, FIELD(conf_server, weight), .fallback = "1", BOUNDS(1, 1000),
       .sentence = "Its share, next to the weights of the others." },
+    { "backup", CONF_IN_SERVER, CONF_TYPE_SWITCH, FIELD(conf_server, backup), .fallback = "off",
+      .sentence = "Used only when no other server is, or when all others were tried." },
+    { "drain", CONF_IN_SERVER, CONF_TYPE_SWITCH, FIELD(conf_server, drain), .fallback = "off",
+      .sentence = "It gets no further request; what it has begun, tunnels too, goes on." },
+
+    { "failures", CONF_IN_EJECT, CONF_TYPE_COUNT, FIELD(conf_eject, failures), .fallback = "off", .zero_word = "off", BOUNDS(1, 1000000),
+      .sentence = "So many in a row: no connection, no answer in time, a broken one. A status, whatever it is, is no failure." },
+    { "for", CONF_IN_EJECT, CONF_TYPE_DURATION, FIELD(conf_eject, for_ms), .fallback = "30s", BOUNDS(1, DAY),
+      .sentence = "How long; twice as long each time that it fails again as soon as it is back, up to eight times." },
 
     { "root", CONF_IN_FASTCGI, CONF_TYPE_FOLDER, FIELD(conf_fastcgi, root), .absent = "none; needed by `script` and `split`",
       .sentence = "The folder of the application's scripts as the application sees it: DOCUMENT_ROOT, and what SCRIPT_FILENAME "
@@ -277,8 +295,7 @@ static const struct conf_key keys[] = {
       .sentence = "With `split`: the script has to be a file here, and no link may lead out of `root`; or links may lead anywhere; or "
                   "nothing is looked at, for servers that see other files than the gateway does." },
     { "params", CONF_IN_FASTCGI, CONF_TYPE_TEXT, CONF_MAP, ITEMS(conf_fastcgi, params, 1, 256), .names = CONF_TYPE_NAME,
-      .absent = "none", .sentence = "Further parameters, by name. They take the place of the gateway's own: the CGI variables, the SSL_* of "
-                                   "the client's TLS connection, and REMOTE_USER, which is the Remote-User that `auth` passes on." },
+      .absent = "none", .sentence = "Further parameters, by name. They take the place of the gateway's own." },
     { "stderr_bytes", CONF_IN_FASTCGI, CONF_TYPE_SIZE, FIELD(conf_fastcgi, stderr_bytes), .fallback = "8KiB", .zero_word = "off",
       BOUNDS(1, MIB), .sentence = "How much of what a request writes to its error stream goes to the log; the rest is dropped." },
     { "length", CONF_IN_FASTCGI, CONF_TYPE_WORD, FIELD(conf_fastcgi, length), .fallback = "required", .words = lengths,

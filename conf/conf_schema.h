@@ -19,6 +19,7 @@ enum conf_block_id {
     CONF_IN_CERTIFICATE,
     CONF_IN_UPSTREAM,
     CONF_IN_SERVER,
+    CONF_IN_EJECT,
     CONF_IN_FASTCGI,
     CONF_IN_UPSTREAM_TLS,
     CONF_IN_CLIENT_CERTIFICATE,
@@ -51,6 +52,7 @@ enum conf_type_id {
     CONF_TYPE_NAME,                      /* char *, letters, digits and . _ - */
     CONF_TYPE_REFERENCE,                 /* size_t, the index of the upstream of that name */
     CONF_TYPE_TOKEN,                     /* char *, RFC 9110 token */
+    CONF_TYPE_HASH,                      /* struct conf_hash */
     CONF_TYPE_ORIGIN,                    /* char *, scheme://host[:port] in lower case, or null */
     CONF_TYPE_HOST,                      /* char *, a host name or *.name */
     CONF_TYPE_SERVER_NAMES,              /* char *, a host name, *.name or * */

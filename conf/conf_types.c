@@ -338,6 +338,8 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_REFERENCE] = { "name", "of an upstream", "^[0-9A-Za-z][0-9A-Za-z._-]*$", 0, NULL, write_reference },
     [CONF_TYPE_TOKEN] = { "token", "letters, digits and !#$%&'*+-.^_`|~", "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", sizeof(char *),
                           conf_read_token, conf_write_string },
+    [CONF_TYPE_HASH] = { "hash key", "client, path, header:NAME, cookie:NAME", "^(client|path|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+)$",
+                         0, conf_read_hash, conf_write_hash },
     [CONF_TYPE_ORIGIN] = { "origin", "https://example.com, https://example.com:8443, null", "^(null|[a-z][a-z0-9+.-]*://[^/]+)$",
                            sizeof(char *), conf_read_origin, conf_write_string },
     [CONF_TYPE_HOST] = { "host", "example.com, \"*.example.com\"", "^(\\*\\.)?[0-9A-Za-z._-]+$|^\\[[0-9A-Fa-f:.]+\\]$", 0,

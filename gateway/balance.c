@@ -1,4 +1,5 @@
 #include "gateway/balance.h"
+#include "protocol/hash.h"
 
 /* Those that take part in a choice. */
 struct choice {
@@ -80,6 +81,48 @@ static struct server *least_busy(const struct choice *c)
     return least != NULL ? round_robin(c, least) : NULL;
 }
 
+/* The lowest cost for its weight: -log of an even draw is exponentially distributed, and the least of such values belongs to each server as
+ * often as its weight says. With equal weights the draw alone says the same, and is cheaper. */
+static bool is_better_lot(uint64_t draw_a, uint64_t weight_a, uint64_t draw_b, uint64_t weight_b)
+{
+    return weight_a == weight_b ? draw_a > draw_b : hash_cost(draw_a) * weight_b < hash_cost(draw_b) * weight_a;
+}
+
+static struct server *by_key(const struct choice *c, uint64_t key)
+{
+    struct server *best = NULL;
+    uint64_t best_draw = 0;
+
+    for (size_t i = 0; i < c->upstream->servers_n; i++) {
+        struct server *s = c->upstream->servers[i];
+        uint64_t draw = hash_pair(key, s->state->id);
+        if (!takes_part(c, s) || (best != NULL && !is_better_lot(draw, weight_of(s), best_draw, weight_of(best))))
+            continue;
+        best = s;
+        best_draw = draw;
+    }
+    return best;
+}
+
+static struct server *choose(const struct choice *c, const struct balance_wish *wish)
+{
+    if (c->upstream->conf->balance == CONF_BALANCE_HASH && wish->keyed)
+        return by_key(c, wish->key);
+    if (c->upstream->conf->balance == CONF_BALANCE_LEAST_BUSY)
+        return least_busy(c);
+    return round_robin(c, NULL);
+}
+
+/* Each worker begins at another server: otherwise the first ones after a start would all go to the same. */
+static void begin_turns(const struct choice *c)
+{
+    if (c->upstream->turned)
+        return;
+    c->upstream->turned = true;
+    for (unsigned i = 0; i < c->upstream->worker.number; i++)
+        round_robin(c, NULL);
+}
+
 static bool others_wait(const struct upstream *u)
 {
     return atomic_load(&u->set->waiting_n) > 0 && atomic_load(&u->set->places) != 0;
@@ -100,8 +143,9 @@ enum balance_verdict balance_choose(struct upstream *u, struct balance_wish *wis
         c.tier = best;
         c.tried = 0;
     }
+    begin_turns(&c);
     if (!others_wait(u))
-        *out = u->conf->balance == CONF_BALANCE_LEAST_BUSY ? least_busy(&c) : round_robin(&c, NULL);
+        *out = choose(&c, wish);
     if (*out != NULL)
         return BALANCE_FOUND;
     wish->tried = c.tier == best ? c.tried : 0;

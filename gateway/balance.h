@@ -1,7 +1,11 @@
 /* balance: which server of an upstream takes the next request.
  *
  * Of the servers that are no worse than any other (enum server_tier) and were not tried yet, one with room for a connection: in turn, or the
- * least busy, by weight. */
+ * least busy, or the one that a key belongs to; all by weight.
+ *
+ * A key belongs to a server by rendezvous hashing: each server draws a lot for the key, which only the two determine, and the best lot has it.
+ * So every gateway comes to the same answer without asking; a further server takes from each other one what is its own, and nothing else
+ * moves; the keys of one that is down, full or tried spread over all others. tests/gateway/test_balance.c */
 #ifndef UPGATE_GATEWAY_BALANCE_H
 #define UPGATE_GATEWAY_BALANCE_H
 
@@ -10,6 +14,8 @@
 struct balance_wish {
     uint64_t tried;                      /* bit per slot; when all were tried, any of them again */
     bool fresh;                          /* a kept connection is of no use */
+    bool keyed;                          /* with balance: hash: there is a key, whose hash this is; otherwise in turn */
+    uint64_t key;
 };
 
 enum balance_verdict {

@@ -2,6 +2,8 @@
 #include "gateway/exchange_parts.h"
 #include "gateway/backend_fcgi.h"
 #include "gateway/backend_h1.h"
+#include "protocol/cookie.h"
+#include "protocol/hash.h"
 
 /* ---- the way to a server ---- */
 
@@ -95,10 +97,43 @@ static void on_found(struct seek *s, struct server *server, enum end_reason why)
         exchange_run(x);
 }
 
+/* What balance: hash goes by; false: the request has no such thing. */
+static bool find_key(const struct exchange *x, const struct conf_hash *hash, struct span *key_out)
+{
+    struct span name = span_of_text(hash->name);
+
+    switch (hash->kind) {
+    case CONF_HASH_CLIENT:
+        *key_out = span_of_text(x->real_address);
+        break;
+    case CONF_HASH_PATH:
+        *key_out = x->rules.target.path;
+        break;
+    case CONF_HASH_HEADER:
+        *key_out = headers_value(&x->head->fields, name);
+        break;
+    case CONF_HASH_COOKIE:
+        *key_out = cookie_value(&x->head->fields, name);
+        break;
+    }
+    return key_out->n > 0;
+}
+
+static void note_key(struct exchange *x)
+{
+    struct span key;
+
+    if (x->upstream->conf->balance != CONF_BALANCE_HASH || !find_key(x, &x->upstream->conf->hash, &key))
+        return;
+    x->seek.wish.keyed = true;
+    x->seek.wish.key = hash_of(key);
+}
+
 enum step exchange_reach(struct exchange *x, struct upstream *upstream)
 {
     x->upstream = upstream;
     seek_init(&x->seek, upstream, x->websocket, on_found);
+    note_key(x);
     return exchange_must_gather(x) ? exchange_gather_begin(x) : exchange_choose(x);
 }
 
@@ -111,6 +146,12 @@ static bool may_retry(const struct exchange *x, const struct backend_failure *f)
     if (f->stale)
         return f->unsent || x->rules.idempotent;
     return f->unsent && x->attempts <= x->upstream->conf->retries && f->why != END_NO_MEMORY;
+}
+
+/* Is the server to blame? A kept connection that had ended is nobody's fault. */
+static bool is_servers_failure(const struct backend_failure *f)
+{
+    return !f->stale && f->why != END_NO_MEMORY && f->why != END_SERVER_OVERLOADED;
 }
 
 /* The last place there was went to somebody else. */
@@ -133,6 +174,8 @@ enum step exchange_server_failed(struct exchange *x)
     }
     if (f.why == END_SERVER_FULL)
         return server_is_full(x);
+    if (is_servers_failure(&f))
+        server_did_badly(x->server, x->upstream);
     if (!may_retry(x, &f)) {
         exchange_log_failure(x, &f, "");
         x->detail = f.detail;

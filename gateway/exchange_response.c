@@ -17,6 +17,7 @@ static enum step server_fault(struct exchange *x, enum end_reason why, enum faul
     struct backend_failure f = { .why = why, .fault = fault };
 
     metrics_fault(x->services->metrics, METRICS_SERVER, fault);
+    server_did_badly(x->server, x->upstream);
     exchange_log_failure(x, &f, "");
     exchange_give_up(x, why, fault, end_reason_status(why));
     return STEP_OVER;
@@ -88,6 +89,7 @@ static enum step response_head(struct exchange *x, const struct http1_head *in)
     if (!exchange_put_head(x, in, &facts))
         return client_lost(x);
     x->status = in->status;
+    server_did_well(x->server, x->upstream);
     body_out_init(&x->out, framing);
     exchange_response_enter(x, RESPONSE_BODY);
     return STEP_MOVED;
@@ -145,6 +147,7 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
     start.server = backend_take_stream(x->backend);
     start.client = stream_take(x->client.stream);
     x->status = 101;
+    server_did_well(x->server, x->upstream);
     if (tunnel_new(x->services, &start) != 0)
         exchange_finish(x, END_NO_MEMORY, EXCHANGE_SWITCHED);
     else

@@ -24,6 +24,7 @@
     M(dials, "connections to servers begun")                                                      \
     M(dials_failed, "connections to servers that failed")                                         \
     M(pool_reuses, "requests sent on a connection that was kept")                                 \
+    M(ejections, "servers left out for a while because they failed")                              \
     M(queued, "requests that waited for a connection to a server to be free")                     \
     M(retries, "requests sent again to a server after a failure")                                 \
     M(fields_stripped, "client fields removed because they could pass for a trusted fact")        \

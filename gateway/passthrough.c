@@ -17,6 +17,7 @@
 #include "gateway/log.h"
 #include "gateway/outbound.h"
 #include "gateway/seek.h"
+#include "protocol/hash.h"
 #include "protocol/mem.h"
 
 #include <assert.h>
@@ -466,6 +467,8 @@ void passthrough_new(struct services *services, const struct passthrough_start *
     if (p->to != NULL) {
         p->upstream = &p->inbound.snapshot->upstreams[p->to->upstream];
         seek_init(&p->seek, p->upstream, true, on_found);
+        p->seek.wish.keyed = p->upstream->conf->hash.kind == CONF_HASH_CLIENT;   /* of all keys the only one that can be seen here */
+        p->seek.wish.key = hash_of(span_of_text(p->inbound.address));
         allow_time_to_dial(p);
         dial(p);
         return;

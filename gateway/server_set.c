@@ -86,6 +86,8 @@ static unsigned free_slot(const struct server_set *s, struct server_state *const
 static void obey(struct server_state *state, const struct conf_server *conf)
 {
     atomic_store_explicit(&state->weight, conf->weight, memory_order_relaxed);
+    atomic_store_explicit(&state->backup, conf->backup, memory_order_relaxed);
+    atomic_store_explicit(&state->draining, conf->drain, memory_order_relaxed);
 }
 
 /* In the order of the wishes; a second one with the same address is no other server. NULL: no memory. */

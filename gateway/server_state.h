@@ -42,6 +42,7 @@ struct server_state {
     _Atomic uint64_t connections;        /* open ones and those being made, kept ones too: the places that are taken */
     _Atomic uint64_t exchanges, tunnels; /* in flight */
     _Atomic unsigned failures;           /* in a row */
+    _Atomic unsigned ejections;          /* … and how often it was ejected for that, since it last did well */
     _Atomic uint64_t ejected_until_ms;
 };
 

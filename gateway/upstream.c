@@ -98,6 +98,51 @@ void server_end(struct server *s, enum server_use use)
     server_release(s);
 }
 
+/* ---- how it does ---- */
+
+#define EJECT_DOUBLES_MAX 3
+
+void server_did_well(struct server *s, const struct upstream *u)
+{
+    if (atomic_load_explicit(&s->state->failures, memory_order_relaxed) != 0)
+        atomic_store_explicit(&s->state->failures, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&s->state->ejections, memory_order_relaxed) != 0 &&
+        atomic_exchange_explicit(&s->state->ejections, 0, memory_order_relaxed) != 0)
+        log_warn("upstream %s server %s: does well again", u->conf->name, s->address->text);
+}
+
+static bool others_are_left(const struct server *s, const struct upstream *u)
+{
+    for (size_t i = 0; i < u->servers_n; i++)
+        if (u->servers[i] != s && server_state_tier(u->servers[i]->state, now_ms(s)) < SERVER_EJECTED)
+            return true;
+    return false;
+}
+
+/* One more failure after it is back is enough to be ejected again, for longer. */
+static void eject(struct server *s, const struct upstream *u, unsigned failures)
+{
+    unsigned before = atomic_fetch_add_explicit(&s->state->ejections, 1, memory_order_relaxed);
+    uint64_t for_ms = u->conf->eject.for_ms << (before < EJECT_DOUBLES_MAX ? before : EJECT_DOUBLES_MAX);
+
+    atomic_store_explicit(&s->state->failures, u->conf->eject.failures - 1, memory_order_relaxed);
+    atomic_store_explicit(&s->state->ejected_until_ms, now_ms(s) + for_ms, memory_order_relaxed);
+    metrics_add(&u->worker.metrics->ejections, 1);
+    log_warn("upstream %s server %s: left out for %llums, after %u failure%s in a row", u->conf->name, s->address->text,
+             (unsigned long long)for_ms, failures, failures == 1 ? "" : "s");
+}
+
+/* Attempts that were under way when it was ejected do not make it worse. */
+void server_did_badly(struct server *s, const struct upstream *u)
+{
+    unsigned failures = atomic_fetch_add_explicit(&s->state->failures, 1, memory_order_relaxed) + 1;
+
+    if (u->conf->eject.failures == 0 || failures < u->conf->eject.failures)
+        return;
+    if (atomic_load_explicit(&s->state->ejected_until_ms, memory_order_relaxed) <= now_ms(s) && others_are_left(s, u))
+        eject(s, u, failures);
+}
+
 /* ---- its places ---- */
 
 bool server_connect(struct server *s)

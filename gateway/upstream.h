@@ -63,6 +63,7 @@ struct upstream {
     size_t servers_n;
     uint64_t told_no_switch;             /* bit per route, modulo 64: that it cannot upgrade was said in the log */
     uint64_t complained_ms;
+    bool turned;                         /* its worker has begun its turns */
     bool retired;                        /* not of the snapshot in force: no connection is kept */
 };
 
@@ -89,6 +90,10 @@ void upstream_retire(struct upstream *before);
 enum server_use { SERVER_EXCHANGE, SERVER_TUNNEL };
 void server_begin(struct server *s, enum server_use use);
 void server_end(struct server *s, enum server_use use);
+
+/* What came of an attempt at it: whoever fails again and again is ejected, as the conf says, unless nobody else is left. */
+void server_did_well(struct server *s, const struct upstream *u);
+void server_did_badly(struct server *s, const struct upstream *u);
 
 /* A connection is begun: false when there is no place. Then either it fails, or the stream is told to give the place back when it is closed. */
 bool server_connect(struct server *s);

@@ -139,6 +139,30 @@ static void one_place_is_one_server(void **state)
                  "f.yaml:2:28: warning: this route is never reached: the one in line 2 takes all that it would match\n");
 }
 
+static void hash_keys(void **state)
+{
+    static const char *const good[] = { "client", "path", "header:X-Room", "\"cookie:a\"" };
+    static const char *const bad[] = { "clients", "header", "\"header:\"", "\"cookie:a b\"", "path:x" };
+    char text[256], due[160];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        snprintf(text, sizeof(text), "listeners: [ 80 ]\nupstreams: { a: { servers: [ 1 ], balance: hash, hash: %s } }\nroutes: [ { upstream: a } ]\n",
+                 good[i]);
+        expect_lines(text, true, "");
+    }
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        size_t quotes = bad[i][0] == '"';
+        snprintf(text, sizeof(text), "listeners: [ 80 ]\nupstreams: { a: { servers: [ 1 ], balance: hash, hash: %s } }\nroutes: [ { upstream: a } ]\n",
+                 bad[i]);
+        snprintf(due, sizeof(due), "f.yaml:2:56: `hash`: `%.*s` is none of client, path, header:NAME and cookie:NAME\n",
+                 (int)(strlen(bad[i]) - 2 * quotes), bad[i] + quotes);
+        expect_lines(text, false, due);
+    }
+    expect_lines("listeners: [ 80 ]\nupstreams: { a: { servers: [ 1 ], hash: path } }\nroutes: [ { upstream: a } ]\n", true,
+                 "f.yaml:2:41: warning: `hash` has no effect without `balance: hash`\n");
+}
+
 static void warnings(void **state)
 {
     (void)state;
@@ -202,7 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),         cmocka_unit_test(names_unknown), cmocka_unit_test(listeners_twice),
         cmocka_unit_test(proxy_protocol),
-        cmocka_unit_test(never_reached), cmocka_unit_test(one_place_is_one_server), cmocka_unit_test(warnings),      cmocka_unit_test(strip),
+        cmocka_unit_test(never_reached), cmocka_unit_test(one_place_is_one_server), cmocka_unit_test(hash_keys), cmocka_unit_test(warnings),      cmocka_unit_test(strip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "tests/gateway/fleet.h"
 
 #include "gateway/balance.h"
+#include "protocol/hash.h"
 
 #define SERVERS_MAX 100
 
@@ -207,6 +208,201 @@ static void least_busy_fills_up_by_weight(void **state)
     end(&f);
 }
 
+/* ---- keys ---- */
+
+#define KEYS 20000
+
+static size_t place_of_key(struct fleet *f, size_t i, uint64_t tried)
+{
+    struct balance_wish wish = { .tried = tried, .keyed = true };
+    struct server *s;
+    char text[32];
+
+    snprintf(text, sizeof(text), "10.%zu.%zu.%zu", i >> 16, i >> 8 & 255, i & 255);
+    wish.key = hash_of(span_of_text(text));
+    assert_int_equal(balance_choose(&f->upstream, &wish, &s), BALANCE_FOUND);
+    for (size_t place = 0; place < f->upstream.servers_n; place++)
+        if (f->upstream.servers[place] == s)
+            return place;
+    return SIZE_MAX;
+}
+
+/* Within five deviations. */
+static bool is_about(double got, double due)
+{
+    return (got - due) * (got - due) < 25 * due;
+}
+
+static void keys_spread_by_weight(void **state)
+{
+    static const unsigned weights[][4] = { { 1, 1, 1, 1 }, { 1, 2, 3, 4 }, { 100, 1, 50, 50 } };
+
+    (void)state;
+    for (size_t w = 0; w < COUNT_OF(weights); w++) {
+        struct fleet f;
+        unsigned served[4] = { 0 }, sum = 0;
+        begin(&f, CONF_BALANCE_HASH, 4, weights[w]);
+        for (size_t i = 0; i < KEYS; i++)
+            served[place_of_key(&f, i, 0)]++;
+        for (size_t i = 0; i < 4; i++)
+            sum += weights[w][i];
+        for (size_t i = 0; i < 4; i++)
+            assert_true(is_about(served[i], (double)KEYS * weights[w][i] / sum));
+        end(&f);
+    }
+}
+
+/* One server more takes about its own share, and no key moves between the others; so it is with one less, in whatever order they are written. */
+static void a_server_more_moves_its_own_share(void **state)
+{
+    for (size_t n = 2; n <= 20; n += 3) {
+        struct fleet before, after;
+        size_t moved = 0;
+        begin(&before, CONF_BALANCE_HASH, n, NULL);
+        begin(&after, CONF_BALANCE_HASH, n + 1, NULL);
+        for (size_t i = 0; i < KEYS; i++) {
+            size_t was = place_of_key(&before, i, 0), is = place_of_key(&after, i, 0);
+            assert_true(is == was || is == n);
+            moved += is != was;
+        }
+        assert_true(is_about((double)moved, (double)KEYS / (double)(n + 1)));
+        end(&after);
+        end(&before);
+    }
+    (void)state;
+}
+
+/* What one gateway does another one does, too; and a key always goes to the same server. */
+static void fixed_places(void **state)
+{
+    static const uint8_t due[] = { 4, 1, 1, 4, 0, 4, 1, 4, 2, 0, 3, 4, 1, 4, 4, 3, 1, 4, 2, 4, 1, 3, 4, 2 };
+    struct fleet f;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_HASH, 5, (unsigned[]){ 1, 2, 1, 1, 3 });
+    for (size_t i = 0; i < COUNT_OF(due); i++)
+        for (int again = 0; again < 3; again++)
+            assert_int_equal(place_of_key(&f, i, 0), due[i]);
+    end(&f);
+}
+
+static void the_keys_of_one_that_is_out_spread_over_the_others(void **state)
+{
+    struct fleet f;
+    size_t was[4000];
+    unsigned taken[5] = { 0 };
+
+    (void)state;
+    begin(&f, CONF_BALANCE_HASH, 5, NULL);
+    for (size_t i = 0; i < COUNT_OF(was); i++)
+        was[i] = place_of_key(&f, i, 0);
+    state_of(&f, 2)->health = SERVER_DOWN;
+    for (size_t i = 0; i < COUNT_OF(was); i++) {
+        size_t is = place_of_key(&f, i, 0);
+        assert_true(is == was[i] || was[i] == 2);
+        taken[is] += was[i] == 2;
+    }
+    assert_int_equal(taken[2], 0);
+    for (size_t i = 0; i < 5; i++)
+        assert_true(i == 2 || is_about(taken[i], (double)COUNT_OF(was) / 20));
+    state_of(&f, 2)->health = SERVER_UP;
+    for (size_t i = 0; i < COUNT_OF(was); i++)
+        assert_int_equal(place_of_key(&f, i, 0), was[i]);        /* and come back */
+    for (size_t i = 0; i < 100; i++)
+        assert_true(place_of_key(&f, i, 1u << was[i]) != was[i]);
+    end(&f);
+}
+
+static void without_a_key_in_turn(void **state)
+{
+    struct fleet f;
+    unsigned served[3] = { 0 };
+
+    (void)state;
+    begin(&f, CONF_BALANCE_HASH, 3, NULL);
+    for (int i = 0; i < 30; i++)
+        served[choose(&f, 0)]++;
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(served[i], 10);
+    end(&f);
+}
+
+/* ---- tiers, workers ---- */
+
+static void backups_when_nobody_else_is_left(void **state)
+{
+    struct fleet f;
+
+    (void)state;
+    for (int balance = 0; balance < 3; balance++) {
+        begin(&f, (enum conf_balance)balance, 4, NULL);
+        state_of(&f, 1)->backup = state_of(&f, 3)->backup = true;
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(choose(&f, 0) % 2, 0);
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(choose(&f, 5) % 2, 1);              /* the others were tried */
+        state_of(&f, 0)->health = state_of(&f, 2)->health = SERVER_DOWN;
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(choose(&f, 0) % 2, 1);
+        end(&f);
+    }
+}
+
+static void one_that_drains_gets_nobody(void **state)
+{
+    struct fleet f;
+    size_t place;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_ROUND_ROBIN, 2, NULL);
+    state_of(&f, 0)->draining = true;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(choose(&f, 0), 1);
+    assert_int_equal(choose(&f, 2), 1);          /* not even for a second try */
+    state_of(&f, 1)->draining = true;
+    assert_int_equal(verdict(&f, 0, &place), BALANCE_NONE);
+    end(&f);
+}
+
+/* The first request of each worker after a start. */
+static void each_worker_begins_at_another_server(void **state)
+{
+    unsigned first[3] = { 0 };
+
+    (void)state;
+    for (unsigned worker = 0; worker < 6; worker++) {
+        struct fleet f;
+        begin(&f, CONF_BALANCE_ROUND_ROBIN, 3, NULL);
+        f.upstream.worker.number = worker;
+        first[choose(&f, 0)]++;
+        end(&f);
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(first[i], 2);
+}
+
+/* Tunnels stay: what counts is how many there are, of all workers, and not whose turn it would be. */
+static void tunnels_that_stay_are_weighed(void **state)
+{
+    struct fleet f;
+    size_t place;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_LEAST_BUSY, 3, NULL);
+    state_of(&f, 0)->tunnels = 40;               /* another worker's */
+    for (int i = 0; i < 200; i++)
+        state_of(&f, choose(&f, 0))->tunnels++;
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(server_state_busy(state_of(&f, i)), 80);
+    state_of(&f, 1)->tunnels = 0;                /* it was restarted, and its clients come back */
+    for (int i = 0; i < 80; i++) {
+        assert_int_equal(verdict(&f, 0, &place), BALANCE_FOUND);
+        assert_int_equal(place, 1);
+        state_of(&f, place)->tunnels++;
+    }
+    end(&f);
+}
+
 static void one_server_is_always_the_one(void **state)
 {
     struct fleet f;
@@ -250,6 +446,15 @@ int main(void)
         cmocka_unit_test(the_least_busy_for_its_weight),
         cmocka_unit_test(equally_busy_ones_take_turns),
         cmocka_unit_test(least_busy_fills_up_by_weight),
+        cmocka_unit_test(keys_spread_by_weight),
+        cmocka_unit_test(a_server_more_moves_its_own_share),
+        cmocka_unit_test(fixed_places),
+        cmocka_unit_test(the_keys_of_one_that_is_out_spread_over_the_others),
+        cmocka_unit_test(without_a_key_in_turn),
+        cmocka_unit_test(backups_when_nobody_else_is_left),
+        cmocka_unit_test(one_that_drains_gets_nobody),
+        cmocka_unit_test(each_worker_begins_at_another_server),
+        cmocka_unit_test(tunnels_that_stay_are_weighed),
         cmocka_unit_test(one_server_is_always_the_one),
         cmocka_unit_test(more_servers_than_can_be_counted_as_tried),
     };
