@@ -82,7 +82,7 @@ static bool second_opinion(const uint8_t *data, size_t n)
     if (strlen(line) != n)
         return false;
     if (strncmp(line, "PROXY UNKNOWN", 13) == 0)
-        return line[13] == ' ' || line[13] == '\r';
+        return line[13] == ' ' || n == 15;
     if (sscanf(line, "PROXY TCP%1u %63[0-9a-fA-F:.] %63[0-9a-fA-F:.] %5u %5u%n", &family, source, destination, &source_port,
                &destination_port, &end) != 5)
         return false;
