@@ -1,4 +1,4 @@
-# The libraries as imported targets: deps::uv, deps::llhttp, deps::wslay, deps::mbedtls, deps::yaml, Threads::Threads.
+# The libraries as imported targets: deps::uv, deps::llhttp, deps::wslay, deps::mbedtls, deps::yaml, deps::crypt, Threads::Threads.
 #
 # cmake/dependencies.sh decides for each of the first four between an installed library that is new enough and one of
 # its own under UPGATE_DEPS_DIR; what it left in that folder is used, anything else is taken from the system.
@@ -74,6 +74,15 @@ foreach(part IN ITEMS everest p256m)
     unset(file)
 endforeach()
 target_link_libraries(deps::mbedtls INTERFACE Threads::Threads)
+
+find_path(UPGATE_CRYPT_HEADERS crypt.h)
+find_library(UPGATE_CRYPT_LIBRARY crypt)
+mark_as_advanced(UPGATE_CRYPT_HEADERS UPGATE_CRYPT_LIBRARY)
+if(NOT UPGATE_CRYPT_HEADERS OR NOT UPGATE_CRYPT_LIBRARY)
+    message(FATAL_ERROR "libcrypt is missing (Debian: libcrypt-dev)")
+endif()
+add_library(deps::crypt INTERFACE IMPORTED GLOBAL)
+target_link_libraries(deps::crypt INTERFACE ${UPGATE_CRYPT_LIBRARY})
 
 pkg_check_modules(yaml QUIET IMPORTED_TARGET GLOBAL yaml-0.1)
 if(NOT yaml_FOUND)

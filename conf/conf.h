@@ -196,7 +196,15 @@ struct conf_auth_forward {
     uint64_t timeout_ms;
 };
 
+struct conf_auth_basic {
+    struct conf_file file;               /* name:hash lines */
+    char *realm;
+    char *user_field;                    /* NULL: none */
+};
+
 struct conf_auth {
+    struct conf_auth_basic basic;
+    bool basic_on;                       /* at most one of the two */
     struct conf_auth_forward forward;
     bool forward_on;
 };

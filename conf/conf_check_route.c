@@ -105,8 +105,24 @@ static void check_forward(struct conf_reader *reader, const struct conf_route *r
                      conf_show(span_of_text(forward->pass[i]), shown));
 }
 
-void conf_check_auth(struct conf_reader *reader, const struct conf_route *route)
+static void check_basic(struct conf_reader *reader, struct conf_route *route)
 {
+    struct conf_auth_basic *basic = &route->auth.basic;
+    const struct rules_changes *changes = &route->headers.request;
+    char shown[CONF_SHOWN_BYTES];
+
+    basic->file.offset = place_of(reader, &basic->file.path)->offset;
+    if (basic->user_field != NULL && is_in(changes->set, changes->set_n, span_of_text(basic->user_field)))
+        ERROR_AT(reader, place_of(reader, &basic->user_field), "`user_field`: %s is set in `headers`, too: leave one out",
+                 conf_show(span_of_text(basic->user_field), shown));
+}
+
+void conf_check_auth(struct conf_reader *reader, struct conf_route *route)
+{
+    if (route->auth.forward_on && route->auth.basic_on)
+        ERROR_AT(reader, place_of(reader, &route->auth.forward.path), "`forward` and `basic` can't both be given");
     if (route->auth.forward_on)
         check_forward(reader, route);
+    if (route->auth.basic_on)
+        check_basic(reader, route);
 }

@@ -99,6 +99,9 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
                         "What a request must have; every key that is given must agree." },
     [CONF_IN_AUTH] = { "routes[].auth", "`auth`", sizeof(struct conf_auth), NULL,
                        "Who may use this route. It is settled before a server hears of a request or an upgrade." },
+    [CONF_IN_AUTH_BASIC] = { "routes[].auth.basic", "`basic`", sizeof(struct conf_auth_basic), NULL,
+                             "Name and password (RFC 7617), which belong over TLS. FastCGI servers are told REMOTE_USER. The Authorization field goes "
+                             "on to the server, unless `headers` removes it." },
     [CONF_IN_AUTH_FORWARD] = { "routes[].auth.forward", "`forward`", sizeof(struct conf_auth_forward), NULL,
                                "An application decides. It is sent a GET with the client's fields, X-Forwarded-Method and X-Forwarded-Uri. 2xx: the "
                                "request goes on. 401, 403 and redirects go to the client as they are. Anything else, or nothing, is answered 502 "
@@ -352,8 +355,18 @@ static const struct conf_key keys[] = {
     { "listener", CONF_IN_MATCH, CONF_TYPE_LABEL, FIELD(conf_match, listener), .absent = "any",
       .sentence = "The name of the listener that the client came through." },
 
+    { "basic", CONF_IN_AUTH, CONF_TYPE_BLOCK, FIELD(conf_auth, basic), .child = CONF_IN_AUTH_BASIC, AUX(conf_auth, basic_on, true),
+      .absent = "no password is asked for", .sentence = "Users of a password file; instead of `forward`." },
     { "forward", CONF_IN_AUTH, CONF_TYPE_BLOCK, FIELD(conf_auth, forward), .child = CONF_IN_AUTH_FORWARD,
       AUX(conf_auth, forward_on, true), .absent = "no application is asked", .sentence = "An application that decides." },
+
+    { "file", CONF_IN_AUTH_BASIC, CONF_TYPE_NAMED_FILE, FIELD(conf_auth_basic, file), .required = true,
+      .sentence = "The users: a line name:hash for each. Hashes as `htpasswd -B` and `mkpasswd` make them: bcrypt, yescrypt, scrypt, SHA-512, "
+                  "SHA-256. It is read with the configuration." },
+    { "realm", CONF_IN_AUTH_BASIC, CONF_TYPE_LABEL, FIELD(conf_auth_basic, realm), .fallback = "restricted",
+      .sentence = "What people are shown when they are asked for the password." },
+    { "user_field", CONF_IN_AUTH_BASIC, CONF_TYPE_FIELD_NAME, FIELD(conf_auth_basic, user_field), .absent = "no field",
+      .sentence = "A field that tells the server the user's name: X-Remote-User, say. What anybody else sends under it is removed." },
 
     { "upstream", CONF_IN_AUTH_FORWARD, CONF_TYPE_REFERENCE, FIELD(conf_auth_forward, upstream), .required = true,
       .sentence = "The upstream that is asked, whatever it speaks." },

@@ -26,6 +26,7 @@ enum conf_block_id {
     CONF_IN_ROUTE,
     CONF_IN_MATCH,
     CONF_IN_AUTH,
+    CONF_IN_AUTH_BASIC,
     CONF_IN_AUTH_FORWARD,
     CONF_IN_PATH,
     CONF_IN_HEADERS,

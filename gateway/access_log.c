@@ -377,6 +377,7 @@ static void json_begin(struct access_log *l, const char *kind, struct span clien
 static void json_request(struct access_log *l, const char *kind, const struct access_request *r)
 {
     json_begin(l, kind, r->client, r->listener);
+    put_text_if_any(l, "user", r->user);
     put_text(l, "method", r->method);
     put_text(l, "target", r->target);
     put_text(l, "host", r->host);
@@ -429,16 +430,27 @@ static void json_direction(struct access_log *l, const char *name, const struct 
 
 /* ---- the combined format ---- */
 
-static void combined_quoted(struct access_log *l, struct span s)
+static void combined_escaped(struct access_log *l, struct span s, uint8_t least)
 {
-    put(l, "\"", 1);
     for (size_t i = 0; i < s.n && i < ACCESS_LOG_TEXT_BYTES; i++) {
         uint8_t c = s.p[i];
-        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
+        if (c < least || c >= 0x7f || c == '"' || c == '\\')
             put_format(l, "\\x%02x", c);
         else
             put(l, (const char *)&c, 1);
     }
+}
+
+/* A word between blanks. */
+static void combined_word(struct access_log *l, struct span s)
+{
+    combined_escaped(l, s.n > 0 ? s : SPAN_LITERAL("-"), ' ' + 1);
+}
+
+static void combined_quoted(struct access_log *l, struct span s)
+{
+    put(l, "\"", 1);
+    combined_escaped(l, s, ' ');
     put(l, s.n == 0 ? "-\"" : "\"", s.n == 0 ? 2 : 1);
 }
 
@@ -449,7 +461,7 @@ static void put_time_combined(struct access_log *l)
     char text[40];
 
     gmtime_r(&now, &parts);
-    strftime(text, sizeof(text), " - - [%d/%b/%Y:%H:%M:%S +0000] ", &parts);
+    strftime(text, sizeof(text), " [%d/%b/%Y:%H:%M:%S +0000] ", &parts);
     put(l, text, strlen(text));
 }
 
@@ -472,6 +484,8 @@ static void combined_request(struct access_log *l, const struct access_request *
     int n;
 
     put(l, (const char *)address.p, address.n);
+    put(l, " - ", 3);
+    combined_word(l, r->user);
     put_time_combined(l);
     n = snprintf(line, sizeof(line), "%.*s %.*s HTTP/1.%u", SPAN_FORMAT(r->method), SPAN_FORMAT(r->target), r->version_minor);
     combined_quoted(l, span_of(line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1));

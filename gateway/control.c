@@ -172,6 +172,7 @@ static bool start_worker(struct control *c, unsigned i)
         .gate = &c->gate,
         .access_sink = c->access_sink,
         .quota = c->quota,
+        .password_helpers = c->password_helpers,
         .helpers = c->helpers,
         .handshakes = (c->conf->limits.tls_handshakes + c->workers_n - 1) / c->workers_n,
         .sockets = dealt,
@@ -260,12 +261,13 @@ static bool begin_tls(struct control *c)
 {
     c->tls_begun = tls_library_begin() == 0;
     c->helpers = tls_helpers_new(or_one_per_cpu(c->conf->tls_threads));
+    c->password_helpers = tls_helpers_new((or_one_per_cpu(0) + 1) / 2);
     c->tickets = tls_tickets_new();
-    if (!c->tls_begun || c->helpers == NULL || c->tickets == NULL) {
+    if (!c->tls_begun || c->helpers == NULL || c->password_helpers == NULL || c->tickets == NULL) {
         log_error("not started: no memory");
         return false;
     }
-    if (!generation_load_tls(c->generation, c->tickets, stderr))
+    if (!generation_load(c->generation, c->tickets, stderr))
         return false;
     if (c->generation->tls->any)
         tls_library_hold_secrets();
@@ -275,6 +277,7 @@ static bool begin_tls(struct control *c)
 static void end_tls(struct control *c)
 {
     tls_helpers_free(c->helpers);
+    tls_helpers_free(c->password_helpers);
     tls_tickets_free(c->tickets);
     if (c->tls_begun)
         tls_library_end();

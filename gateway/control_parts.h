@@ -33,6 +33,7 @@ struct control {
     struct quota *quota;
     bool tls_begun;
     struct tls_helpers *helpers;
+    struct tls_helpers *password_helpers;        /* apart: who guesses passwords must not hold up handshakes */
     struct tls_tickets *tickets;
     struct listener_gate gate;
     struct sockets *sockets;             /* in the order of conf->listeners */

@@ -50,7 +50,7 @@ static struct conf *read_file(const char *path)
     return conf;
 }
 
-static bool read_certificates(struct control *c, struct generation *g)
+static bool read_files(struct control *c, struct generation *g)
 {
     char *text = NULL;
     size_t n = 0;
@@ -59,7 +59,7 @@ static bool read_certificates(struct control *c, struct generation *g)
 
     if (messages == NULL)
         return false;
-    good = generation_load_tls(g, c->tickets, messages);
+    good = generation_load(g, c->tickets, messages);
     if (good && g->tls->any)
         tls_library_hold_secrets();
     fclose(messages);
@@ -73,7 +73,7 @@ static bool read_generation(struct control *c, struct next *next)
     struct conf *conf = read_file(c->file);
 
     next->generation = conf != NULL ? generation_new(conf, c->generation) : NULL;
-    return next->generation != NULL && read_certificates(c, next->generation);
+    return next->generation != NULL && read_files(c, next->generation);
 }
 
 /* ---- PREPARE ---- */

@@ -42,9 +42,11 @@
     E(CLIENT_CONNECTIONS, "client_connections", true, 0, 0, "the client has as many connections open as it may")               \
     E(CLIENT_HANDSHAKES, "client_handshakes", true, 429, 0, "the client began more WebSocket handshakes than it may")          \
     E(CLIENT_REQUESTS, "client_requests", true, 429, 0, "the client sent more requests than it may")                           \
+    E(UNAUTHORIZED, "unauthorized", false, 401, 0, "a name and a password are needed")                                         \
+    E(AUTH_BUSY, "auth_busy", true, 503, 0, "more passwords are being checked than the gateway can keep up with")              \
     E(AUTH_REFUSED, "auth_refused", false, 403, 0, "the authentication service did not let the request through")               \
     E(AUTH_FAILED, "auth_failed", true, 502, 0, "the authentication service gave no answer that counts")                       \
-    E(AUTH_TIMEOUT, "auth_timeout", true, 504, 0, "the authentication service did not answer in time")                         \
+    E(AUTH_TIMEOUT, "auth_timeout", true, 504, 0, "it was not found out in time who sent the request")                         \
     E(ORIGIN, "origin", true, 403, 0, "WebSockets of this route are not open to pages of that origin")                         \
     E(PROTOCOL, "protocol", true, 403, 0, "none of the subprotocols offered is allowed here")                                  \
     E(GATHER_FAILED, "gather_failed", true, 503, 0, "the request's body could not be stored")                                   \

@@ -22,6 +22,7 @@
 
 #define ROUNDS_MAX 16                    /* pieces moved in one turn; the rest waits for the next */
 #define ARENA_BYTES (640 * 1024)         /* beside what grows with the heads: room for as many fields of the operator as there can be */
+#define CHECK_MS 10000                   /* for a password's turn, and its check */
 #define CONNECT_SLACK_MS 1000            /* the dial has its own deadline; this one only catches a bug */
 
 static const enum end_reason wait_ends[] = {
@@ -53,7 +54,7 @@ void exchange_response_enter(struct exchange *x, enum response_state to)
 
 static enum wait wait_of(const struct exchange *x)
 {
-    if (x->question != NULL)
+    if (x->question != NULL || x->check != NULL)
         return WAIT_PERMISSION;
     if (x->backend == NULL)
         return seek_waits(&x->seek) ? WAIT_PLACE : x->gather != NULL ? WAIT_CLIENT_SENDS : WAIT_BEGIN;
@@ -77,7 +78,7 @@ static uint64_t patience_ms(const struct exchange *x)
     case WAIT_CONNECT:
         return timeouts->connect_ms + CONNECT_SLACK_MS;
     case WAIT_PERMISSION:
-        return x->route->auth.forward.timeout_ms;
+        return x->check != NULL ? CHECK_MS : x->route->auth.forward.timeout_ms;
     case WAIT_PLACE:
         return x->upstream->conf->queue_timeout_ms;
     case WAIT_SWITCH:
@@ -115,7 +116,7 @@ static void on_timer(struct timer *t, uint64_t now_ms)
         timer_set(x->services->timers, &x->timer, due_ms);
         return;
     }
-    if (x->wait == WAIT_PERMISSION) {
+    if (x->question != NULL) {
         exchange_ask_late(x);
         return;
     }
@@ -142,6 +143,8 @@ void exchange_run(struct exchange *x)
         exchange_finish(x, END_CLIENT_ABORTED, EXCHANGE_GONE);
         return;
     }
+    if (x->check != NULL)
+        return;
     if (x->question != NULL) {
         exchange_ask_more(x);
         return;
@@ -268,10 +271,8 @@ static void begin(struct exchange *x)
     why = exchange_admit(x);
     if (why != END_NONE)
         exchange_give_up(x, why, FAULT_NONE, end_reason_status(why));
-    else if (x->route->auth.forward_on)
-        exchange_ask(x);
     else
-        exchange_go_on(x);
+        exchange_authenticate(x);
 }
 
 static void on_ready(struct ready *r)

@@ -10,8 +10,8 @@ static void log_line(struct exchange *x)
 {
     struct access_exchange line = {
         .request = { .client = span_of_text(x->real_name),
-                     .listener = span_of_text(x->client.inbound->listener->name), .host = x->rules.authority,
-                     .tls = x->tls },
+                     .listener = span_of_text(x->client.inbound->listener->name), .user = x->user,
+                     .host = x->rules.authority, .tls = x->tls },
         .status = x->status,
         .bytes_in = x->bytes_in,
         .bytes_out = x->out.bytes,
@@ -38,6 +38,7 @@ static void log_line(struct exchange *x)
 
 static void exchange_free(struct exchange *x, bool backend_reusable)
 {
+    credentials_cancel(&x->check);
     exchange_ask_end(x, false);
     backend_release(&x->backend, backend_reusable);
     gather_free(&x->gather);
@@ -88,6 +89,8 @@ void exchange_give_up(struct exchange *x, enum end_reason why, enum fault fault,
     }
     if (why == END_REDIRECTED)
         r.location = x->location;
+    if (why == END_UNAUTHORIZED)
+        r.realm = x->route->auth.basic.realm;
     r.version_minor = x->head != NULL ? x->head->version_minor : 1;
     r.head_request = x->head != NULL && x->rules.is_head;
     r.keep_alive = x->request == REQUEST_DONE && exchange_wants_more(x) && !x->websocket;

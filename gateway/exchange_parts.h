@@ -2,6 +2,7 @@
  *
  *   exchange.c            the states, the waits, the turn, the beginning
  *   exchange_admit.c      which requests and WebSocket offers pass, and what of them
+ *   exchange_auth.c       who sends the request: a name and a password
  *   exchange_ask.c        an upstream is asked whether the request may go on
  *   exchange_tls.c        what the client's TLS handshake proved
  *   exchange_request.c    the way to a server, and the request's body
@@ -14,6 +15,7 @@
 #include "gateway/access_log.h"
 #include "gateway/backend.h"
 #include "gateway/body_out.h"
+#include "gateway/credentials.h"
 #include "gateway/exchange.h"
 #include "gateway/gather.h"
 #include "gateway/seek.h"
@@ -39,10 +41,12 @@ struct exchange {
     struct ws_offer offer;
     bool websocket;                      /* the offer is good and its route lets it pass */
     const struct conf_route *route;
+    struct credentials_check *check;     /* not NULL: a password is being checked; nothing else happens meanwhile */
+    struct span user;                    /* who it is, once that is known */
     struct question *question;           /* not NULL: an upstream is asked whether the request may go on; nothing else happens meanwhile */
     struct rules_changes told;           /* what servers are told of the client's TLS, in front of all other changes; next NULL: nothing */
     struct access_tls tls;
-    struct rules_changes granted;        /* what came of that: fields for the server, in front of the route's own changes */
+    struct rules_changes granted;        /* what came of either: fields for the server, in front of the route's own changes */
     struct span asked_target;            /* path and query as the client sent them, before the route changed the path */
     struct upstream *upstream;
     struct server *server;               /* the one tried last */
@@ -116,6 +120,9 @@ bool exchange_may_switch(const struct exchange *x);
 bool exchange_certificate_admitted(const struct exchange *x);
 bool exchange_tell_tls(struct exchange *x);
 bool exchange_note_tls(struct exchange *x);
+
+/* exchange_auth.c */
+void exchange_authenticate(struct exchange *x);                  /* as the route wants it, and then on */
 
 /* exchange_ask.c */
 void exchange_ask(struct exchange *x);

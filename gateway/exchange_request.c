@@ -29,6 +29,7 @@ struct backend_request exchange_backend_request(struct exchange *x, const struct
                    .client_port = x->client.inbound->client.port,
                    .real_address = span_of_text(x->real_address),
                    .real_port = x->real_client.port,
+                   .user = x->user,
                    .client_https = inbound_https(x->client.inbound),
                    .client_trusted = x->client.inbound->trusted,
                    .forwarded = (conf->forwarded.x_forwarded ? RULES_FORWARDED_X : 0U) |

@@ -137,6 +137,7 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
         .protocol = agreement->protocol,
         .server_record = x->server,
         .names = { .client = span_of_text(x->real_name),
+                   .user = x->user,
                    .target = x->head->target,
                    .host = x->rules.authority,
                    .listener = x->client.inbound->listener->name,

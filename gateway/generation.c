@@ -79,6 +79,7 @@ void generation_close_sets(struct generation *g)
 static void generation_free(struct generation *g)
 {
     generation_close_sets(g);
+    passwords_set_free(g->passwords);
     tls_set_free(g->tls);
     conf_free(g->conf);
     mem_free(g);
@@ -101,10 +102,11 @@ struct generation *generation_new(struct conf *conf, const struct generation *be
     return NULL;
 }
 
-bool generation_load_tls(struct generation *g, struct tls_tickets *tickets, FILE *messages)
+bool generation_load(struct generation *g, struct tls_tickets *tickets, FILE *messages)
 {
     g->tls = tls_set_new(g->conf, tickets, messages);
-    return g->tls != NULL;
+    g->passwords = passwords_set_new(g->conf, messages);
+    return g->tls != NULL && g->passwords != NULL;
 }
 
 struct generation *generation_hold(struct generation *g)

@@ -5,6 +5,7 @@
 #ifndef UPGATE_GATEWAY_GENERATION_H
 #define UPGATE_GATEWAY_GENERATION_H
 
+#include "gateway/passwords.h"
 #include "gateway/server_set.h"
 #include "gateway/tls_ctx.h"
 
@@ -12,16 +13,17 @@ struct generation {
     _Atomic size_t holders;
     struct conf *conf;
     struct server_set **sets;            /* held; in the order of conf->upstreams */
-    struct tls_set *tls;                 /* certificates and keys: generation_load_tls */
+    struct tls_set *tls;                 /* certificates and keys */
+    struct passwords_set *passwords;
     unsigned number;                     /* 1 is what the gateway started with; each reload that succeeds is the next */
 };
 
 /* Takes the conf, whatever comes of it. It follows `before`, if there is one: upstreams of the same name whose servers are spoken to in the same
  * way have the same set. NULL: no memory. The caller holds it. */
 struct generation *generation_new(struct conf *conf, const struct generation *before);
-/* Before anybody else sees it: reads the certificates and keys that the conf names. False: something is wrong with them; `messages` have it, in the
- * form of conf_load_file. tickets: keys that listeners without a file of their own share; they outlive every generation. */
-bool generation_load_tls(struct generation *g, struct tls_tickets *tickets, FILE *messages);
+/* Before anybody else sees it: reads what files the conf names: certificates, keys, passwords. False: something is wrong with them; `messages`
+ * have it, in the form of conf_load_file. tickets: keys that listeners without a file of their own share; they outlive every generation. */
+bool generation_load(struct generation *g, struct tls_tickets *tickets, FILE *messages);
 /* It comes into force: sets that it shares with the one before get the members and places that it wants. Cannot fail: without memory such a
  * set keeps its members, which is said in the log. */
 void generation_enforce(struct generation *g, uint64_t now_ms);

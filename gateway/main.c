@@ -2,8 +2,8 @@
 #include "conf/conf.h"
 #include "gateway/control.h"
 #include "gateway/fcgi_tool.h"
+#include "gateway/generation.h"
 #include "gateway/log.h"
-#include "gateway/tls_ctx.h"
 #include "gateway/tls_library.h"
 #include "gateway/tls_tickets.h"
 #include "gateway/version.h"
@@ -114,35 +114,32 @@ static struct conf *load(const struct options *o)
     return conf_load_file(file_of(o), stderr);
 }
 
-/* Takes the conf. */
-/* The certificates and keys that the configuration names. */
-static bool check_tls(const struct conf *conf)
+/* Takes the conf: what it names is read, as at a start. */
+static bool check_files(struct conf *conf)
 {
-    struct tls_tickets *tickets = NULL;
-    struct tls_set *set = NULL;
+    struct generation *g = generation_new(conf, NULL);
+    struct tls_tickets *tickets;
+    bool good = g != NULL && tls_library_begin() == 0;
 
-    if (tls_library_begin() != 0) {
+    if (!good) {
+        generation_release(&g);
         fputs("upgate: out of memory\n", stderr);
         return false;
     }
     tickets = tls_tickets_new();
-    if (tickets != NULL)
-        set = tls_set_new(conf, tickets, stderr);
-    tls_set_free(set);
+    good = tickets != NULL && generation_load(g, tickets, stderr);
+    generation_release(&g);
     tls_tickets_free(tickets);
     tls_library_end();
-    return set != NULL;
+    return good;
 }
 
+/* Takes the conf. */
 static int act(const struct options *o, struct conf *conf, size_t *handles_left)
 {
-    bool good;
-
     switch (o->action) {
     case ACTION_CHECK:
-        good = check_tls(conf);
-        conf_free(conf);
-        if (!good)
+        if (!check_files(conf))
             return 1;
         printf("%s: good\n", file_of(o) != NULL ? file_of(o) : "command line");
         return 0;

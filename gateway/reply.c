@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #define RETRY_AFTER_S 5                  /* where nobody knows better */
@@ -48,6 +49,25 @@ static enum fault add_what_the_status_wants(struct headers *h, const struct repl
     return f;
 }
 
+/* RFC 7617 section 2; RFC 9110 section 5.6.4 for the quotes. */
+static enum fault add_challenge(struct headers *h, const char *realm)
+{
+    static const char before[] = "Basic realm=\"", behind[] = "\", charset=\"UTF-8\"";
+    size_t n = sizeof(before) - 1;
+    char *text = arena_alloc(h->arena, 2 * strlen(realm) + sizeof(before) + sizeof(behind));
+
+    if (text == NULL)
+        return FAULT_NO_MEMORY;
+    memcpy(text, before, n);
+    for (; *realm != '\0'; realm++) {
+        if (*realm == '"' || *realm == '\\')
+            text[n++] = '\\';
+        text[n++] = *realm;
+    }
+    memcpy(text + n, behind, sizeof(behind));
+    return add(h, "WWW-Authenticate", text);
+}
+
 static const char *connection_value(const struct reply *r)
 {
     if (r->status == 426)
@@ -73,6 +93,8 @@ static enum fault fill(struct headers *h, const struct reply *r, const struct nu
         f = add(h, "Content-Length", text->length);
     if (f == FAULT_NONE)
         f = add_what_the_status_wants(h, r, text->retry_after);
+    if (f == FAULT_NONE && r->realm != NULL)
+        f = add_challenge(h, r->realm);
     if (f == FAULT_NONE && r->location.n > 0)
         f = headers_add(h, SPAN_LITERAL("Location"), r->location);
     if (f == FAULT_NONE && connection != NULL)

@@ -14,6 +14,7 @@ struct reply {
     unsigned version_minor;              /* of the request */
     unsigned retry_after_s;              /* of a 429 or 503; 0: a few seconds */
     struct span location;                /* of a 308 */
+    const char *realm;                   /* of a 401: what is asked for a name and a password */
 };
 
 /* Puts the whole answer. 426 carries the version that is spoken, 405 the methods that are, 429 and 503 a Retry-After. *body_bytes_out: what the

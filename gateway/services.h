@@ -11,6 +11,7 @@
 #include "gateway/tls_loop.h"
 
 struct access_log;
+struct credentials;
 
 struct services {
     struct snapshot *snapshot;           /* the one in force; whoever works under it longer than a turn holds it */
@@ -20,6 +21,7 @@ struct services {
     struct tls_loop *tls;
     struct metrics *metrics;
     struct access_log *access_log;
+    struct credentials *credentials;
     struct quota *quota;                 /* shared by all workers */
     struct list entries;                 /* accepted connections that are not clients yet */
     struct list clients;                 /* open client connections that are not tunnels */

@@ -64,15 +64,18 @@ static void write_record(struct tunnel *t)
 {
     const struct tunnel_origin *o = &t->origin;
     const uint8_t *at = t->text;
+    struct span client = next_text(&at, o->client_n), user = next_text(&at, o->user_n), target = next_text(&at, o->target_n);
+    struct span host = next_text(&at, o->host_n), protocol = next_text(&at, o->protocol_n);
     struct access_tunnel record = {
-        .request = { .client = next_text(&at, o->client_n),
-                     .target = next_text(&at, o->target_n),
-                     .host = next_text(&at, o->host_n),
+        .request = { .client = client,
+                     .user = user,
+                     .target = target,
+                     .host = host,
                      .method = SPAN_LITERAL("GET"),      /* no other method makes a tunnel */
                      .listener = span_of_text(o->listener),
                      .upstream = span_of_text(o->upstream),
                      .server = span_of_text(o->server) },
-        .protocol = span_of(t->text + o->client_n + o->target_n + o->host_n, o->protocol_n),
+        .protocol = protocol,
         .deflate = t->deflate,
         .duration_ms = timers_now_ms(t->services->timers) - t->begun_ms,
         .from_client = direction_of(&t->sides[CLIENT]),
@@ -279,13 +282,14 @@ static struct tunnel *tunnel_with_texts(const struct tunnel_start *start)
 {
     struct span target = span_first(start->names.target, TEXT_BYTES_MAX), host = span_first(start->names.host, TEXT_BYTES_MAX);
     struct span protocol = span_first(start->protocol, TEXT_BYTES_MAX);
-    struct tunnel *t = mem_zalloc(sizeof(*t) + start->names.client.n + target.n + host.n + protocol.n);
+    struct tunnel *t = mem_zalloc(sizeof(*t) + start->names.client.n + start->names.user.n + target.n + host.n + protocol.n);
     uint8_t *at;
 
     if (t == NULL)
         return NULL;
     at = t->text;
     t->origin.client_n = keep(&at, start->names.client);
+    t->origin.user_n = keep(&at, start->names.user);
     t->origin.target_n = keep(&at, target);
     t->origin.host_n = keep(&at, host);
     t->origin.protocol_n = keep(&at, protocol);

@@ -1,4 +1,5 @@
 #include "gateway/client.h"
+#include "gateway/credentials.h"
 #include "gateway/entry.h"
 #include "gateway/log.h"
 #include "gateway/passthrough.h"
@@ -225,6 +226,7 @@ static void free_parts(struct worker *w)
     dialer_uv_free(w->services.dialer);
     resolver_free(w->resolver);
     mailbox_free(&w->mailbox);
+    credentials_free(w->services.credentials);
     if (w->services.tls != NULL)
         tls_loop_free(w->services.tls);
 }
@@ -244,7 +246,8 @@ static bool make_tls(struct worker *w, const struct worker_start *start)
     if (tls_loop_init(&w->tls, &tls) != 0)
         return false;
     w->services.tls = &w->tls;
-    return true;
+    w->services.credentials = credentials_new(start->password_helpers, &w->tls.home, &w->timers);
+    return w->services.credentials != NULL;
 }
 
 struct upstream_worker worker_own(struct worker *w)

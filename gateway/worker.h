@@ -19,7 +19,7 @@ struct worker_start {
     struct listener_gate *gate;
     struct access_sink *access_sink;
     struct quota *quota;
-    struct tls_helpers *helpers;
+    struct tls_helpers *helpers, *password_helpers;
     size_t handshakes;                   /* with clients, in progress at once */
     const struct worker_socket *sockets; /* taken, whatever comes of it */
     size_t sockets_n;

@@ -148,6 +148,10 @@ static void add_client(struct pairs *w)
     add(w, SPAN_LITERAL("REMOTE_ADDR"), behind ? f->real_address : f->client_address);
     if (port > 0)
         add_number(w, SPAN_LITERAL("REMOTE_PORT"), port);
+    if (f->user.n > 0) {                 /* RFC 3875 sections 4.1.1, 4.1.11 */
+        add(w, SPAN_LITERAL("AUTH_TYPE"), SPAN_LITERAL("Basic"));
+        add(w, SPAN_LITERAL("REMOTE_USER"), f->user);
+    }
 }
 
 /* What a path looks like to the application: the two variables that make it up, side by side. */

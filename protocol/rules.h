@@ -51,6 +51,7 @@ struct rules_facts {
     unsigned client_port;
     struct span real_address;            /* whose request it is behind hops that are trusted; empty: the client's */
     unsigned real_port;                  /* 0: not known */
+    struct span user;                    /* whom the gateway itself found the client to be; empty: nobody was asked */
     bool client_https;
     bool client_trusted;                 /* its forwarded fields are kept and appended to; else they are removed */
     unsigned forwarded;                  /* enum rules_forwarded bits: which ones are written */

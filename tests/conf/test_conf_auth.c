@@ -40,9 +40,27 @@ static void forward_refused(void **state)
                    "`path`: only characters that a URL holds as they are can stand here");
 }
 
+static void basic(void **state)
+{
+    struct conf *c = load_good(fill_in(HOLE, "auth: { basic: { file: /etc/p, user_field: X-User } }, match: { path: /x } }\n  - { upstream: login"));
+
+    (void)state;
+    assert_true(c->routes[0].auth.basic_on && !c->routes[0].auth.forward_on && !c->routes[1].auth.basic_on);
+    assert_string_equal(c->routes[0].auth.basic.file.path, "/etc/p");
+    assert_string_equal(c->routes[0].auth.basic.realm, "restricted");
+    conf_free(c);
+    expect_refused(HOLE, "auth: { basic: {} }", "`basic` needs `file`");
+    expect_refused(HOLE, "auth: { basic: { file: p } }", "`file`: `p` is not an absolute path");
+    expect_refused(HOLE, "auth: { basic: { file: /p, user_field: Via } }", "`user_field`: Via can't be changed: HTTP itself needs it");
+    expect_refused(HOLE, "auth: { basic: { file: /p, user_field: X_User } }, headers: { request: { set: { x-user: a } } }",
+                   "`user_field`: X_User is set in `headers`, too: leave one out");
+    expect_refused(HOLE, "auth: { basic: { file: /p }, forward: { upstream: login, path: /x } }",
+                   "`forward` and `basic` can't both be given");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(forward), cmocka_unit_test(forward_refused) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(forward), cmocka_unit_test(forward_refused), cmocka_unit_test(basic) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

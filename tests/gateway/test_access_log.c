@@ -178,6 +178,7 @@ static void the_combined_format(void **state)
     access_log_exchange(d.log, &x);
     x = usual();
     x.request.target = SPAN_LITERAL("/\r\nforged");
+    x.request.user = SPAN_LITERAL("an n\"\n");
     access_log_exchange(d.log, &x);
     access_log_tunnel(d.log, &t);        /* has had its line */
     text = read_all(&d);
@@ -186,7 +187,7 @@ static void the_combined_format(void **state)
     expect_in(text, "\n[2001:db8::2] - - [");
     expect_in(text, "\n192.0.2.9 - - [");
     expect_in(text, "\nunix - - [");
-    expect_in(text, "192.0.2.1 - - [");
+    expect_in(text, "192.0.2.1 - an\\x20n\\x22\\x0a [");
     expect_in(text, "\"GET /\\x0d\\x0aforged HTTP/1.1\" 200 18446744073709551615 \"-\" \"-\"\n");
     assert_int_equal(d.text.n > 0 && d.text.p[d.text.n - 1] == '\n', 1);
     for (const char *at = text; (at = strstr(at, "\n")) != NULL; at++)
