@@ -61,6 +61,8 @@ static bool grant(struct exchange *x)
         return false;
     *told = (struct field){ span_of_text(basic->user_field), x->user };
     x->granted = (struct rules_changes){ .set = told, .set_n = 1, .next = &x->route->headers.request };
+    if (x->told.next != NULL)            /* what is told of TLS stands in front */
+        x->told.next = &x->granted;
     return true;
 }
 

@@ -126,3 +126,16 @@ def test_a_bad_file_stops_the_start(t):
     gateway.ending = True
     same(gateway.wait_exit(), 1, "exit code")
     check(any("weak, cut, or of an unknown kind" in line for line in gateway.stderr_lines), "said: %s", gateway.stderr_lines)
+
+
+def test_the_user_is_told_beside_what_is_told_of_tls(t):
+    """Fields about TLS stand in front of the user's: neither may push the other out, and no client can write either."""
+    seen = []
+    app = t.app(lambda r: seen.append(r) or response())
+    path = t.write("passwords", hashed("ann", "secret"))
+    gateway = t.gateway(upstreams={"app": {"servers": [{"address": app.address}]}}, forwarded={"tls_fields": {"X-TLS-Version": "version"}},
+                        routes=[{"upstream": "app", "auth": {"basic": {"file": path, "user_field": "X-User"}},
+                                 "headers": {"request": {"set": {"X-Env": "prod"}}}}])
+    forged = [("X-User", "root"), ("X_User", "root"), ("X-TLS-Version", "TLSv1.3"), ("X-Env", "evil"), ("Connection", "close")]
+    same(t.exchange(gateway, request(fields=[credentials("ann", "secret")] + forged)).status, 200, "status")
+    same([seen[0].all(name) for name in ("X-User", "X_User", "X-TLS-Version", "X-Env")], [["ann"], [], [], ["prod"]], "told")
