@@ -30,7 +30,7 @@ bool places_left(const struct server_state *s)
  * one of the best there are. */
 struct offer {
     const struct server_state *server;
-    bool to_any, to_its_own;
+    bool to_any;
 };
 
 static bool is_member(const struct server_set *set, const struct server_state *s)
@@ -49,14 +49,13 @@ static struct offer offer_of(const struct server_state *s, uint64_t now_ms)
     return (struct offer){
         .server = s,
         .to_any = tier != SERVER_OUT && is_member(set, s) && tier == server_set_tier(set->members, set->members_n, now_ms),
-        .to_its_own = atomic_load_explicit(&s->health, memory_order_relaxed) != SERVER_DOWN,
     };
 }
 
 static bool accepts(const struct place_wait *w, const struct offer *o)
 {
     if (w->wanted != NULL)
-        return w->wanted == o->server && o->to_its_own;
+        return w->wanted == o->server;
     return o->to_any && (o->server->slot >= PLACES_TRIED_MAX || (w->tried >> o->server->slot & 1) == 0);
 }
 

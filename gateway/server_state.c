@@ -56,7 +56,7 @@ void server_state_release(struct server_state **s)
 
 enum server_tier server_state_tier(const struct server_state *s, uint64_t now_ms)
 {
-    if (atomic_load_explicit(&s->draining, memory_order_relaxed) || atomic_load_explicit(&s->health, memory_order_relaxed) == SERVER_DOWN)
+    if (atomic_load_explicit(&s->draining, memory_order_relaxed))
         return SERVER_OUT;
     if (atomic_load_explicit(&s->ejected_until_ms, memory_order_relaxed) > now_ms)
         return SERVER_EJECTED;

@@ -1,8 +1,8 @@
 /* server_state: one server of an upstream, as all threads share it: how busy it is, and whether it is to be used.
  *
  * Made by the control loop, known by its upstream and its address, so that it stays the same over a reload. Counted: each worker that lists
- * it holds it, and whoever holds it holds its set, too. Nothing here takes a lock: the control loop says what is wanted of the server and
- * what its checks found; the workers count what they have with it, once per exchange and per connection, never per message.
+ * it holds it, and whoever holds it holds its set, too. Nothing here takes a lock: the control loop says what is wanted of the server; the
+ * workers count what they have with it, once per exchange and per connection, never per message.
  * tests/gateway/test_server_set.c */
 #ifndef UPGATE_GATEWAY_SERVER_STATE_H
 #define UPGATE_GATEWAY_SERVER_STATE_H
@@ -15,14 +15,12 @@
 
 struct server_set;
 
-enum server_health { SERVER_UNCHECKED, SERVER_UP, SERVER_DOWN };
-
 /* Who is chosen before whom: of a set only the best tier that it has takes part. */
 enum server_tier {
     SERVER_IN_USE,
     SERVER_IN_RESERVE,                   /* a backup */
-    SERVER_EJECTED,                      /* it failed, but no check says that it is down: better than none */
-    SERVER_OUT,                          /* down, or draining */
+    SERVER_EJECTED,                      /* it failed: better than none */
+    SERVER_OUT,                          /* draining */
 };
 
 struct server_state {
@@ -35,8 +33,6 @@ struct server_state {
     _Atomic unsigned weight;
     _Atomic bool backup;
     _Atomic bool draining;               /* nobody new goes there */
-    _Atomic int health;                  /* enum server_health */
-    _Atomic uint64_t slow_from_ms;       /* since then it gets more and more; 0: all that it can */
     char apart[SERVER_STATE_APART];
     /* what the workers count */
     _Atomic uint64_t connections;        /* open ones and those being made, kept ones too: the places that are taken */

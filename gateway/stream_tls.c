@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define PUT_LEAST_BYTES 512              /* of what is put: heads and chunk sizes follow each other */
 #define LITTLE_BYTES 256                 /* left unread: copied in front of what is decrypted next, not kept apart */
 
 static struct stream_tls *of(struct stream *s)
@@ -30,9 +31,7 @@ static void output_failed(struct stream_tls *s, int error)
     if (s->base.output_error == 0)
         s->base.output_error = error;
     s->base.blocked = false;
-    mem_free(s->put);
-    s->put = NULL;
-    s->put_n = s->put_size = 0;
+    hold_drop(&s->put);
 }
 
 static void tls_failed(struct stream_tls *s)
@@ -83,37 +82,10 @@ static int bio_end(struct stream_tls *s)
 
 static void update_blocked(struct stream_tls *s)
 {
-    s->base.blocked = s->base.output_error == 0 && (s->put_n > 0 || !stream_flushed(s->below));
+    s->base.blocked = s->base.output_error == 0 && (hold_n(s->put) > 0 || !stream_flushed(s->below));
 }
 
 /* ---- reading ---- */
-
-static void free_empty_input(struct stream_tls *s)
-{
-    if (s->in_n > 0 || s->in == NULL)
-        return;
-    mem_free(s->in);
-    s->in = NULL;
-    s->in_at = s->in_size = 0;
-}
-
-static bool input_room(struct stream_tls *s, size_t n)
-{
-    uint8_t *grown;
-
-    if (s->in_at > 0) {
-        memmove(s->in, s->in + s->in_at, s->in_n);
-        s->in_at = 0;
-    }
-    if (s->in_size - s->in_n >= n)
-        return true;
-    grown = mem_realloc(s->in, s->in_n + n);
-    if (grown == NULL)
-        return false;
-    s->in = grown;
-    s->in_size = s->in_n + n;
-    return true;
-}
 
 static enum tls_read decrypt_some(struct stream_tls *s, uint8_t *to, size_t room, size_t *n_out)
 {
@@ -157,9 +129,11 @@ static bool decrypt(struct stream_tls *s, uint8_t *to, size_t room, size_t *n_ou
 /* What the owner left of the scratch buffer becomes the stream's own. */
 static void keep_view(struct stream_tls *s)
 {
-    if (s->view_n > 0 && input_room(s, s->view_n)) {
-        memcpy(s->in + s->in_n, s->view, s->view_n);
-        s->in_n += s->view_n;
+    uint8_t *room = s->view_n > 0 ? hold_room(&s->in, s->view_n, 0) : NULL;
+
+    if (room != NULL) {
+        memcpy(room, s->view, s->view_n);
+        hold_added(s->in, s->view_n);
     } else if (s->view_n > 0) {
         input_ends(s, STREAM_FAILED, -ENOMEM);
         s->announce = true;              /* the owner has been told of the bytes, and not yet of their loss */
@@ -172,14 +146,15 @@ static void keep_view(struct stream_tls *s)
 /* A little that was left goes before what is decrypted, so that the owner sees one piece. */
 static bool take_in_scratch(struct stream_tls *s)
 {
-    size_t n = s->in_n;
+    struct span left = hold_bytes(s->in);
     uint8_t *scratch = s->loop->plain;
+    size_t n = left.n;
 
     if (n > 0)
-        memcpy(scratch, s->in + s->in_at, n);
+        memcpy(scratch, left.p, n);
     if (!decrypt(s, scratch, TLS_PLAIN_BYTES, &n))
         return false;
-    s->in_at = s->in_n = 0;
+    hold_drop(&s->in);
     s->view = scratch;
     s->view_n = n;
     s->base.events->readable(s->base.ctx);
@@ -190,12 +165,15 @@ static bool take_in_scratch(struct stream_tls *s)
 
 static bool take_in_own(struct stream_tls *s)
 {
-    if (!input_room(s, STREAM_TLS_INPUT_BYTES)) {
+    uint8_t *room = hold_room(&s->in, STREAM_TLS_INPUT_BYTES, 0);
+    size_t n = 0;
+    bool some;
+
+    if (room == NULL) {
         input_ends(s, STREAM_FAILED, -ENOMEM);
     } else {
-        size_t n = s->in_n;
-        bool some = decrypt(s, s->in, s->in_size, &n);
-        s->in_n = n;
+        some = decrypt(s, room, STREAM_TLS_INPUT_BYTES, &n);
+        hold_added(s->in, n);
         if (!some)
             return false;
     }
@@ -207,7 +185,7 @@ static bool has_more(struct stream_tls *s)
 {
     const uint8_t *p;
 
-    return s->base.input == STREAM_OPEN && s->in_n < STREAM_TLS_INPUT_BYTES &&
+    return s->base.input == STREAM_OPEN && hold_n(s->in) < STREAM_TLS_INPUT_BYTES &&
            (s->more || s->below->input != STREAM_OPEN || stream_peek(s->below, &p) > 0);
 }
 
@@ -216,12 +194,11 @@ static bool take_in(struct stream_tls *s)
 {
     bool told;
 
-    if (s->base.input != STREAM_OPEN || s->in_n >= STREAM_TLS_INPUT_BYTES)
+    if (s->base.input != STREAM_OPEN || hold_n(s->in) >= STREAM_TLS_INPUT_BYTES)
         return false;
-    told = s->in_n <= LITTLE_BYTES ? take_in_scratch(s) : take_in_own(s);
+    told = hold_n(s->in) <= LITTLE_BYTES ? take_in_scratch(s) : take_in_own(s);
     if (s->closing)
         return true;
-    free_empty_input(s);
     if (has_more(s)) {
         s->take_in = true;
         call_soon(s);
@@ -237,8 +214,8 @@ static size_t tls_peek(struct stream *base, const uint8_t **p)
         *p = s->view;
         return s->view_n;
     }
-    *p = s->in_n > 0 ? s->in + s->in_at : NULL;
-    return s->in_n;
+    *p = hold_bytes(s->in).p;
+    return hold_n(s->in);
 }
 
 static void tls_consume(struct stream *base, size_t n)
@@ -251,10 +228,7 @@ static void tls_consume(struct stream *base, size_t n)
         s->view_n -= n;
         return;
     }
-    assert(n <= s->in_n);
-    s->in_at += n;
-    s->in_n -= n;
-    free_empty_input(s);
+    hold_take(&s->in, n);
     if (has_more(s)) {
         s->take_in = true;
         call_soon(s);
@@ -266,12 +240,12 @@ static void tls_consume(struct stream *base, size_t n)
 /* The plaintext of the next record: what was put first, then data. */
 static struct span next_record(struct stream_tls *s, struct span data, size_t most)
 {
-    size_t from_put = s->put_n < most ? s->put_n : most;
+    size_t from_put = hold_n(s->put) < most ? hold_n(s->put) : most;
     struct span rest = span_first(data, most - from_put);
 
     if (from_put == 0)
         return rest;
-    memcpy(s->loop->join, s->put, from_put);
+    memcpy(s->loop->join, hold_bytes(s->put).p, from_put);
     if (rest.n > 0)
         memcpy(s->loop->join + from_put, rest.p, rest.n);
     return span_of(s->loop->join, from_put + rest.n);
@@ -280,16 +254,9 @@ static struct span next_record(struct stream_tls *s, struct span data, size_t mo
 /* So much of what was put is encrypted; returns how much of n is left for the data behind it. */
 static size_t put_took(struct stream_tls *s, size_t n)
 {
-    size_t of_put = n < s->put_n ? n : s->put_n;
+    size_t of_put = n < hold_n(s->put) ? n : hold_n(s->put);
 
-    s->put_n -= of_put;
-    if (s->put_n > 0) {
-        memmove(s->put, s->put + of_put, s->put_n);
-    } else {
-        mem_free(s->put);
-        s->put = NULL;
-        s->put_size = 0;
-    }
+    hold_take(&s->put, of_put);
     return n - of_put;
 }
 
@@ -303,7 +270,7 @@ static ssize_t send_round(struct stream_tls *s, struct span data)
     int error;
 
     bio_begin(s);
-    while (s->put_n + data.n - taken > 0 && s->session.bio.out_n + record + TLS_RECORD_MAX <= TLS_CIPHER_BYTES) {
+    while (hold_n(s->put) + data.n - taken > 0 && s->session.bio.out_n + record + TLS_RECORD_MAX <= TLS_CIPHER_BYTES) {
         n = tls_session_write(&s->session, next_record(s, span_from(data, taken), record));
         if (n < 0) {
             bio_end(s);
@@ -320,7 +287,7 @@ static ssize_t send_round(struct stream_tls *s, struct span data)
 
 static void flush_put(struct stream_tls *s)
 {
-    while (s->put_n > 0 && s->base.output_error == 0 && !s->below->blocked)
+    while (hold_n(s->put) > 0 && s->base.output_error == 0 && !s->below->blocked)
         send_round(s, SPAN_EMPTY);
     update_blocked(s);
 }
@@ -345,23 +312,18 @@ static ssize_t tls_send(struct stream *base, struct span data)
 static int tls_put(struct stream *base, struct span data)
 {
     struct stream_tls *s = of(base);
-    size_t need = s->put_n + data.n;
+    uint8_t *room;
 
     assert(!s->finishing);
     if (data.n == 0)
         return 0;
-    if (need > s->put_size) {
-        size_t size = need < 512 ? 512 : need;
-        uint8_t *grown = mem_realloc(s->put, size);
-        if (grown == NULL) {
-            output_failed(s, -ENOMEM);
-            return -ENOMEM;
-        }
-        s->put = grown;
-        s->put_size = size;
+    room = hold_room(&s->put, data.n, PUT_LEAST_BYTES);
+    if (room == NULL) {
+        output_failed(s, -ENOMEM);
+        return -ENOMEM;
     }
-    memcpy(s->put + s->put_n, data.p, data.n);
-    s->put_n = need;
+    memcpy(room, data.p, data.n);
+    hold_added(s->put, data.n);
     s->base.blocked = true;
     call_soon(s);
     return 0;
@@ -380,7 +342,7 @@ static int tls_finish(struct stream *base)
 
     if (s->finishing)
         return s->base.output_error;
-    while (s->put_n > 0 && s->base.output_error == 0)
+    while (hold_n(s->put) > 0 && s->base.output_error == 0)
         send_round(s, SPAN_EMPTY);
     s->finishing = true;
     if (s->base.output_error == 0)
@@ -442,9 +404,9 @@ static void on_ready(struct ready *r)
 
     s->in_event = true;
     s->announce = s->take_in = false;
-    if (s->put_n > 0)
+    if (hold_n(s->put) > 0)
         on_output(s);
-    if (!s->closing && look && !take_in(s) && announce && (s->in_n > 0 || s->base.input != STREAM_OPEN))
+    if (!s->closing && look && !take_in(s) && announce && (hold_n(s->in) > 0 || s->base.input != STREAM_OPEN))
         s->base.events->readable(s->base.ctx);
     leave_event(s);
 }
@@ -463,7 +425,7 @@ static void tls_close(struct stream *base, bool reset)
     s->closing = true;
     s->view_n = 0;
     ready_cancel(&s->ready);
-    if (!reset && !s->finishing && s->base.output_error == 0 && s->put_n == 0 && !s->below->blocked)
+    if (!reset && !s->finishing && s->base.output_error == 0 && hold_n(s->put) == 0 && !s->below->blocked)
         say_goodbye(s);
     if (reset)
         stream_reset(&s->below);
@@ -512,8 +474,8 @@ void stream_tls_free(struct stream_tls *s)
     s->loop->open--;
     tls_session_free(&s->session);
     mem_free(s->server);
-    mem_free(s->in);
-    mem_free(s->put);
+    hold_drop(&s->in);
+    hold_drop(&s->put);
     mem_free(s);
 }
 

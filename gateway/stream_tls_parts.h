@@ -2,6 +2,7 @@
 #ifndef UPGATE_GATEWAY_STREAM_TLS_PARTS_H
 #define UPGATE_GATEWAY_STREAM_TLS_PARTS_H
 
+#include "gateway/hold.h"
 #include "gateway/stream_tls.h"
 #include "gateway/tls_session.h"
 
@@ -14,10 +15,8 @@ struct stream_tls {
     struct ready ready;
     const uint8_t *view;                 /* the unconsumed part of the scratch buffer, only inside `readable` */
     size_t view_n;
-    uint8_t *in;                         /* the stream's own input, NULL at rest */
-    size_t in_at, in_n, in_size;
-    uint8_t *put;                        /* bytes put and not yet encrypted, NULL at rest */
-    size_t put_n, put_size;
+    struct hold *in;                     /* what the owner left */
+    struct hold *put;                    /* bytes put and not yet encrypted */
     bool more;                           /* the library holds more that is decrypted than there was room for */
     bool take_in;                        /* look for input at the next turn … */
     bool announce;                       /* … and tell a new owner of what is there */

@@ -296,7 +296,7 @@ static void the_keys_of_one_that_is_out_spread_over_the_others(void **state)
     begin(&f, CONF_BALANCE_HASH, 5, NULL);
     for (size_t i = 0; i < COUNT_OF(was); i++)
         was[i] = place_of_key(&f, i, 0);
-    state_of(&f, 2)->health = SERVER_DOWN;
+    state_of(&f, 2)->draining = true;
     for (size_t i = 0; i < COUNT_OF(was); i++) {
         size_t is = place_of_key(&f, i, 0);
         assert_true(is == was[i] || was[i] == 2);
@@ -305,7 +305,7 @@ static void the_keys_of_one_that_is_out_spread_over_the_others(void **state)
     assert_int_equal(taken[2], 0);
     for (size_t i = 0; i < 5; i++)
         assert_true(i == 2 || is_about(taken[i], (double)COUNT_OF(was) / 20));
-    state_of(&f, 2)->health = SERVER_UP;
+    state_of(&f, 2)->draining = false;
     for (size_t i = 0; i < COUNT_OF(was); i++)
         assert_int_equal(place_of_key(&f, i, 0), was[i]);        /* and come back */
     for (size_t i = 0; i < 100; i++)
@@ -341,7 +341,7 @@ static void backups_when_nobody_else_is_left(void **state)
             assert_int_equal(choose(&f, 0) % 2, 0);
         for (int i = 0; i < 10; i++)
             assert_int_equal(choose(&f, 5) % 2, 1);              /* the others were tried */
-        state_of(&f, 0)->health = state_of(&f, 2)->health = SERVER_DOWN;
+        state_of(&f, 0)->draining = state_of(&f, 2)->draining = true;
         for (int i = 0; i < 10; i++)
             assert_int_equal(choose(&f, 0) % 2, 1);
         end(&f);

@@ -375,7 +375,7 @@ static void only_the_best_are_handed_out(void **state)
     begin(&y, 4, 1);
     for (size_t i = 0; i < 4; i++)
         assert_true(places_take(server(&y, i)));
-    server(&y, 0)->health = SERVER_DOWN;
+    server(&y, 0)->draining = true;
     server(&y, 1)->draining = true;
     server(&y, 2)->backup = true;
     a = waits(&y, 0, 0);
@@ -388,7 +388,7 @@ static void only_the_best_are_handed_out(void **state)
     places_give(server(&y, 1), NOW);     /* who belongs there still gets there while it drains */
     deliver_all(&y);
     assert_true(a->granted == 0 && sticky->granted == 1);
-    server(&y, 3)->health = SERVER_DOWN;
+    server(&y, 3)->draining = true;
     places_review(y.set, NOW);           /* now the backup is the best there is */
     deliver_all(&y);
     assert_int_equal(a->granted, 1);

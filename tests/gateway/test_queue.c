@@ -430,19 +430,19 @@ static void another_configuration(void **state)
     leave_all(&w, c, 3);
 }
 
-static void nobody_is_up(void **state)
+static void everybody_drains(void **state)
 {
     struct world w;
     struct peer *client;
 
     (void)state;
     world_begin(&w, two_servers);
-    state_of(&w, 0)->health = SERVER_DOWN;
+    state_of(&w, 0)->draining = true;
     state_of(&w, 1)->draining = true;
     client = asks(&w, GET("/"));
     expect_status(client, 503);
     expect_line(&w, 0, 503, "no_server");
-    state_of(&w, 0)->health = SERVER_UP;
+    state_of(&w, 0)->draining = false;
     says(&w, client, GET("/"));
     assert_string_equal(w.dialed[0]->text, "127.0.0.1:9001");
     says(&w, world_server(&w, 0), ANSWER("1st"));
@@ -501,7 +501,7 @@ int main(void)
         cmocka_unit_test(a_stale_connection_and_a_full_server),
         cmocka_unit_test(the_gateway_ends),
         cmocka_unit_test(another_configuration),
-        cmocka_unit_test(nobody_is_up),
+        cmocka_unit_test(everybody_drains),
         cmocka_unit_test(without_memory_no_place_is_lost),
     };
 

@@ -102,8 +102,6 @@ static void tiers(void **state)
     struct server_state *a = s->members[0], *b = s->members[1], *c = s->members[2];
 
     (void)state;
-    assert_int_equal(server_state_tier(a, 100), SERVER_IN_USE);  /* unchecked ones are trusted */
-    a->health = SERVER_UP;
     assert_int_equal(server_state_tier(a, 100), SERVER_IN_USE);
     b->backup = true;
     assert_int_equal(server_state_tier(b, 100), SERVER_IN_RESERVE);
@@ -114,9 +112,9 @@ static void tiers(void **state)
     assert_int_equal(server_state_tier(c, 100), SERVER_OUT);
     assert_int_equal(server_set_tier(s->members, 3, 101), SERVER_IN_USE);
     assert_int_equal(server_set_tier(s->members, 3, 100), SERVER_IN_RESERVE);
-    b->health = SERVER_DOWN;
+    b->draining = true;
     assert_int_equal(server_set_tier(s->members, 3, 100), SERVER_EJECTED);
-    a->health = SERVER_DOWN;
+    a->draining = true;
     assert_int_equal(server_set_tier(s->members, 3, 200), SERVER_OUT);
     assert_int_equal(server_set_tier(NULL, 0, 200), SERVER_OUT);
     server_set_release(&s);
