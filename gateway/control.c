@@ -1,5 +1,6 @@
 #include "gateway/control_parts.h"
 #include "gateway/log.h"
+#include "gateway/metrics_text.h"
 #include "gateway/quota.h"
 #include "gateway/tls_library.h"
 #include "gateway/tls_tickets.h"
@@ -213,18 +214,18 @@ static bool start_all(struct control *c)
 
 static void print_metrics(const struct metrics *sum)
 {
-    char *text = NULL, *rest = NULL;
-    size_t n = 0;
-    FILE *out;
+    struct text text;
+    char *rest = NULL;
 
-    if (!log_enabled(CONF_LOG_DEBUG) || (out = open_memstream(&text, &n)) == NULL)
+    if (!log_enabled(CONF_LOG_DEBUG))
         return;
-    metrics_print(sum, out);
-    fclose(out);
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
-        if (line[0] != '#')
+    text_init(&text);
+    metrics_text(&text, sum);
+    text_put(&text, span_of("", 1));
+    for (char *line = text.bad ? NULL : strtok_r(text.p, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+        if (line[0] != '#' && strcmp(line + strlen(line) - 2, " 0") != 0 && strstr(line, "_bucket{") == NULL)
             log_debug("count %s", line);
-    free(text);                          /* open_memstream's, not ours */
+    text_free(&text);
 }
 
 static size_t end_all(struct control *c)
@@ -311,7 +312,7 @@ static bool run(struct control *c)
 
 int control_run(struct conf *conf, const char *file, size_t *handles_left_out)
 {
-    struct control c = { .file = file, .generation = generation_new(conf, NULL), .quota = quota_new() };
+    struct control c = { .file = file, .generation = generation_new(conf, NULL, or_one_per_cpu(conf->workers)), .quota = quota_new() };
     bool started;
 
     *handles_left_out = 0;
@@ -322,7 +323,7 @@ int control_run(struct conf *conf, const char *file, size_t *handles_left_out)
         return 1;
     }
     c.conf = c.generation->conf;
-    c.workers_n = or_one_per_cpu(c.conf->workers);
+    c.workers_n = c.generation->workers;
     started = run(&c);
     *handles_left_out = end_all(&c);
     generation_release(&c.generation);

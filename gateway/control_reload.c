@@ -72,7 +72,7 @@ static bool read_generation(struct control *c, struct next *next)
 {
     struct conf *conf = read_file(c->file);
 
-    next->generation = conf != NULL ? generation_new(conf, c->generation) : NULL;
+    next->generation = conf != NULL ? generation_new(conf, c->generation, c->workers_n) : NULL;
     return next->generation != NULL && read_files(c, next->generation);
 }
 

@@ -42,6 +42,8 @@ void exchange_request_enter(struct exchange *x, enum request_state to)
 {
     assert(to > x->request);
     x->request = to;
+    if (to == REQUEST_DONE)
+        x->asked_ms = timers_now_ms(x->services->timers);
 }
 
 void exchange_response_enter(struct exchange *x, enum response_state to)
@@ -210,6 +212,7 @@ static enum fault check(struct exchange *x)
 {
     struct rules_policy policy = { .max_via = 8, .pseudonym = span_of_text(x->snapshot->conf->forwarded.via) };
     enum fault fault = rules_check_request(&x->arena, x->head, &policy, &x->rules);
+    enum ws_offer_kind offer;
 
     if (fault != FAULT_NONE)
         return fault;
@@ -225,7 +228,9 @@ static enum fault check(struct exchange *x)
         return fault;
     if (x->route == NULL || x->route->websocket.mode == CONF_WEBSOCKET_OFF)
         return FAULT_NONE;
-    x->websocket = ws_offer_read(x->head, &x->offer, &fault) == WS_OFFER_GOOD && exchange_may_switch(x);
+    offer = ws_offer_read(x->head, &x->offer, &fault);
+    x->websocket = offer == WS_OFFER_GOOD && exchange_may_switch(x);
+    x->offered = x->websocket || offer == WS_OFFER_BAD;
     return fault;
 }
 

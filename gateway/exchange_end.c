@@ -50,6 +50,17 @@ static void exchange_free(struct exchange *x, bool backend_reusable)
     mem_free(x);
 }
 
+static void tally(const struct exchange *x)
+{
+    unsigned worker = x->services->number;
+
+    if (x->route != NULL)
+        tally_exchange(snapshot_route_counts(x->snapshot, x->route, worker), x->status, x->bytes_in, x->out.bytes);
+    if (x->upstream != NULL)
+        tally_exchange(snapshot_upstream_counts(x->snapshot, (size_t)(x->upstream - x->snapshot->upstreams), worker), x->status, x->bytes_in,
+                       x->out.bytes);
+}
+
 static void account(struct exchange *x, enum end_reason why)
 {
     struct metrics *m = x->services->metrics;
@@ -57,6 +68,11 @@ static void account(struct exchange *x, enum end_reason why)
     x->end = why;
     metrics_add(&m->exchanges, 1);
     metrics_ended(m, METRICS_EXCHANGE, why);
+    if (x->offered)
+        metrics_ended(m, METRICS_UPGRADE, why);
+    else
+        metrics_time(m, METRICS_TIME_EXCHANGE, timers_now_ms(x->services->timers) - x->begun_ms);
+    tally(x);
     metrics_add(&m->bytes_from_clients, x->bytes_in);
     metrics_add(&m->bytes_to_clients, x->out.bytes);
     log_line(x);

@@ -39,6 +39,7 @@ struct exchange {
     const struct http1_head *head;       /* NULL: there is none, the request was refused before its end */
     struct rules_request rules;
     struct ws_offer offer;
+    bool offered;                        /* a WebSocket, lawfully or not */
     bool websocket;                      /* the offer is good and its route lets it pass */
     const struct conf_route *route;
     struct credentials_check *check;     /* not NULL: a password is being checked; nothing else happens meanwhile */
@@ -65,6 +66,7 @@ struct exchange {
     struct timer timer;
     enum wait wait;
     uint64_t begun_ms, progress_ms;
+    uint64_t asked_ms;                   /* when the request was complete; 0: not yet */
     struct ready ready;
     unsigned retry_after_s;              /* of a refusal that is over by then; 0: nobody knows */
     unsigned status;                     /* sent, 0 = none */

@@ -74,6 +74,14 @@ static bool client_sent_more(const struct exchange *x)
     return stream_peek(exchange_client_stream(x), &p) > 0;
 }
 
+static void note_response_time(const struct exchange *x)
+{
+    uint64_t took_ms = x->request == REQUEST_DONE ? timers_now_ms(x->services->timers) - x->asked_ms : 0;
+
+    metrics_time(x->services->metrics, METRICS_TIME_RESPONSE, took_ms);
+    metrics_observe(&snapshot_upstream_counts(x->snapshot, (size_t)(x->upstream - x->snapshot->upstreams), x->services->number)->response, took_ms);
+}
+
 static enum step response_head(struct exchange *x, const struct http1_head *in)
 {
     struct rules_reply_facts facts = exchange_reply_facts(x);
@@ -88,6 +96,7 @@ static enum step response_head(struct exchange *x, const struct http1_head *in)
     facts.client_keep_alive = x->keep_alive;
     if (!exchange_put_head(x, in, &facts))
         return client_lost(x);
+    note_response_time(x);
     x->status = in->status;
     server_did_well(x->server, x->upstream);
     body_out_init(&x->out, framing);
@@ -131,8 +140,8 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
 {
     struct tunnel_start start = {
         .snapshot = x->snapshot,
+        .route = x->route,
         .share = x->client.inbound->share,
-        .conf = &x->route->websocket,
         .deflate = agreement->deflate,
         .protocol = agreement->protocol,
         .server_record = x->server,
@@ -149,6 +158,7 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
     start.client = stream_take(x->client.stream);
     x->status = 101;
     server_did_well(x->server, x->upstream);
+    metrics_time(x->services->metrics, METRICS_TIME_SWITCH, timers_now_ms(x->services->timers) - x->begun_ms);
     if (tunnel_new(x->services, &start) != 0)
         exchange_finish(x, END_NO_MEMORY, EXCHANGE_SWITCHED);
     else

@@ -45,7 +45,7 @@ static struct server_set *make_set(const struct conf_upstream *conf)
     return set;
 }
 
-bool generation_open_sets(struct generation *g, const struct generation *before)
+static bool open_sets(struct generation *g, const struct generation *before)
 {
     g->sets = mem_zalloc(g->conf->upstreams_n * sizeof(*g->sets));
     for (size_t i = 0; g->sets != NULL && i < g->conf->upstreams_n; i++) {
@@ -66,26 +66,96 @@ void generation_enforce(struct generation *g, uint64_t now_ms)
     }
 }
 
+/* ---- tallies ---- */
+
+const char *generation_route_name(const struct conf_route *route, char out[GENERATION_ROUTE_NAME])
+{
+    const struct conf_match *m = &route->match;
+
+    snprintf(out, GENERATION_ROUTE_NAME, "%s%s%s", m->host != NULL ? m->host : "", m->path_exact ? "=" : "", m->path != NULL ? m->path : "/");
+    return out;
+}
+
+/* The place is usually the same. */
+static struct tally *find_tally(struct tally *const *tallies, size_t n, size_t place, const char *name)
+{
+    if (place < n && strcmp(tallies[place]->name, name) == 0)
+        return tallies[place];
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(tallies[i]->name, name) == 0)
+            return tallies[i];
+    return NULL;
+}
+
+/* The one of that name that is known already, or a new one. */
+static struct tally *open_tally(struct tally *const *known, size_t known_n, struct tally *const *ours, size_t i, const char *name, unsigned workers)
+{
+    struct tally *t = find_tally(known, known_n, i, name);
+
+    if (t == NULL)
+        t = find_tally(ours, i, i, name);
+    return t != NULL ? tally_hold(t) : tally_new(name, workers);
+}
+
+static bool open_tallies(struct generation *g, const struct generation *before)
+{
+    const struct conf *c = g->conf;
+    char name[GENERATION_ROUTE_NAME];
+
+    g->routes = mem_zalloc(c->routes_n * sizeof(struct tally *));
+    g->upstreams = mem_zalloc(c->upstreams_n * sizeof(struct tally *));
+    if (g->routes == NULL || g->upstreams == NULL)
+        return false;
+    for (size_t i = 0; i < c->routes_n; i++) {
+        g->routes[i] = open_tally(before != NULL ? before->routes : NULL, before != NULL ? before->conf->routes_n : 0, g->routes, i,
+                                  generation_route_name(&c->routes[i], name), g->workers);
+        if (g->routes[i] == NULL)
+            return false;
+    }
+    for (size_t i = 0; i < c->upstreams_n; i++) {
+        g->upstreams[i] = open_tally(before != NULL ? before->upstreams : NULL, before != NULL ? before->conf->upstreams_n : 0, g->upstreams,
+                                     i, c->upstreams[i].name, g->workers);
+        if (g->upstreams[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void close_tallies(struct tally ***tallies, size_t n)
+{
+    for (size_t i = 0; *tallies != NULL && i < n; i++)
+        tally_release(&(*tallies)[i]);
+    mem_free(*tallies);
+    *tallies = NULL;
+}
+
 /* ---- the generation ---- */
 
-void generation_close_sets(struct generation *g)
+bool generation_open_parts(struct generation *g, const struct generation *before)
+{
+    return open_sets(g, before) && open_tallies(g, before);
+}
+
+void generation_close_parts(struct generation *g)
 {
     for (size_t i = 0; g->sets != NULL && i < g->conf->upstreams_n; i++)
         server_set_release(&g->sets[i]);
     mem_free(g->sets);
     g->sets = NULL;
+    close_tallies(&g->routes, g->conf->routes_n);
+    close_tallies(&g->upstreams, g->conf->upstreams_n);
 }
 
 static void generation_free(struct generation *g)
 {
-    generation_close_sets(g);
+    generation_close_parts(g);
     passwords_set_free(g->passwords);
     tls_set_free(g->tls);
     conf_free(g->conf);
     mem_free(g);
 }
 
-struct generation *generation_new(struct conf *conf, const struct generation *before)
+struct generation *generation_new(struct conf *conf, const struct generation *before, unsigned workers)
 {
     struct generation *g = mem_zalloc(sizeof(*g));
 
@@ -95,8 +165,9 @@ struct generation *generation_new(struct conf *conf, const struct generation *be
     }
     atomic_init(&g->holders, 1);
     g->conf = conf;
+    g->workers = workers;
     g->number = before != NULL ? before->number + 1 : 1;
-    if (generation_open_sets(g, before))
+    if (generation_open_parts(g, before))
         return g;
     generation_free(g);
     return NULL;

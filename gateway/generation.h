@@ -7,6 +7,7 @@
 
 #include "gateway/passwords.h"
 #include "gateway/server_set.h"
+#include "gateway/tally.h"
 #include "gateway/tls_ctx.h"
 
 struct generation {
@@ -15,12 +16,14 @@ struct generation {
     struct server_set **sets;            /* held; in the order of conf->upstreams */
     struct tls_set *tls;                 /* certificates and keys */
     struct passwords_set *passwords;
+    struct tally **routes, **upstreams;  /* held; what is counted for each, in the order of the conf. Routes that are called the same share one */
+    unsigned workers;
     unsigned number;                     /* 1 is what the gateway started with; each reload that succeeds is the next */
 };
 
 /* Takes the conf, whatever comes of it. It follows `before`, if there is one: upstreams of the same name whose servers are spoken to in the same
  * way have the same set. NULL: no memory. The caller holds it. */
-struct generation *generation_new(struct conf *conf, const struct generation *before);
+struct generation *generation_new(struct conf *conf, const struct generation *before, unsigned workers);
 /* Before anybody else sees it: reads what files the conf names: certificates, keys, passwords. False: something is wrong with them; `messages`
  * have it, in the form of conf_load_file. tickets: keys that listeners without a file of their own share; they outlive every generation. */
 bool generation_load(struct generation *g, struct tls_tickets *tickets, FILE *messages);
@@ -28,10 +31,14 @@ bool generation_load(struct generation *g, struct tls_tickets *tickets, FILE *me
  * set keeps its members, which is said in the log. */
 void generation_enforce(struct generation *g, uint64_t now_ms);
 /* Its parts, for a generation of somebody else's making: false: no memory. close is what undoes it, whether or not it went well. */
-bool generation_open_sets(struct generation *g, const struct generation *before);
-void generation_close_sets(struct generation *g);
+bool generation_open_parts(struct generation *g, const struct generation *before);
+void generation_close_parts(struct generation *g);
 struct generation *generation_hold(struct generation *g);
 void generation_release(struct generation **g);          /* NULL-safe, *g becomes NULL; in any thread */
+
+/* What people call a route: its host and path, "=" before a path that is the whole one, "/" where there is neither. */
+#define GENERATION_ROUTE_NAME 256        /* longer ones are cut */
+const char *generation_route_name(const struct conf_route *route, char out[GENERATION_ROUTE_NAME]);
 
 /* The listener of `now` that is the same as this one of `before`: it has the same address, and (of several with a port that the kernel
  * chooses) the same place among them. NULL: there is none any more. */

@@ -117,7 +117,7 @@ static struct conf *load(const struct options *o)
 /* Takes the conf: what it names is read, as at a start. */
 static bool check_files(struct conf *conf)
 {
-    struct generation *g = generation_new(conf, NULL);
+    struct generation *g = generation_new(conf, NULL, 1);
     struct tls_tickets *tickets;
     bool good = g != NULL && tls_library_begin() == 0;
 

@@ -1,7 +1,8 @@
 /* metrics: counters and gauges, declared once with their help text; one set per worker, added up when somebody asks.
  *
- * A row: M(name, help). Beside them each set counts every end_reason (by what ended) and every fault (by side). Only the owning worker
- * writes; others may read at any time. */
+ * A row: M(name, help); a name that ends in _open is a gauge, all others only grow. Beside them each set counts every end_reason (by what
+ * ended), every fault (by side), what passes through tunnels (by who sends it), and how long some things take. Only the owning worker writes;
+ * others may read at any time. metrics_text.h prints them. */
 #ifndef UPGATE_GATEWAY_METRICS_H
 #define UPGATE_GATEWAY_METRICS_H
 
@@ -10,7 +11,6 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #define METRICS_TABLE(M)                                                                          \
     M(connections, "client connections accepted")                                                 \
@@ -44,12 +44,44 @@
     M(reloads, "configurations put in force while running")                                       \
     M(reloads_failed, "configurations that could not be put in force")
 
-/* Upper bounds of the round-trip histogram's buckets, in milliseconds; one more holds the rest. */
-#define METRICS_RTT_BOUNDS { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000 }
-#define METRICS_RTT_BUCKETS 14
+/* How long things take. A row: H(name, family, label, help). Rows of one family stand together. */
+#define METRICS_TIMES(H)                                                                                                        \
+    H(PING_CLIENT, "ping_rtt_seconds", "side=\"client\"", "from a Ping of the gateway to its Pong")                             \
+    H(PING_SERVER, "ping_rtt_seconds", "side=\"server\"", "")                                                                   \
+    H(CONNECT, "connect_seconds", "", "until a new connection to a server can be used: name, TCP and TLS")                      \
+    H(RESPONSE, "response_seconds", "", "from the end of a request to the head of its final response")                          \
+    H(EXCHANGE, "exchange_seconds", "", "from the head of a request to the end of its response, upgrades left out")             \
+    H(SWITCH, "handshake_seconds", "", "from an upgrade request to the 101 that its client gets")
 
-enum metrics_ended { METRICS_CONNECTION, METRICS_EXCHANGE, METRICS_TUNNEL, METRICS_POOLED, METRICS_PASSTHROUGH, METRICS_ENDED_COUNT };
+/* Upper bounds of their buckets, in milliseconds; one more bucket holds the rest. */
+#define METRICS_BOUNDS_MS { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000 }
+#define METRICS_BUCKETS 15
+extern const uint32_t metrics_bounds_ms[METRICS_BUCKETS - 1];
+
+enum metrics_time {
+#define METRICS_TIME_ENUM(name, family, label, help) METRICS_TIME_##name,
+    METRICS_TIMES(METRICS_TIME_ENUM)
+#undef METRICS_TIME_ENUM
+    METRICS_TIME_COUNT
+};
+
+/* An upgrade ends as a tunnel (END_SWITCHED), or is refused by the gateway or the server. */
+enum metrics_ended {
+    METRICS_CONNECTION, METRICS_EXCHANGE, METRICS_UPGRADE, METRICS_TUNNEL, METRICS_POOLED, METRICS_PASSTHROUGH, METRICS_ENDED_COUNT
+};
 enum metrics_side { METRICS_CLIENT, METRICS_SERVER, METRICS_SIDE_COUNT };
+
+struct metrics_histogram {
+    _Atomic uint64_t buckets[METRICS_BUCKETS];
+    _Atomic uint64_t sum_ms;
+};
+
+/* What one side of all tunnels sends. */
+#define METRICS_CLOSES 19                /* 1000 … 1015, 3xxx, 4xxx, others */
+struct metrics_flow {
+    _Atomic uint64_t bytes, frames, messages, pings, pongs;
+    _Atomic uint64_t closes[METRICS_CLOSES];
+};
 
 struct metrics {
 #define METRICS_MEMBER(name, help) _Atomic uint64_t name;
@@ -57,18 +89,24 @@ struct metrics {
 #undef METRICS_MEMBER
     _Atomic uint64_t ended[METRICS_ENDED_COUNT][END_REASON_COUNT];
     _Atomic uint64_t faults[METRICS_SIDE_COUNT][FAULT_COUNT];
-    _Atomic uint64_t rtt[METRICS_SIDE_COUNT][METRICS_RTT_BUCKETS];       /* of the gateway's pings */
-    _Atomic uint64_t rtt_sum_ms[METRICS_SIDE_COUNT];
+    struct metrics_flow flow[METRICS_SIDE_COUNT];
+    struct metrics_histogram times[METRICS_TIME_COUNT];
 };
 
 void metrics_add(_Atomic uint64_t *counter, uint64_t amount);
 void metrics_sub(_Atomic uint64_t *gauge, uint64_t amount);
 void metrics_ended(struct metrics *m, enum metrics_ended what, enum end_reason why);
 void metrics_fault(struct metrics *m, enum metrics_side side, enum fault f);
-void metrics_rtt(struct metrics *m, enum metrics_side side, uint64_t rtt_ms);
+void metrics_close(struct metrics *m, enum metrics_side side, unsigned code);    /* 1005: a Close without a code */
+void metrics_observe(struct metrics_histogram *h, uint64_t ms);
+void metrics_time(struct metrics *m, enum metrics_time what, uint64_t ms);
+static inline uint64_t metrics_value(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
 /* Adds `from` to `into`. */
 void metrics_sum(struct metrics *into, const struct metrics *from);
-/* Every counter that is not 0, as `name{labels} value` lines with the help text above. */
-void metrics_print(const struct metrics *m, FILE *out);
+void metrics_sum_histogram(struct metrics_histogram *into, const struct metrics_histogram *from);
 
 #endif

@@ -23,7 +23,7 @@ struct outbound {
     struct tls_ctx *tls;                 /* held; NULL: clear text */
     struct tls_handshake *handshake;     /* TLS */
     struct timer timer;
-    uint64_t due_ms;
+    uint64_t begun_ms, due_ms;
     struct ready ready;                  /* there is no place: told from the loop */
     bool placed;                         /* a place was taken, and no stream has it yet */
 };
@@ -46,7 +46,9 @@ static void answer(struct outbound *o, const struct dial_answer *a)
     dial_answered *answered = o->answered;
     void *ctx = o->ctx;
 
-    if (a->stream == NULL && a->why != END_SERVER_FULL)
+    if (a->stream != NULL)
+        metrics_time(o->services->metrics, METRICS_TIME_CONNECT, timers_now_ms(o->services->timers) - o->begun_ms);
+    else if (a->why != END_SERVER_FULL)
         metrics_add(&o->services->metrics->dials_failed, 1);
     outbound_free(o);
     answered(ctx, a);
@@ -184,7 +186,8 @@ struct outbound *outbound_start(struct services *services, const struct outbound
         return NULL;
     *o = (struct outbound){ .services = services, .request = *request, .answered = answered, .ctx = ctx };
     o->tls = tls_of(services, request);
-    o->due_ms = timers_now_ms(services->timers) + request->timeout_ms;
+    o->begun_ms = timers_now_ms(services->timers);
+    o->due_ms = o->begun_ms + request->timeout_ms;
     timer_init(&o->timer, on_late);
     ready_init(&o->ready, on_full);
     if (!dial(o)) {

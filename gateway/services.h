@@ -15,6 +15,7 @@ struct credentials;
 
 struct services {
     struct snapshot *snapshot;           /* the one in force; whoever works under it longer than a turn holds it */
+    unsigned number;                     /* of the worker */
     struct timers *timers;
     struct ready_queue *ready;
     struct dialer *dialer;

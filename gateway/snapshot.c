@@ -72,6 +72,16 @@ void snapshot_release(struct snapshot **s)
         snapshot_free(taken);
 }
 
+struct tally_counts *snapshot_route_counts(const struct snapshot *s, const struct conf_route *route, unsigned worker)
+{
+    return &s->generation->routes[route - s->conf->routes]->counts[worker];
+}
+
+struct tally_counts *snapshot_upstream_counts(const struct snapshot *s, size_t upstream, unsigned worker)
+{
+    return &s->generation->upstreams[upstream]->counts[worker];
+}
+
 void snapshot_close_idle(struct snapshot *s)
 {
     for (size_t i = 0; i < s->conf->upstreams_n; i++)

@@ -28,6 +28,9 @@ void snapshot_release(struct snapshot **s);              /* NULL-safe, *s become
 /* In the worker, once: `now` follows `before`. Its servers are from here on those of before, where they are the same; the others of
  * before keep no connection any more, and end with their last exchange or tunnel. Cannot fail. */
 void snapshot_follow(struct snapshot *now, struct snapshot *before);
+/* What this worker counts for a route, for an upstream of the snapshot. */
+struct tally_counts *snapshot_route_counts(const struct snapshot *s, const struct conf_route *route, unsigned worker);
+struct tally_counts *snapshot_upstream_counts(const struct snapshot *s, size_t upstream, unsigned worker);
 void snapshot_close_idle(struct snapshot *s);            /* no connection is kept any longer */
 
 #endif

@@ -87,8 +87,19 @@ static void write_record(struct tunnel *t)
 
     access_log_tunnel(t->services->access_log, &record);
     metrics_ended(t->services->metrics, METRICS_TUNNEL, t->end);
-    metrics_add(&t->services->metrics->bytes_from_clients, t->sides[CLIENT].pump.moved);
-    metrics_add(&t->services->metrics->bytes_to_clients, t->sides[SERVER].pump.moved);
+    for (int i = 0; i < 2; i++)
+        if (t->sides[i].pump.close_seen)
+            metrics_close(t->services->metrics, i == CLIENT ? METRICS_CLIENT : METRICS_SERVER, t->sides[i].pump.close_code);
+}
+
+static struct tally_counts *upstream_counts(const struct tunnel *t)
+{
+    return snapshot_upstream_counts(t->snapshot, tunnel_route(t)->upstream, t->services->number);
+}
+
+static struct tally_counts *route_counts(const struct tunnel *t)
+{
+    return snapshot_route_counts(t->snapshot, tunnel_route(t), t->services->number);
 }
 
 static void tunnel_free(struct tunnel *t)
@@ -96,6 +107,8 @@ static void tunnel_free(struct tunnel *t)
     struct services *svc = t->services;
 
     write_record(t);
+    tally_tunnel_ends(route_counts(t), t->sides[CLIENT].pump.moved, t->sides[SERVER].pump.moved);
+    tally_tunnel_ends(upstream_counts(t), t->sides[CLIENT].pump.moved, t->sides[SERVER].pump.moved);
     stream_close(&t->sides[CLIENT].stream);
     stream_close(&t->sides[SERVER].stream);
     timer_clear(svc->timers, &t->timer);
@@ -145,10 +158,32 @@ static void discard(struct side *s)
     stream_consume(s->stream, stream_peek(s->stream, &p));
 }
 
+/* A tunnel may live for weeks: what passes is counted while it does. */
+static void count(struct tunnel *t, const struct side *s, const struct ws_scan_counts *before, uint64_t moved)
+{
+    const struct ws_scan_counts *now = &s->pump.scan.counts;
+    struct metrics *m = t->services->metrics;
+    bool client = tunnel_is_client(t, s);
+    struct metrics_flow *flow = &m->flow[client ? METRICS_CLIENT : METRICS_SERVER];
+
+    if (s->pump.moved != moved) {
+        metrics_add(&flow->bytes, s->pump.moved - moved);
+        metrics_add(client ? &m->bytes_from_clients : &m->bytes_to_clients, s->pump.moved - moved);
+    }
+    if (now->frames == before->frames)
+        return;
+    metrics_add(&flow->frames, now->frames - before->frames);
+    metrics_add(&flow->messages, now->messages - before->messages);
+    metrics_add(&flow->pings, now->pings - before->pings);
+    metrics_add(&flow->pongs, now->pongs - before->pongs);
+}
+
 /* Passes what may pass from s to the other side. What nobody is to get any more is still read: its sender's Close, or its end, is awaited. */
 static void move(struct tunnel *t, struct side *s)
 {
     const struct side *to = tunnel_other(t, s);
+    struct ws_scan_counts before;
+    uint64_t moved;
 
     if (s->done) {
         if (t->state >= TUNNEL_ENDING)
@@ -161,7 +196,10 @@ static void move(struct tunnel *t, struct side *s)
     }
     if (tunnel_is_client(t, s) && t->conf->rate > 0)
         tunnel_allow_rate(t);
+    before = s->pump.scan.counts;
+    moved = s->pump.moved;
     note_result(t, s, pump_run(&s->pump));
+    count(t, s, &before, moved);
     tunnel_note_movement(t, s);
 }
 
@@ -301,10 +339,10 @@ static struct ws_scan_rules scan_rules(const struct tunnel_start *start, bool fr
     return (struct ws_scan_rules){
         .from_client = from_client,
         .deflate = start->deflate,
-        .verify = start->conf->verify,
-        .max_frame = start->conf->max_frame,
-        .max_message = start->conf->max_message,
-        .max_fragments = (uint32_t)start->conf->max_fragments,
+        .verify = start->route->websocket.verify,
+        .max_frame = start->route->websocket.max_frame,
+        .max_message = start->route->websocket.max_message,
+        .max_fragments = (uint32_t)start->route->websocket.max_fragments,
     };
 }
 
@@ -325,9 +363,9 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     t->services = services;
     t->snapshot = snapshot_hold(start->snapshot);
     t->share = share;
-    t->conf = start->conf;
+    t->conf = &start->route->websocket;
     t->deflate = start->deflate;
-    t->blind = start->conf->verify == WS_VERIFY_BLIND;
+    t->blind = start->route->websocket.verify == WS_VERIFY_BLIND;
     t->server_record = start->server_record;
     server_begin(t->server_record, SERVER_TUNNEL);
     t->begun_ms = t->entered_ms = timers_now_ms(services->timers);
@@ -344,6 +382,8 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     list_append(&services->tunnels, &t->link);
     metrics_add(&services->metrics->tunnels, 1);
     metrics_add(&services->metrics->tunnels_open, 1);
+    tally_tunnel_begins(route_counts(t));
+    tally_tunnel_begins(upstream_counts(t));
     stream_own(client, &tunnel_events, t);
     stream_own(server, &tunnel_events, t);
     tunnel_wait(t);

@@ -9,8 +9,8 @@
 
 struct tunnel_start {
     struct stream *client, *server;      /* taken, whatever comes of it */
-    struct snapshot *snapshot;           /* held for the tunnel's life: conf, server_record and what request borrows belong to it */
-    const struct conf_websocket *conf;
+    struct snapshot *snapshot;           /* held for the tunnel's life: route, server_record and what request borrows belong to it */
+    const struct conf_route *route;
     bool deflate;                        /* permessage-deflate was agreed */
     struct span protocol;                /* agreed subprotocol; copied */
     struct server *server_record;

@@ -46,7 +46,7 @@ struct tunnel {
     struct side sides[2];
     struct quota_share *share;
     struct snapshot *snapshot;           /* held: conf, server_record and what request borrows belong to it */
-    const struct conf_websocket *conf;
+    const struct conf_websocket *conf;   /* its route's */
     struct server *server_record;
     struct timer timer;
     struct ready ready;
@@ -69,6 +69,11 @@ static inline struct side *tunnel_other(struct tunnel *t, const struct side *s)
 static inline bool tunnel_is_client(const struct tunnel *t, const struct side *s)
 {
     return s == &t->sides[CLIENT];
+}
+
+static inline const struct conf_route *tunnel_route(const struct tunnel *t)
+{
+    return (const struct conf_route *)(const void *)((const char *)t->conf - offsetof(struct conf_route, websocket));
 }
 
 /* address:port of the client, for the log */

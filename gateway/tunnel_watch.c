@@ -12,7 +12,7 @@ static void note_rtt(struct tunnel *t, struct side *s, uint64_t rtt_ms)
     r->most_ms = rtt_ms > r->most_ms ? (uint32_t)rtt_ms : r->most_ms;
     r->sum_ms += rtt_ms;
     r->n++;
-    metrics_rtt(t->services->metrics, tunnel_is_client(t, s) ? METRICS_CLIENT : METRICS_SERVER, rtt_ms);
+    metrics_time(t->services->metrics, tunnel_is_client(t, s) ? METRICS_TIME_PING_CLIENT : METRICS_TIME_PING_SERVER, rtt_ms);
 }
 
 /* Who was heard, who does not read, whose Pong came. */

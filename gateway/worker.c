@@ -278,7 +278,7 @@ struct worker *worker_new(const struct worker_start *start)
         log_error("worker %u: no memory", start->number);
         return NULL;
     }
-    w->number = start->number;
+    w->number = w->services.number = start->number;
     w->gate = start->gate;
     w->services.quota = start->quota;
     w->ended = start->ended;

@@ -32,7 +32,7 @@ static inline struct stage play_begin(struct world *w, size_t route, bool deflat
         .client = scripted_new(&w->ready, st.client),
         .server = scripted_new(&w->ready, st.server),
         .snapshot = w->services.snapshot,
-        .conf = &w->services.snapshot->conf->routes[route].websocket,
+        .route = &w->services.snapshot->conf->routes[route],
         .deflate = deflate,
         .protocol = SPAN_LITERAL("chat"),
         .server_record = w->services.snapshot->upstreams[0].servers[0],

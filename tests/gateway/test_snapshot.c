@@ -195,6 +195,42 @@ static void a_tunnel_counts_at_the_server_that_lives_on(void **state)
     world_end(&w);
 }
 
+static struct tally_counts counted(const struct world *w, size_t route)
+{
+    return tally_sum(w->services.snapshot->generation->routes[route]);
+}
+
+static void counts_go_on_under_the_same_name(void **state)
+{
+    struct world w;
+    struct peer *client = begin(&w, GET("/")), *tunnel;
+    struct tally_counts app;
+
+    (void)state;
+    says(&w, world_server(&w, 0), ANSWER("one"));
+    tunnel = world_client(&w);
+    says(&w, tunnel, WS_REQUEST);
+    says(&w, world_server(&w, 1), WS_101);
+    world_reload(&w, LISTENERS "upstreams: { other: { servers: [ 9007 ] }, app: { servers: [ 9008 ] } }\n"
+                     "routes: [ { match: { exact: /x, host: b.test }, upstream: other }, { upstream: app } ]\n");
+    assert_string_equal(w.services.snapshot->generation->routes[0]->name, "b.test=/x");
+    assert_int_equal(counted(&w, 0).exchanges[2], 0);
+    assert_int_equal(counted(&w, 1).exchanges[2], 1);
+    assert_int_equal(counted(&w, 1).exchanges[1], 1);
+    assert_int_equal(counted(&w, 1).tunnels_open, 1);
+    says(&w, world_server(&w, 1), "\x81\x02hi");
+    assert_int_equal(w.metrics.flow[METRICS_SERVER].messages, 1);        /* as it passes, not when the tunnel ends */
+    assert_int_equal(w.metrics.bytes_to_clients, 7);
+    world_kill(&w);
+    app = tally_sum(w.services.snapshot->generation->upstreams[1]);
+    assert_int_equal(app.tunnels_open, 0);
+    assert_int_equal(app.tunnels, 1);
+    assert_int_equal(app.bytes_to_clients, 7);
+    assert_int_equal(w.metrics.ended[METRICS_UPGRADE][END_SWITCHED], 1);
+    world_end(&w);
+    (void)client;
+}
+
 /* ---- listeners ---- */
 
 #define WITHOUT_MAIN "listeners: [ 127.0.0.1:2 ]\n" UPSTREAM("next", "127.0.0.1:9002") ROUTE("next")
@@ -280,7 +316,7 @@ static void many_reloads_leave_nothing(void **state)
 
 static void without_memory_there_is_no_snapshot_and_no_leak(void **state)
 {
-    struct generation *g = generation_new(world_conf(ONE), NULL);
+    struct generation *g = generation_new(world_conf(ONE), NULL, 1);
     struct world w = { .now_ms = 1 };
     struct upstream_worker own = world_worker(&w);
     size_t blocks = mem_live_blocks();
@@ -311,6 +347,7 @@ int main(void)
         cmocka_unit_test(servers_that_are_still_wanted_live_on),
         cmocka_unit_test(a_tunnel_outlives_its_server_s_configuration),
         cmocka_unit_test(a_tunnel_counts_at_the_server_that_lives_on),
+        cmocka_unit_test(counts_go_on_under_the_same_name),
         cmocka_unit_test(without_its_listener_an_idle_client_is_let_go),
         cmocka_unit_test(without_its_listener_a_busy_client_gets_its_answer),
         cmocka_unit_test(without_its_listener_a_request_on_its_way_is_served),

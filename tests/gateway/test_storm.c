@@ -296,7 +296,7 @@ static void end_storm(struct storm *s)
 /* That it was a storm, and not a breeze. */
 static void tell_what_it_was(const struct storm *s, unsigned long long storms)
 {
-    static const char *const kinds[] = { "connections", "exchanges", "tunnels", "kept connections", "pass-throughs" };
+    static const char *const kinds[METRICS_ENDED_COUNT] = { "connections", "exchanges", "upgrades", "tunnels", "kept connections", "pass-throughs" };
 
     for (size_t what = 0; what < METRICS_ENDED_COUNT; what++) {
         size_t reasons = 0;

@@ -115,8 +115,8 @@ static void each_side_is_pinged_when_it_was_silent(void **state)
     saw = play_saw(&st, st.client);
     assert_null(strstr(bytes_text(&saw), "pong("));      /* the answers were for the gateway */
     bytes_free(&saw);
-    for (size_t i = 0; i < METRICS_RTT_BUCKETS; i++)
-        round_trips += w.metrics.rtt[METRICS_SERVER][i];
+    for (size_t i = 0; i < METRICS_BUCKETS; i++)
+        round_trips += w.metrics.times[METRICS_TIME_PING_SERVER].buckets[i];
     assert_int_equal(round_trips, 2);
     goodbye(&w, &st, "closed");
 }
@@ -326,7 +326,7 @@ static void no_memory_for_a_tunnel(void **state)
     server = world_peer(&w);
     start.client = scripted_new(&w.ready, client);
     start.server = scripted_new(&w.ready, server);
-    start.conf = &conf->routes[0].websocket;
+    start.route = &conf->routes[0];
     start.server_record = w.services.snapshot->upstreams[0].servers[0];
     w.accepted++;
     mem_fail_nth(1);

@@ -235,8 +235,9 @@ static inline void world_make_services(struct world *w, const struct conf *conf)
     struct services *s = &w->services;
     struct upstream_worker own = world_worker(w);
 
-    w->generation = (struct generation){ .holders = 1, .conf = (struct conf *)(uintptr_t)conf, .number = 1 };
-    assert_true(generation_open_sets(&w->generation, NULL));
+    w->generation = (struct generation){ .holders = 1, .conf = (struct conf *)(uintptr_t)conf, .number = 1,
+                                         .workers = 1 };
+    assert_true(generation_open_parts(&w->generation, NULL));
     mailbox_init(&w->mailbox, world_wake, w);
     s->snapshot = snapshot_new(&w->generation, &own);
     assert_non_null(s->snapshot);
@@ -270,7 +271,7 @@ static inline void world_begin(struct world *w, const struct conf *conf)
 /* Another configuration comes into force, as worker.c does it. */
 static inline void world_reload(struct world *w, const char *text)
 {
-    struct generation *g = generation_new(world_conf(text), w->services.snapshot->generation);
+    struct generation *g = generation_new(world_conf(text), w->services.snapshot->generation, 1);
     struct upstream_worker own = world_worker(w);
     struct snapshot *before = w->services.snapshot, *now = snapshot_new(g, &own);
 
@@ -481,7 +482,7 @@ static inline void world_let_go(struct world *w)
     assert_int_equal(w->services.snapshot->holders, 1);
     snapshot_release(&w->services.snapshot);
     assert_int_equal(w->generation.holders, 1);
-    generation_close_sets(&w->generation);
+    generation_close_parts(&w->generation);
     mailbox_free(&w->mailbox);
     for (size_t i = 0; i < w->peers_n; i++) {
         peer_free(w->peers[i]);

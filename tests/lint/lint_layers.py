@@ -11,8 +11,8 @@ from sources import finish, project_files, read, root_from_arguments
 
 # gateway/, in include order. One row: names without .c and .h.
 ROWS = """
-    end_reason list
-    log metrics
+    end_reason list text
+    log metrics metrics_text
     timers ready weather mailbox poller hold
     stream
     stream_uv
@@ -21,7 +21,7 @@ ROWS = """
     stream_tls stream_tls_parts
     tls_handshake
     resolver dial
-    server_state server_set places
+    server_state server_set places tally
     balance upstream pool health seek
     passwords generation snapshot
     services quota credentials
