@@ -1,9 +1,11 @@
 /* Counted allocation: what threads count adds up, whoever frees; the nth call fails, once, in whatever thread it is made. */
 #include "protocol/mem.h"
+#include "tests/protocol/chance.h"
 
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -64,6 +66,47 @@ static void the_nth_fails_once(void **state)
     mem_free(text);
     mem_free(blocks[0]);
     assert_int_equal(mem_live_blocks(), 0);
+}
+
+/* Sizes around those that are kept, taken and given back in all orders: each block is the taker's alone, zeroed where that was asked for,
+ * and as large as he said. */
+static void blocks_come_again(void **state)
+{
+    static const size_t bytes[] = { 1, 1000, 1032, 1033, 1128, 1144, 1145, 2032, 2040, 2041, 4000, 4088, 4089, 8132, 8184, 8185, 20000 };
+    enum { HELD = 64 };
+    struct chance c = chance_seeded("test_mem");
+    uint8_t *held[HELD] = { NULL };
+    size_t n[HELD] = { 0 };
+
+    (void)state;
+    for (int round = 0; round < 40000; round++) {
+        size_t i = chance_below(&c, HELD), more;
+        for (size_t j = 0; held[i] != NULL && j < n[i]; j += 97)
+            assert_int_equal(held[i][j], i + 1);
+        if (held[i] != NULL && chance_one_in(&c, 4)) {
+            more = bytes[chance_below(&c, sizeof(bytes) / sizeof(bytes[0]))];
+            held[i] = mem_realloc(held[i], more);
+            for (size_t j = 0; j < n[i] && j < more; j += 97)
+                assert_int_equal(held[i][j], i + 1);
+            n[i] = more;
+        } else if (held[i] != NULL) {
+            mem_free(held[i]);
+            held[i] = NULL;
+            continue;
+        } else {
+            bool zeroed = chance_one_in(&c, 2);
+            n[i] = bytes[chance_below(&c, sizeof(bytes) / sizeof(bytes[0]))];
+            held[i] = zeroed ? mem_zalloc(n[i]) : mem_alloc(n[i]);
+            assert_int_equal((uintptr_t)held[i] % _Alignof(max_align_t), 0);
+            for (size_t j = 0; zeroed && j < n[i]; j++)
+                assert_int_equal(held[i][j], 0);
+        }
+        memset(held[i], (int)i + 1, n[i]);
+    }
+    for (size_t i = 0; i < HELD; i++)
+        mem_free(held[i]);
+    assert_int_equal(mem_live_blocks(), 0);
+    assert_int_equal(mem_live_bytes(), 0);
 }
 
 /* ---- threads ---- */
@@ -128,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts),
         cmocka_unit_test(the_nth_fails_once),
+        cmocka_unit_test(blocks_come_again),
         cmocka_unit_test(blocks_change_threads),
         cmocka_unit_test(one_of_all_threads_fails),
     };
