@@ -83,6 +83,7 @@ struct conf_listener {
 
 struct conf_server {
     struct conf_address address;
+    char *id;                            /* its name in logs, metrics, cookies and hashing; NULL: the address */
     unsigned weight;                     /* 1 … 1000 */
     bool backup;
     bool drain;

@@ -130,6 +130,19 @@ static void check_servers(struct conf_reader *reader, const struct conf_upstream
             }
 }
 
+static void check_ids(struct conf_reader *reader, const struct conf_upstream *upstream)
+{
+    char shown[CONF_SHOWN_BYTES];
+
+    for (size_t i = 1; i < upstream->servers_n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (same_text(upstream->servers[i].id, upstream->servers[j].id) && !conf_report_full(reader->report)) {
+                ERROR_AT(reader, place_of(reader, &upstream->servers[i].id), "two servers with the id `%s`",
+                         conf_show(span_of_text(upstream->servers[i].id), shown));
+                return;
+            }
+}
+
 static void check_used(struct conf_reader *reader)
 {
     const struct conf *c = reader->conf;
@@ -355,6 +368,7 @@ static void check_upstreams(struct conf_reader *reader)
 
     for (size_t i = 0; i < c->upstreams_n; i++) {
         check_servers(reader, &c->upstreams[i]);
+        check_ids(reader, &c->upstreams[i]);
         check_hash(reader, &c->upstreams[i]);
         check_script(reader, &c->upstreams[i].fastcgi);
         check_root_here(reader, &c->upstreams[i].fastcgi);

@@ -272,6 +272,9 @@ static const struct conf_key keys[] = {
 
     { "address", CONF_IN_SERVER, CONF_TYPE_SERVER_ADDRESS, FIELD(conf_server, address), .required = true,
       .sentence = "Where it is. A bare port means this machine." },
+    { "id", CONF_IN_SERVER, CONF_TYPE_NAME, FIELD(conf_server, id), .absent = "the address",
+      .sentence = "Its name in logs and metrics, by which it is also known for `balance: hash`: it stays the same server in the eyes of clients "
+                  "when its address changes. No two of an upstream have the same." },
     { "weight", CONF_IN_SERVER, CONF_TYPE_COUNT, FIELD(conf_server, weight), .fallback = "1", BOUNDS(1, 1000),
       .sentence = "Its share, next to the weights of the others." },
     { "backup", CONF_IN_SERVER, CONF_TYPE_SWITCH, FIELD(conf_server, backup), .fallback = "off",

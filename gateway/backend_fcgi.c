@@ -304,7 +304,7 @@ static void correct(struct backend_fcgi *b)
 {
     b->base.server->fcgi.calls_max = 1;
     log_info("upstream %s server %s takes one request at a time on a connection: it refused another", b->request.upstream->name,
-             b->base.server->address->text);
+             b->base.server->state->name);
     fail(b, (struct backend_failure){ .why = END_SERVER_OVERLOADED, .unsent = !b->head_told, .stale = !b->head_told });
 }
 
@@ -435,7 +435,7 @@ static void init_call(struct backend_fcgi *b)
     fcgi_call_init(&b->call, b->base.progress, b->base.ctx);
     b->call.errors = (struct fcgi_stderr){
         .upstream = b->request.upstream->name,
-        .server = b->base.server->address->text,
+        .server = b->base.server->state->name,
         .method = b->request.head->method,
         .target = b->request.head->target,
         .limit_bytes = b->request.upstream->fastcgi.stderr_bytes,

@@ -126,7 +126,7 @@ static void on_timer(struct timer *t, uint64_t now_ms)
         upstream_complain(x->upstream);
     } else if (x->server != NULL && x->wait != WAIT_CLIENT_SENDS && x->wait != WAIT_CLIENT_READS) {
         server_did_badly(x->server, x->upstream);
-        log_warn("upstream %s server %s: %s", x->upstream->conf->name, x->server->address->text,
+        log_warn("upstream %s server %s: %s", x->upstream->conf->name, x->server->state->name,
                  end_reason_sentence(wait_ends[x->wait]));
     }
     exchange_give_up(x, wait_ends[x->wait], FAULT_NONE, end_reason_status(wait_ends[x->wait]));

@@ -158,7 +158,7 @@ static void log_failure(const struct exchange *x, const char *what, const char *
 {
     log_warn("route %zu: upstream %s server %s was asked whether a request may go on: %s%s%s%s",
              (size_t)(x->route - x->snapshot->conf->routes) + 1, x->question->upstream->conf->name,
-             x->question->server != NULL ? x->question->server->address->text : "(none)", what, detail != NULL ? ": " : "", detail != NULL ? detail : "", then);
+             x->question->server != NULL ? x->question->server->state->name : "(none)", what, detail != NULL ? ": " : "", detail != NULL ? detail : "", then);
 }
 
 static void answer_is_none(struct exchange *x, const char *why)

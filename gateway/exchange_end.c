@@ -32,7 +32,7 @@ static void log_line(struct exchange *x)
     if (x->upstream != NULL)
         line.request.upstream = span_of_text(x->upstream->conf->name);
     if (x->server != NULL)
-        line.request.server = span_of_text(x->server->address->text);
+        line.request.server = span_of_text(x->server->state->name);
     access_log_exchange(x->services->access_log, &line);
 }
 
@@ -126,7 +126,7 @@ void exchange_refuse(struct exchange *x, enum fault fault)
 
 void exchange_log_failure(const struct exchange *x, const struct backend_failure *f, const char *then)
 {
-    log_warn("upstream %s server %s: %s%s%s%s", x->upstream->conf->name, x->server->address->text,
+    log_warn("upstream %s server %s: %s%s%s%s", x->upstream->conf->name, x->server->state->name,
              f->fault != FAULT_NONE ? fault_sentence(f->fault) : end_reason_sentence(f->why), f->detail != NULL ? ": " : "",
              f->detail != NULL ? f->detail : "", then);
 }

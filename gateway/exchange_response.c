@@ -151,7 +151,7 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
                    .host = x->rules.authority,
                    .listener = x->client.inbound->listener->name,
                    .upstream = x->upstream->conf->name,
-                   .server = x->server->address->text },
+                   .server = x->server->state->name },
     };
 
     start.server = backend_take_stream(x->backend);

@@ -45,9 +45,9 @@ static void conclude(struct ask *a, unsigned calls_max, const char *why)
     a->server->fcgi.asked = FCGI_TOLD;
     a->server->fcgi.calls_max = calls_max < FCGI_REQUESTS_MAX ? calls_max : FCGI_REQUESTS_MAX;
     if (why != NULL)
-        log_info("upstream %s server %s takes one request at a time on a connection: %s", a->upstream->name, a->server->address->text, why);
+        log_info("upstream %s server %s takes one request at a time on a connection: %s", a->upstream->name, a->server->state->name, why);
     else
-        log_info("upstream %s server %s takes %u requests at a time on a connection", a->upstream->name, a->server->address->text,
+        log_info("upstream %s server %s takes %u requests at a time on a connection", a->upstream->name, a->server->state->name,
                  a->server->fcgi.calls_max);
     ask_free(a);
 }

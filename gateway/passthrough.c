@@ -85,7 +85,7 @@ static void write_record(const struct passthrough *p)
         .server_name = name_of(p),
         .alpn = span_of(p->text + p->name_n, p->alpn_n),
         .upstream = p->upstream != NULL ? span_of_text(p->upstream->conf->name) : SPAN_EMPTY,
-        .server = p->server_record != NULL ? span_of_text(p->server_record->address->text) : SPAN_EMPTY,
+        .server = p->server_record != NULL ? span_of_text(p->server_record->state->name) : SPAN_EMPTY,
         .bytes_in = p->from_client.moved,
         .bytes_out = p->from_server.moved,
         .duration_ms = timers_now_ms(p->services->timers) - p->begun_ms,
@@ -283,7 +283,7 @@ static void dial_failed(struct passthrough *p, enum end_reason why, const char *
         return;
     }
     p->detail = detail;
-    log_info("passthrough %s: upstream %s: %s: %s%s", p->inbound.name, p->upstream->conf->name, p->server_record->address->text,
+    log_info("passthrough %s: upstream %s: %s: %s%s", p->inbound.name, p->upstream->conf->name, p->server_record->state->name,
              detail != NULL ? detail : end_reason_sentence(why), again ? "; trying again" : "");
     if (again) {
         metrics_add(&p->services->metrics->retries, 1);

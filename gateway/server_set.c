@@ -90,6 +90,15 @@ static void obey(struct server_state *state, const struct conf_server *conf)
     atomic_store_explicit(&state->draining, conf->drain, memory_order_relaxed);
 }
 
+/* Who has another name now is another server: it is found by its name everywhere else. */
+static struct server_state *find_wanted(struct server_state *const *states, size_t n, const struct server_wish *wish)
+{
+    struct server_state *known = find(states, n, wish->address->text);
+    const char *name = wish->conf->id != NULL ? wish->conf->id : wish->address->text;
+
+    return known != NULL && strcmp(known->name, name) == 0 ? known : NULL;
+}
+
 /* In the order of the wishes; a second one with the same address is no other server. NULL: no memory. */
 static struct server_state **gather(struct server_set *s, const struct server_wish *wishes, size_t n, size_t *fresh_n_out)
 {
@@ -98,10 +107,11 @@ static struct server_state **gather(struct server_set *s, const struct server_wi
     *fresh_n_out = 0;
     for (size_t i = 0; fresh != NULL && i < n; i++) {
         const char *address = wishes[i].address->text;
-        struct server_state *known = find(s->members, s->members_n, address);
+        struct server_state *known = find_wanted(s->members, s->members_n, &wishes[i]);
         if (find(fresh, *fresh_n_out, address) != NULL)
             continue;
-        known = known != NULL ? server_state_hold(known) : server_state_new(s, wishes[i].address, free_slot(s, fresh, *fresh_n_out));
+        known = known != NULL ? server_state_hold(known)
+                              : server_state_new(s, wishes[i].address, wishes[i].conf->id, free_slot(s, fresh, *fresh_n_out));
         if (known == NULL) {
             release_all(fresh, *fresh_n_out);
             return NULL;

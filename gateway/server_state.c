@@ -10,6 +10,7 @@ static void state_free(struct server_state *s)
     mem_free(s->address.host);
     mem_free(s->address.path);
     mem_free(s->address.text);
+    mem_free(s->name);
     mem_free(s);
 }
 
@@ -19,7 +20,7 @@ static bool copy_text(char **to, const char *from)
     return from == NULL || *to != NULL;
 }
 
-struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, unsigned slot)
+struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, const char *name, unsigned slot)
 {
     struct server_state *s = mem_zalloc(sizeof(*s));
 
@@ -31,8 +32,8 @@ struct server_state *server_state_new(struct server_set *set, const struct conf_
     s->address.kind = address->kind;
     s->address.port = address->port;
     if (copy_text(&s->address.host, address->host) && copy_text(&s->address.path, address->path) &&
-        copy_text(&s->address.text, address->text)) {
-        s->id = hash_of(span_of_text(s->address.text));
+        copy_text(&s->address.text, address->text) && copy_text(&s->name, name != NULL ? name : address->text)) {
+        s->id = hash_of(span_of_text(s->name));
         return s;
     }
     state_free(s);

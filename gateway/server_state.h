@@ -1,6 +1,6 @@
 /* server_state: one server of an upstream, as all threads share it: how busy it is, and whether it is to be used.
  *
- * Made by the control loop, known by its upstream and its address, so that it stays the same over a reload. Counted: each worker that lists
+ * Made by the control loop, known by its upstream, its address and its name, so that it stays the same over a reload. Counted: each worker that lists
  * it holds it, and whoever holds it holds its set, too. Nothing here takes a lock: the control loop says what is wanted of the server; the
  * workers count what they have with it, once per exchange and per connection, never per message.
  * tests/gateway/test_server_set.c */
@@ -27,7 +27,8 @@ struct server_state {
     _Atomic size_t holders;
     struct server_set *set;              /* whose member it is, or was; outlives it */
     struct conf_address address;         /* its own copy */
-    uint64_t id;                         /* the same in every gateway: of its address, or of what the operator calls it */
+    char *name;                          /* what the operator calls it, or its address: in logs, metrics, cookies */
+    uint64_t id;                         /* the name's hash: the same in every gateway */
     unsigned slot;                       /* its number in the set, no other's as long as it is a member */
     /* what the control loop says */
     _Atomic unsigned weight;
@@ -42,8 +43,8 @@ struct server_state {
     _Atomic uint64_t ejected_until_ms;
 };
 
-/* Copies what it needs. NULL: no memory. The caller holds it. */
-struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, unsigned slot);
+/* Copies what it needs. name NULL: its address. NULL: no memory. The caller holds it. */
+struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, const char *name, unsigned slot);
 struct server_state *server_state_hold(struct server_state *s);
 void server_state_release(struct server_state **s);      /* NULL-safe, *s becomes NULL; in any thread */
 

@@ -108,7 +108,7 @@ void server_did_well(struct server *s, const struct upstream *u)
         atomic_store_explicit(&s->state->failures, 0, memory_order_relaxed);
     if (atomic_load_explicit(&s->state->ejections, memory_order_relaxed) != 0 &&
         atomic_exchange_explicit(&s->state->ejections, 0, memory_order_relaxed) != 0)
-        log_warn("upstream %s server %s: does well again", u->conf->name, s->address->text);
+        log_warn("upstream %s server %s: does well again", u->conf->name, s->state->name);
 }
 
 static bool others_are_left(const struct server *s, const struct upstream *u)
@@ -128,7 +128,7 @@ static void eject(struct server *s, const struct upstream *u, unsigned failures)
     atomic_store_explicit(&s->state->failures, u->conf->eject.failures - 1, memory_order_relaxed);
     atomic_store_explicit(&s->state->ejected_until_ms, now_ms(s) + for_ms, memory_order_relaxed);
     metrics_add(&u->worker.metrics->ejections, 1);
-    log_warn("upstream %s server %s: left out for %llums, after %u failure%s in a row", u->conf->name, s->address->text,
+    log_warn("upstream %s server %s: left out for %llums, after %u failure%s in a row", u->conf->name, s->state->name,
              (unsigned long long)for_ms, failures, failures == 1 ? "" : "s");
 }
 

@@ -139,6 +139,17 @@ static void one_place_is_one_server(void **state)
                  "f.yaml:2:28: warning: this route is never reached: the one in line 2 takes all that it would match\n");
 }
 
+static void one_id_is_one_server(void **state)
+{
+    (void)state;
+    expect_lines("listeners: [ 80 ]\nroutes: [ { upstream: a } ]\n"
+                 "upstreams: { a: { servers: [ { address: 1, id: x }, { address: 2, id: y }, 3, { address: 4, id: x } ] } }\n", false,
+                 "f.yaml:3:97: two servers with the id `x`\n");
+    expect_lines("listeners: [ 80 ]\nroutes: [ { upstream: a } ]\n"
+                 "upstreams: { a: { servers: [ { address: 1, id: x y } ] } }\n", false,
+                 "f.yaml:3:48: `id`: `x y` can't be a name: letters, digits, `.`, `_` and `-`, beginning with a letter or digit\n");
+}
+
 static void hash_keys(void **state)
 {
     static const char *const good[] = { "client", "path", "header:X-Room", "\"cookie:a\"" };
@@ -226,7 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),         cmocka_unit_test(names_unknown), cmocka_unit_test(listeners_twice),
         cmocka_unit_test(proxy_protocol),
-        cmocka_unit_test(never_reached), cmocka_unit_test(one_place_is_one_server), cmocka_unit_test(hash_keys), cmocka_unit_test(warnings),      cmocka_unit_test(strip),
+        cmocka_unit_test(never_reached), cmocka_unit_test(one_place_is_one_server), cmocka_unit_test(one_id_is_one_server), cmocka_unit_test(hash_keys), cmocka_unit_test(warnings),      cmocka_unit_test(strip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

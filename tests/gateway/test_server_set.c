@@ -54,6 +54,34 @@ static void one_that_left_lives_as_long_as_it_is_held(void **state)
     server_set_release(&s);
 }
 
+static void a_name_is_the_operators_or_the_address(void **state)
+{
+    static char names[2][8] = { "blue", "green" };
+    struct fleet_conf f;
+    struct server_set *s = made(&f, 2, NULL);
+    struct server_state *plain = s->members[0], *second = s->members[1];
+    uint64_t id;
+
+    (void)state;
+    assert_string_equal(plain->name, "10.0.0.1:80");
+    f.servers[1].id = names[0];
+    assert_int_equal(server_set_update(s, f.wishes, 2), 0);
+    assert_ptr_equal(s->members[0], plain);
+    assert_ptr_not_equal(s->members[1], second); /* to clients it is another one now */
+    second = s->members[1];
+    assert_string_equal(second->name, "blue");
+    id = second->id;
+    assert_true(id != plain->id);
+    assert_int_equal(server_set_update(s, f.wishes, 2), 0);
+    assert_ptr_equal(s->members[1], second);
+    f.servers[0].id = names[0];          /* at another address it has the same share of the keys */
+    f.servers[1].id = names[1];
+    assert_int_equal(server_set_update(s, f.wishes, 2), 0);
+    assert_true(s->members[0]->id == id);
+    assert_true(s->members[1]->id != id);
+    server_set_release(&s);
+}
+
 static void a_slot_is_nobody_elses(void **state)
 {
     struct fleet_conf f;
@@ -158,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_still_wanted_stays_the_same),
         cmocka_unit_test(one_that_left_lives_as_long_as_it_is_held),
+        cmocka_unit_test(a_name_is_the_operators_or_the_address),
         cmocka_unit_test(a_slot_is_nobody_elses),
         cmocka_unit_test(a_copy_holds_what_it_shows),
         cmocka_unit_test(tiers),
