@@ -94,6 +94,11 @@ void stream_reset(struct stream **s)
     end(s, true);
 }
 
+uint64_t stream_unacknowledged(struct stream *s, uint64_t *acknowledged_out)
+{
+    return s->ops->unacknowledged(s, acknowledged_out);
+}
+
 bool stream_flushed(const struct stream *s)
 {
     return !s->blocked || s->output_error != 0;

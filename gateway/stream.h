@@ -46,6 +46,7 @@ struct stream_ops {
     int (*finish)(struct stream *s);
     void (*close)(struct stream *s, bool reset);
     void (*owner_changed)(struct stream *s);
+    uint64_t (*unacknowledged)(struct stream *s, uint64_t *acknowledged_out);
 };
 
 struct stream {
@@ -83,5 +84,8 @@ void stream_close(struct stream **s);
 void stream_reset(struct stream **s);
 
 bool stream_flushed(const struct stream *s);                 /* everything taken is with the kernel, or never will be */
+/* How many bytes on their way to the peer have not been acknowledged by its kernel, and how many have been over the stream's life (both as the
+ * socket counts them: with TLS, of ciphertext). It costs a system call. */
+uint64_t stream_unacknowledged(struct stream *s, uint64_t *acknowledged_out);
 
 #endif

@@ -437,6 +437,11 @@ static void tls_close(struct stream *base, bool reset)
 
 /* ---- making ---- */
 
+static uint64_t tls_unacknowledged(struct stream *base, uint64_t *acknowledged_out)
+{
+    return stream_unacknowledged(of(base)->below, acknowledged_out) + hold_n(of(base)->put);
+}
+
 static const struct stream_ops tls_ops = {
     .peek = tls_peek,
     .consume = tls_consume,
@@ -445,6 +450,7 @@ static const struct stream_ops tls_ops = {
     .finish = tls_finish,
     .close = tls_close,
     .owner_changed = tls_owner_changed,
+    .unacknowledged = tls_unacknowledged,
 };
 
 struct stream_tls *stream_tls_new(struct tls_loop *l, struct tls_ctx *ctx, const char *name, const char *server)

@@ -5,7 +5,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -444,6 +446,20 @@ static void uv_close_stream(struct stream *base, bool reset)
     s->fd = -1;
 }
 
+static uint64_t uv_unacknowledged(struct stream *base, uint64_t *acknowledged_out)
+{
+    struct stream_uv *s = of(base);
+    int queued = 0;
+    uint64_t n = hold_n(s->out);
+
+    if (ioctl(s->fd, SIOCOUTQ, &queued) == 0 && queued > 0)
+        n += (uint64_t)queued;
+    if (n > base->bytes_out)
+        n = base->bytes_out;             /* a UNIX socket counts the memory, a TCP socket its FIN */
+    *acknowledged_out = base->bytes_out - n;
+    return n;
+}
+
 static const struct stream_ops uv_ops = {
     .peek = uv_peek,
     .consume = uv_consume,
@@ -452,6 +468,7 @@ static const struct stream_ops uv_ops = {
     .finish = uv_finish,
     .close = uv_close_stream,
     .owner_changed = uv_owner_changed,
+    .unacknowledged = uv_unacknowledged,
 };
 
 struct stream *stream_uv_new(struct stream_uv_loop *l, int fd, int *error_out)

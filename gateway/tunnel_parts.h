@@ -29,6 +29,7 @@ struct side {
     uint64_t heard_ms, heard_bytes;      /* when bytes last came from it, and how many there were by then */
     uint64_t ping_sent_ms;               /* with pump.ping_out … */
     uint64_t ping_heard_bytes;           /* … and how many bytes had come from it by then */
+    uint64_t ping_taken_bytes;           /* … and, where much was on its way to it before the Ping, how many its kernel had taken; otherwise NEVER */
     struct access_rtt rtt;
 };
 

@@ -2,6 +2,8 @@
 #include "gateway/tunnel_parts.h"
 #include "protocol/ws_build.h"
 
+#define BACKLOG_BYTES 16384              /* on their way to a peer: a Ping behind them comes late, and so does its Pong */
+#define NEVER UINT64_MAX
 #define LAST_WORD_MS 1000                /* everything is said and out: how long the peer may take to end the connection */
 
 static void note_rtt(struct tunnel *t, struct side *s, uint64_t rtt_ms)
@@ -58,6 +60,30 @@ void tunnel_allow_rate(struct tunnel *t)
         t->rate_due_us = now_us;
     scan->messages_allowed = t->rate_messages + (now_us + 1000000 - t->rate_due_us) / step_us;
 }
+/* How far the peer had come with what was sent to it, if that is so much that a Ping has to wait behind it. */
+static uint64_t taken_of_backlog(struct side *s)
+{
+    uint64_t taken;
+
+    return stream_unacknowledged(s->stream, &taken) >= BACKLOG_BYTES ? taken : NEVER;
+}
+
+/* Nothing came since the Ping, but the peer has taken more of what stands before it: it reads, as fast as it or the network can. */
+static bool still_reads(struct side *s)
+{
+    uint64_t taken;
+
+    if (s->ping_taken_bytes == NEVER)
+        return false;
+    if (stream_unacknowledged(s->stream, &taken) < BACKLOG_BYTES)
+        s->ping_taken_bytes = NEVER;     /* from now on it has one interval to say something */
+    else if (taken > s->ping_taken_bytes)
+        s->ping_taken_bytes = taken;
+    else
+        return false;
+    return true;
+}
+
 /* A Ping of the gateway's own, between two frames of the other side's (between fragments is lawful, RFC 6455 section 5.4). */
 void tunnel_ping_if_due(struct tunnel *t, struct side *s)
 {
@@ -73,6 +99,7 @@ void tunnel_ping_if_due(struct tunnel *t, struct side *s)
     s->pump.ping_out = true;
     s->ping_sent_ms = timers_now_ms(t->services->timers);
     s->ping_heard_bytes = s->heard_bytes;
+    s->ping_taken_bytes = taken_of_backlog(s);
     if (stream_put(s->stream, span_of(frame, n)) != 0)
         s->deaf = true;
 }
@@ -154,6 +181,8 @@ static void on_side_due(struct tunnel *t, struct side *s, uint64_t now_ms)
         return;
     if (s->blocked)
         tunnel_end_by_gateway(t, client ? END_SERVER_SLOW : END_CLIENT_SLOW, tunnel_other(t, s), 1008);
+    else if (ping_ms > 0 && asked_in_vain(s) && now_ms >= sign_of_life_ms(s) + ping_ms && still_reads(s))
+        s->heard_ms = now_ms;
     else if (ping_ms > 0 && asked_in_vain(s) && now_ms >= sign_of_life_ms(s) + ping_ms)
         tunnel_end_by_gateway(t, client ? END_CLIENT_SILENT : END_SERVER_SILENT, s, 1011);
     else if (now_ms >= s->heard_ms + t->conf->idle_timeout_ms)

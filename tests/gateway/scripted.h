@@ -108,6 +108,7 @@ struct peer {
     bool reset;                          /* it was reset by the gateway */
     bool closed;                         /* the gateway has closed it */
     size_t lost;                         /* bytes that were put and never came, because the gateway closed before */
+    size_t backlog;                      /* of `got`: still on their way to it, as a socket would tell */
     unsigned writes;                     /* pieces in which `got` came */
     /* what it does by itself: called between the rounds when it is new, got something, ended or failed */
     void (*react)(struct peer *p);
@@ -421,6 +422,14 @@ static inline void scripted_on_ready(struct ready *r)
         scripted_kick(s);
 }
 
+static inline uint64_t scripted_unacknowledged(struct stream *base, uint64_t *acknowledged_out)
+{
+    struct scripted *s = scripted_of(base);
+
+    *acknowledged_out = s->peer->got.n - s->peer->backlog;
+    return s->peer->backlog + s->held_n;
+}
+
 static inline void scripted_owner_changed(struct stream *base)
 {
     struct scripted *s = scripted_of(base);
@@ -452,6 +461,7 @@ static const struct stream_ops scripted_ops = {
     .finish = scripted_finish,
     .close = scripted_close,
     .owner_changed = scripted_owner_changed,
+    .unacknowledged = scripted_unacknowledged,
 };
 
 /* The stream to this peer, which has to outlive it. NULL: no memory. */

@@ -146,6 +146,29 @@ static void put_while_blocked_keeps_the_order_and_the_end_comes_last(void **stat
     end(&r);
 }
 
+static void what_the_peer_has_not_acknowledged_is_known(void **state)
+{
+    static uint8_t block[65536];
+    struct rig r;
+    uint64_t taken = 1;
+    ssize_t n;
+
+    begin(&r, state);
+    assert_int_equal(stream_unacknowledged(r.owner.stream, &taken), 0);
+    assert_int_equal(taken, 0);
+    while ((n = stream_send(r.owner.stream, span_of(block, sizeof(block)))) > 0)
+        ;
+    assert_int_equal(n, 0);
+    assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("behind it")), 0);
+    assert_in_range(stream_unacknowledged(r.owner.stream, &taken), 10, r.owner.stream->bytes_out - taken);
+    while (stream_unacknowledged(r.owner.stream, &taken) > 0) {
+        (void)!recv(r.far, block, sizeof(block), MSG_DONTWAIT);
+        loop_settle(&r.loop);
+    }
+    assert_int_equal(taken, r.owner.stream->bytes_out);
+    end(&r);
+}
+
 static void a_peer_that_goes_while_it_blocks_is_told(void **state)
 {
     struct rig r;
@@ -362,6 +385,7 @@ int main(void)
         BOTH(finishing_sends_what_was_put_first),
         BOTH(a_peer_that_does_not_read_blocks_and_is_waited_for),
         BOTH(put_while_blocked_keeps_the_order_and_the_end_comes_last),
+        BOTH(what_the_peer_has_not_acknowledged_is_known),
         cmocka_unit_test(a_peer_that_goes_while_it_blocks_is_told),
         cmocka_unit_test(a_reset_of_ours_is_seen_as_one),
         cmocka_unit_test(closed_from_inside_an_event_nothing_more_is_heard),

@@ -168,6 +168,46 @@ static void a_ping_that_is_not_answered_ends_the_tunnel(void **state)
     }
 }
 
+static void long_message(struct stage *st, size_t n)
+{
+    static const uint8_t payload[60000];
+    struct bytes frame = { NULL, 0, 0 };
+
+    assert_true(n <= sizeof(payload));
+    frame_add(&frame, 0x82, span_of(payload, n), n, FRAME_UNMASKED);
+    peer_give(st->server, bytes_span(&frame));
+    bytes_free(&frame);
+    world_run(st->world);
+}
+
+/* The Ping stands behind a long message on a slow line: whoever takes more and more of it is not silent. */
+static void whoever_still_reads_is_alive(void **state)
+{
+    static const size_t taken[] = { 10000, 30000, 40000, 40000 };      /* three intervals with progress, and one without */
+
+    for (int over = 0; over < 2; over++) {
+        struct world w;
+        struct stage st;
+
+        (void)state;
+        world_begin(&w, conf);
+        st = play_begin(&w, PING, false);
+        long_message(&st, 60000);
+        st.client->backlog = 60000;
+        play(&st, "t 30004");
+        assert_int_equal(pings_of(&st, st.client), 1);
+        for (size_t i = 0; i < COUNT_OF(taken); i++) {
+            assert_int_equal(world_lines(&w, "tunnel"), 0);
+            play(&st, "t 10000; s text(y); t 10000; s text(y)");
+            st.client->backlog = over && i >= 2 ? 0 : st.client->got.n - taken[i];     /* or: it got the last of it, and has one interval more */
+            play(&st, "t 10100");
+        }
+        play(&st, "s close(1001); t 5100; t 1100");
+        assert_string_equal(world_said(&w, "tunnel", 0, "end"), "client_silent");
+        world_end(&w);
+    }
+}
+
 static void whoever_says_something_is_alive(void **state)
 {
     struct world w;
@@ -342,6 +382,7 @@ int main(void)
         cmocka_unit_test(each_side_is_pinged_when_it_was_silent),
         cmocka_unit_test(round_trips_are_in_the_record),
         cmocka_unit_test(a_ping_that_is_not_answered_ends_the_tunnel),
+        cmocka_unit_test(whoever_still_reads_is_alive),
         cmocka_unit_test(whoever_says_something_is_alive),
         cmocka_unit_test(a_ping_waits_for_the_end_of_a_frame),
         cmocka_unit_test(a_second_s_worth_at_once_and_then_the_rate),

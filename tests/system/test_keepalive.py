@@ -1,4 +1,5 @@
 """The gateway's own Pings: each side by itself, only where a frame has ended, their Pongs swallowed; and what follows silence."""
+import socket
 import time
 
 from endpoints import Reader, closing, expect_close, live
@@ -263,6 +264,25 @@ def test_pings_go_on_behind_a_blocked_reader(t):
     server.send(frame(CLOSE, mask=False))
     record = gateway.wait_record(**{Log.KIND: "tunnel"})
     check(record[Log.FROM_CLIENT]["rtt_ms"]["n"] >= 1 and record[Log.FROM_SERVER]["blocked_ms"] > 0, "record: %r", record)
+
+
+def test_a_client_on_a_slow_line_is_not_silent(t):
+    """The whole message is with the kernel, and the Ping behind it: as long as the client takes more of it, its Pong is not late."""
+    t.needs_speed()
+    gateway, client, server = tunnel(t, PINGS, segment=1400)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+    total, client.record = 24 * SMALL_BUFFER, False
+    server.send(frame(BINARY, b"", announced=total, length_form=64, mask=False))
+    large(server, total, b"\0" * 65536)
+    beside = in_thread(live, server, True)
+    for _ in range(total // SMALL_BUFFER):
+        client.discard(SMALL_BUFFER)
+        time.sleep(INTERVAL / 5)
+    client.discard(10)
+    client.send(frame(PONG, ping_of_the_gateway(client, False)))
+    client.send(frame(TEXT, b"all of it") + frame(CLOSE, close_payload(1000)))
+    same([e[1] for e in beside.finish() if e[0] == "text"], [b"all of it"], "what came to the server")
+    gateway.wait_record(**{Log.KIND: "tunnel", Log.END: "closed"})
 
 
 def test_no_pings_when_off_and_idle_on_both_sides(t):

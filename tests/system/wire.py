@@ -177,12 +177,14 @@ class Conn:
         return "%r%s (%d bytes)" % (data, "…" if len(self.unread) > 400 else "", len(self.unread))
 
 
-def connect(address, record=True, timeout=None, receive_buffer=None, source=None):
-    """address: (host, port) or the path of a UNIX socket. source: the address to come from."""
+def connect(address, record=True, timeout=None, receive_buffer=None, segment=None, source=None):
+    """address: (host, port) or the path of a UNIX socket. segment: of TCP, in bytes, as on a line outside. source: the address to come from."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if segment:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
     sock.settimeout(timeout or DEADLINE)
     if source:
         sock.bind((source, 0))
