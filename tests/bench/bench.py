@@ -1,5 +1,6 @@
 """What the benchmarks share: the programs they build, the load program, and rounds of measurements that take turns."""
 import os
+import re
 import subprocess
 import sys
 
@@ -8,23 +9,47 @@ import proxies
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
-PROGRAMS = {"load": ["load.c", "clients.c", "origin.c", "echo.c", "net.c"], "relay": ["relay.c", "net.c"],
-            "echo_server": ["echo_server.c", "echo.c", "net.c"]}
+PROGRAMS = {"load": ["load.c", "clients.c", "latency.c", "origin.c", "echo.c", "secure.c", "net.c"], "relay": ["relay.c", "net.c"],
+            "echo_server": ["echo_server.c", "echo.c", "net.c"], "few_threads": ["few_threads.c"]}
+FURTHER = {"load": ["-lssl", "-lcrypto"], "few_threads": ["-shared", "-fPIC", "-ldl"]}
 FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes"]
 
 
-def build(arguments):
-    """The programs to run: {"upgate": path, "load": path, "relay": path}."""
+def install(packages):
+    """Debian packages, where they are missing and can be had; who needs one that is missing says so."""
+    script = '. "$0" && for package; do need_packages "$package"; done'
+    subprocess.run(["sh", "-c", script, os.path.join(ROOT, "interop", "install.sh"), *packages], check=False)
+
+
+def memory_of(pids):
+    """(Rss, Pss) in bytes, of all of them."""
+    sums = {"Rss": 0, "Pss": 0}
+    for pid in pids:
+        with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as rollup:
+            for name, kib in re.findall(r"^(Rss|Pss): +(\d+) kB", rollup.read(), re.M):
+                sums[name] += int(kib) * 1024
+    return sums["Rss"], sums["Pss"]
+
+
+def compile_program(name, folder):
+    """One of PROGRAMS; its path."""
+    path = os.path.join(folder, name)
+    subprocess.run([os.environ.get("CC", "cc")] + FLAGS + ["-I", ROOT] + [os.path.join(HERE, source) for source in PROGRAMS[name]] +
+                   ["-o", path] + FURTHER.get(name, []), check=True)
+    return path
+
+
+def build(arguments, packages=()):
+    """The programs to run: {"upgate": path, "load": path, "relay": path}. Peers that are to be measured come as packages."""
+    install(["libssl-dev", *packages])
     folder = os.path.abspath(arguments.build)
     if not arguments.upgate:
         subprocess.run(["cmake", "--preset", "release", "-B", folder], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         subprocess.run(["cmake", "--build", folder, "--target", "upgate"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     programs = {"upgate": os.path.abspath(arguments.upgate or os.path.join(folder, "upgate"))}
     os.makedirs(os.path.join(folder, "bench"), exist_ok=True)
-    for name, sources in PROGRAMS.items():
-        programs[name] = os.path.join(folder, "bench", name)
-        subprocess.run([os.environ.get("CC", "cc")] + FLAGS + ["-I", ROOT] + [os.path.join(HERE, s) for s in sources] +
-                       ["-o", programs[name]], check=True)
+    for name in PROGRAMS:
+        programs[name] = compile_program(name, os.path.join(folder, "bench"))
     return programs
 
 
@@ -35,17 +60,25 @@ class Failed(Exception):
 class Load:
     """The load program: commands in, answers out."""
 
-    def __init__(self, program, core):
+    def __init__(self, program, core, arguments=()):
         pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, preexec_fn=pin)
+        self.process = subprocess.Popen([program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                                        preexec_fn=pin)
         words = self.process.stdout.readline().split()
         self.ports = dict(zip(words[0::2], map(int, words[1::2])))
 
     def ask(self, *words):
-        self.process.stdin.write(" ".join(str(word) for word in words) + "\n")
+        self.say(*words)
+        return self.hear()
+
+    def say(self, *words):
+        self.asked = " ".join(str(word) for word in words)
+        self.process.stdin.write(self.asked + "\n")
+
+    def hear(self):
         answer = self.process.stdout.readline()
         if not answer.startswith("ok "):
-            raise Failed("%s: %s" % (" ".join(str(word) for word in words), answer.strip() or "the load program ended"))
+            raise Failed("%s: %s" % (self.asked, answer.strip() or "the load program ended"))
         return [float(word) for word in answer.split()[1:]]
 
     def stop(self):
@@ -58,11 +91,11 @@ class Load:
 
 
 class Bench:
-    def __init__(self, arguments, programs):
+    def __init__(self, arguments, programs, load_arguments=()):
         self.arguments, self.programs = arguments, programs
         cores = sorted(os.sched_getaffinity(0))
-        self.proxy_core, load_core = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
-        self.load = Load(programs["load"], load_core)
+        self.proxy_core, self.load_core = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+        self.load = Load(programs["load"], self.load_core, load_arguments)
         self.running = []
 
     def start(self, kinds):
@@ -80,14 +113,16 @@ class Bench:
     def variants(self, wanted=None):
         return [(name, proxy, port) for proxy in self.running for name, port in proxy.ports.items() if wanted is None or name in wanted]
 
-    def measure(self, kind, connections, size, total, wanted=None):
-        """{variant: {"cpu_us": [...], "rate": [...], "failed": n}}, one value per round; the rounds are interleaved."""
+    def measure(self, kind, connections, size, total, wanted=None, prepare=None):
+        """prepare(proxy, port) comes before each measurement. {variant: {"cpu_us": [...], "rate": [...], "failed": n}}, one value per round; the rounds are interleaved."""
         rows = {name: {"cpu_us": [], "rate": [], "failed": 0} for name, _, _ in self.variants(wanted)}
         each = max(1, round(total * self.arguments.scale / connections))
         for number in range(self.arguments.rounds):
             order = self.variants(wanted)
             for name, proxy, port in order[number % len(order):] + order[:number % len(order)]:
                 try:
+                    if prepare:
+                        prepare(proxy, port)
                     count, seconds, cpu = self.load.ask("measure", kind, proxy.pid, port, connections, size, each)
                 except Failed as error:
                     print("%s: %s" % (name, error), file=sys.stderr)

@@ -1,5 +1,6 @@
 /* clients: what one run does to a proxy, connection by connection. A few connect at a time, so that no listen queue overflows. */
 #include "tests/bench/load.h"
+#include "tests/bench/secure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct client {
     size_t out_n;
     size_t at;                           /* one way: in `stream` */
     uint64_t left;                       /* messages or requests still to be sent; one way: bytes */
+    uint64_t due_ns;                     /* of what is paced: when it should have begun */
     size_t got;
     uint8_t head[HEAD_MAX_BYTES];
 };
@@ -30,12 +32,14 @@ size_t run_frame_bytes;
 
 static struct run run;
 static size_t opening, to_open;
+static uint64_t opening_due_ns;
 static uint64_t cycles_left;             /* beyond those that are under way */
-static struct client *all;
+static struct client *all, *paced;       /* paced: the last that was */
 static uint8_t *stream, *reply;          /* messages, or a request, as they are sent; a message as it comes back */
 static size_t stream_bytes, reply_bytes;
 
 static const uint8_t mask[4] = { 0x3a, 0xc5, 0x91, 0x5e };
+static const char visit[] = "GET /visit HTTP/1.1\r\nHost: bench.example\r\n\r\n";
 static const char get[] = "GET /hello HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
 #define POST "POST /echo HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n" \
              "Content-Type: text/plain\r\nContent-Length: %zu\r\n\r\n"
@@ -131,6 +135,7 @@ static void open_one(void)
 {
     struct client *c = net_alloc(sizeof(*c));
 
+    c->due_ns = opening_due_ns;
     c->state = CONNECTING;
     c->next = all;
     if (all != NULL)
@@ -138,6 +143,8 @@ static void open_one(void)
     all = c;
     opening++;
     net_watch_fd(&c->peer, net_connect(run.port), EPOLLOUT, on_event);
+    if (run.secure)
+        secure_connect(&c->peer);
 }
 
 static void open_more(void)
@@ -150,6 +157,8 @@ static void open_more(void)
 
 static void forget(struct client *c)
 {
+    if (c == paced)
+        paced = NULL;
     if (c->next != NULL)
         c->next->prev = c->prev;
     if (c->prev != NULL)
@@ -176,7 +185,7 @@ static void fail(struct client *c)
 
 static void push(struct client *c)
 {
-    ssize_t sent = net_send(c->peer.fd, c->out, c->out_n);
+    ssize_t sent = net_send(&c->peer, c->out, c->out_n);
 
     if (sent < 0) {
         fail(c);
@@ -199,7 +208,7 @@ static void say(struct client *c, const void *bytes, size_t n, enum client_state
 static void push_stream(struct client *c)
 {
     size_t n = c->left < stream_bytes - c->at ? (size_t)c->left : stream_bytes - c->at;
-    ssize_t sent = net_send(c->peer.fd, stream + c->at, n);
+    ssize_t sent = net_send(&c->peer, stream + c->at, n);
 
     if (sent < 0) {
         fail(c);
@@ -243,7 +252,9 @@ static void opened(struct client *c)
 
 static void connected(struct client *c)
 {
-    if (asks())
+    if (run.kind == LOAD_VISITS)
+        say(c, visit, sizeof(visit) - 1, HEAD);
+    else if (asks())
         opened(c);
     else if (run.kind == LOAD_ONEWAY)
         say(c, offer_sink, sizeof(offer_sink) - 1, HEAD);
@@ -264,16 +275,44 @@ static bool response_is_whole(const struct client *c)
     return n > reply_bytes + 12 && memcmp(c->head, "HTTP/1.1 200", 12) == 0 && memcmp(c->head + n - reply_bytes, reply, reply_bytes) == 0;
 }
 
+/* One that comes to an end is followed by another, while there are some left. */
+static void ended(struct client *c)
+{
+    run_counts.done++;
+    latency_note(net_now_ns() - c->due_ns);
+    forget(c);
+    if (cycles_left == 0)
+        return;
+    cycles_left--;
+    to_open++;
+    open_more();
+}
+
+/* The answer to a visit is whatever the proxy says by itself; its head says where it ends. */
+static bool answer_is_whole(struct client *c)
+{
+    const char *body, *length;
+
+    c->head[c->got < HEAD_MAX_BYTES ? c->got : HEAD_MAX_BYTES - 1] = '\0';
+    body = strstr((char *)c->head, "\r\n\r\n");
+    length = strcasestr((char *)c->head, "\r\ncontent-length:");
+    return body != NULL && length != NULL && length < body &&
+           c->got == (size_t)(body + 4 - (char *)c->head) + strtoul(length + sizeof("\r\ncontent-length:") - 1, NULL, 10);
+}
+
 static void read_head(struct client *c)
 {
-    ssize_t n = net_read(c->peer.fd, c->head + c->got, HEAD_MAX_BYTES - c->got);
+    ssize_t n = net_read(&c->peer, c->head + c->got, HEAD_MAX_BYTES - c->got);
 
     if (n == 0) {
         fail(c);
         return;
     }
     c->got += n > 0 ? (size_t)n : 0;
-    if (asks() && response_is_whole(c)) {
+    if (run.kind == LOAD_VISITS) {
+        if (answer_is_whole(c))
+            ended(c);
+    } else if (asks() && response_is_whole(c)) {
         run_counts.done++;
         go_on(c);
     } else if (!asks() && c->got > 16 && memcmp(c->head + c->got - 4, "\r\n\r\n", 4) == 0) {
@@ -286,7 +325,7 @@ static void read_head(struct client *c)
 
 static void read_reply(struct client *c)
 {
-    ssize_t n = net_read(c->peer.fd, net_scratch, NET_SCRATCH_BYTES);
+    ssize_t n = net_read(&c->peer, net_scratch, NET_SCRATCH_BYTES);
 
     if (n < 0)
         return;
@@ -298,12 +337,14 @@ static void read_reply(struct client *c)
     if (c->got < reply_bytes)
         return;
     run_counts.done++;
+    if (run.kind == LOAD_PACED)
+        latency_note(net_now_ns() - c->due_ns);
     go_on(c);
 }
 
 static void read_end(struct client *c)
 {
-    ssize_t n = net_read(c->peer.fd, c->head + c->got, HEAD_MAX_BYTES - c->got);
+    ssize_t n = net_read(&c->peer, c->head + c->got, HEAD_MAX_BYTES - c->got);
 
     if (n < 0)
         return;
@@ -315,13 +356,7 @@ static void read_end(struct client *c)
         fail(c);
         return;
     }
-    run_counts.done++;
-    forget(c);
-    if (cycles_left == 0)
-        return;
-    cycles_left--;
-    to_open++;
-    open_more();
+    ended(c);
 }
 
 static void on_event(struct peer *p, uint32_t events)
@@ -355,11 +390,16 @@ static void on_event(struct peer *p, uint32_t events)
 
 /* ---- a run ---- */
 
+static bool comes_and_goes(void)
+{
+    return run.kind == LOAD_CYCLE || run.kind == LOAD_VISITS;
+}
+
 void clients_start(const struct run *r)
 {
     run = *r;
     make_messages();
-    if (run.kind == LOAD_CYCLE)
+    if (comes_and_goes())
         return;
     to_open = run.connections;
     open_more();
@@ -370,7 +410,7 @@ void clients_begin(void)
 {
     struct client *next;
 
-    if (run.kind == LOAD_CYCLE) {
+    if (comes_and_goes()) {
         to_open = run.connections;
         cycles_left = run.connections * (run.each - 1);
         open_more();
@@ -387,6 +427,45 @@ void clients_begin(void)
             go_on(c);
         }
     }
+}
+
+void clients_again(size_t message_bytes)
+{
+    run.message_bytes = message_bytes;
+    run.each = 1;
+    make_messages();
+    clients_begin();
+}
+
+/* In turn, without those that are not. */
+static struct client *next_quiet(void)
+{
+    struct client *c = paced != NULL && paced->next != NULL ? paced->next : all, *begin = c;
+
+    while (c != NULL && c->state != QUIET) {
+        c = c->next != NULL ? c->next : all;
+        if (c == begin)
+            return NULL;
+    }
+    return paced = c;
+}
+
+bool clients_pace(uint64_t due_ns)
+{
+    struct client *c;
+
+    if (run.kind == LOAD_VISITS) {
+        opening_due_ns = due_ns;
+        open_one();
+        return true;
+    }
+    c = next_quiet();
+    if (c == NULL)
+        return false;
+    c->due_ns = due_ns;
+    c->left = 1;
+    go_on(c);
+    return true;
 }
 
 void clients_stop(void)

@@ -202,7 +202,7 @@ static void take_records(struct echo_peer *e)
 
 static void send_out(struct echo_peer *e)
 {
-    ssize_t sent = net_send(e->peer.fd, e->out.p + e->out_at, e->out.n - e->out_at);
+    ssize_t sent = net_send(&e->peer, e->out.p + e->out_at, e->out.n - e->out_at);
 
     if (sent < 0) {
         end(e);
@@ -225,7 +225,7 @@ static void read_some(struct echo_peer *e)
     ssize_t n;
 
     room_for(&e->in, INPUT_MIN_BYTES);
-    n = net_read(e->peer.fd, e->in.p + e->in.n, e->in.size - e->in.n);
+    n = net_read(&e->peer, e->in.p + e->in.n, e->in.size - e->in.n);
     if (n == 0) {
         end(e);
         return;

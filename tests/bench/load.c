@@ -1,20 +1,32 @@
 /* load: clients and origin in one process, so that what has arrived is known where it was sent. Takes one command per line:
  *
- *   measure KIND PID PORT CONNECTIONS BYTES EACH            KIND: echo oneway cycle requests posts; EACH: how many on each connection
+ *   clients clear|1.2|1.3 [resume]                          how clients connect from now on: in clear text, or with TLS of that version
+ *       ok 0
+ *   measure KIND PID PORT CONNECTIONS BYTES EACH            KIND: echo oneway cycle requests posts visits; EACH: how many on each connection
  *       ok COUNT SECONDS CPU_SECONDS                        CPU: of PID, all its threads, by its own clock, until all COUNT were done
  *   hold PORT CONNECTIONS                                   that many idle tunnels more, each used once
  *       ok CONNECTIONS
+ *   stir BYTES                                              one message of that size and its echo, on each of them
+ *       ok CONNECTIONS
  *   drop                                                    all of them end
  *       ok 0
+ *   ready PORT CONNECTIONS BYTES                            so many tunnels more, for `pace`; BYTES: the same for all
+ *       ok CONNECTIONS
+ *   pace RATE SECONDS                                       so many messages a second on those, as an open loop
+ *   visit PORT RATE SECONDS                                 so many visits a second, likewise
+ *       ok COUNT P50 P99 P999 MOST FAILED                        microseconds, from when it was due until the echo, or the answer, was there
  *
  * A fixed amount of work, measured from its beginning until all of it has arrived: socket buffers hold far more than passes in a moment, so
  * that what arrives in a given time says little about what the proxy did in it.
  *
- * The first line of output is "origin PORT http PORT fcgi PORT": of origin.c, and of echo.c, both ways. An answer "failed WHY" means that the proxy did not do its part in time. */
+ * Arguments: CERTIFICATE KEY, for an origin that speaks TLS. The first line of output is "origin PORT http PORT fcgi PORT [secure PORT]": of
+ * origin.c, of echo.c, both ways, and of origin.c over TLS. An answer "failed WHY" means that the proxy did not do its part in time. */
 #include "tests/bench/echo.h"
 #include "tests/bench/load.h"
+#include "tests/bench/secure.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +40,10 @@
 
 static const char *const kind_names[LOAD_KINDS] = {
     [LOAD_ECHO] = "echo", [LOAD_ONEWAY] = "oneway", [LOAD_IDLE] = "idle", [LOAD_CYCLE] = "cycle", [LOAD_REQUESTS] = "requests",
-    [LOAD_POSTS] = "posts"
+    [LOAD_POSTS] = "posts", [LOAD_VISITS] = "visits", [LOAD_PACED] = "paced"
 };
+
+static bool secure;                      /* clients of what follows */
 
 struct reading {
     uint64_t at_ns;
@@ -102,7 +116,7 @@ static const char *measure(const struct run *run, pid_t pid)
     if (clock_getcpuclockid(pid, &clock) != 0)
         return "no such process";
     clients_start(run);
-    if (run->kind != LOAD_CYCLE && !wait_open(run, run->connections))
+    if (run->kind != LOAD_CYCLE && run->kind != LOAD_VISITS && !wait_open(run, run->connections))
         return "not all connections opened";
     turn_for(SETTLE_MS);
     before = read_now(clock);
@@ -120,7 +134,7 @@ static const char *measure(const struct run *run, pid_t pid)
 
 static const char *do_measure(const char *line)
 {
-    struct run run = { .kind = LOAD_KINDS };
+    struct run run = { .kind = LOAD_KINDS, .secure = secure };
     char name[16];
     int pid;
 
@@ -136,7 +150,7 @@ static const char *do_measure(const char *line)
 
 static const char *do_hold(const char *line)
 {
-    struct run run = { .kind = LOAD_IDLE, .message_bytes = 125 };
+    struct run run = { .kind = LOAD_IDLE, .message_bytes = 125, .secure = secure };
 
     if (sscanf(line, "hold %u %zu", &run.port, &run.connections) != 2)
         return "hold PORT CONNECTIONS";
@@ -148,8 +162,88 @@ static const char *do_hold(const char *line)
     return NULL;
 }
 
-static const char *do_drop(void)
+static const char *do_stir(const char *line)
 {
+    struct run run = { .kind = LOAD_IDLE };
+    uint64_t wanted = run_counts.done + run_counts.open;
+    size_t bytes;
+
+    if (sscanf(line, "stir %zu", &bytes) != 1 || bytes > LOAD_FRAME_MAX_BYTES)
+        return "stir BYTES";
+    clients_again(bytes);
+    if (!wait_open(&run, wanted))
+        return "not all echoes came";
+    turn_for(5 * SETTLE_MS);
+    printf("ok %zu\n", run_counts.open);
+    return NULL;
+}
+
+static const char *do_clients(const char *line)
+{
+    char how[8], more[8] = "";
+
+    if (sscanf(line, "clients %7s %7s", how, more) < 1)
+        return "clients clear|1.2|1.3 [resume]";
+    secure = strcmp(how, "clear") != 0;
+    if (secure)
+        secure_clients(strcmp(how, "1.2") == 0 ? SECURE_TLS_1_2 : SECURE_TLS_1_3, strcmp(more, "resume") == 0);
+    puts("ok 0");
+    return NULL;
+}
+
+static const char *do_ready(const char *line)
+{
+    struct run run = { .kind = LOAD_PACED, .secure = secure };
+    size_t wanted;
+
+    if (sscanf(line, "ready %u %zu %zu", &run.port, &run.connections, &run.message_bytes) != 3 || run.message_bytes > LOAD_FRAME_MAX_BYTES)
+        return "ready PORT CONNECTIONS BYTES";
+    wanted = run_counts.open + run.connections;
+    clients_start(&run);
+    if (!wait_open(&run, wanted))
+        return "not all tunnels opened";
+    turn_for(5 * SETTLE_MS);
+    printf("ok %zu\n", run_counts.open);
+    return NULL;
+}
+
+static const char *pace(unsigned per_second, double seconds)
+{
+    const char *why = per_second > 0 ? latency_pace(per_second, seconds) : "a rate of 0";
+
+    if (why == NULL) {
+        fputs("ok ", stdout);
+        latency_print();
+    }
+    return why;
+}
+
+static const char *do_pace(const char *line)
+{
+    unsigned per_second;
+    double seconds;
+
+    return sscanf(line, "pace %u %lf", &per_second, &seconds) == 2 ? pace(per_second, seconds) : "pace RATE SECONDS";
+}
+
+static const char *do_visit(const char *line)
+{
+    struct run run = { .kind = LOAD_VISITS, .secure = secure };
+    unsigned per_second;
+    const char *why;
+    double seconds;
+
+    if (sscanf(line, "visit %u %u %lf", &run.port, &per_second, &seconds) != 3)
+        return "visit PORT RATE SECONDS";
+    clients_start(&run);
+    why = pace(per_second, seconds);
+    clients_stop();
+    return why;
+}
+
+static const char *do_drop(const char *line)
+{
+    (void)line;
     clients_stop();
     if (!wait_gone(0))
         return "the proxy holds tunnels whose clients are gone";
@@ -157,13 +251,22 @@ static const char *do_drop(void)
     return NULL;
 }
 
+static const struct {
+    const char *name;
+    const char *(*obey)(const char *line);       /* prints its answer, or returns why not */
+} commands[] = {
+    { "clients", do_clients }, { "measure", do_measure }, { "hold", do_hold }, { "stir", do_stir }, { "ready", do_ready }, { "pace", do_pace },
+    { "visit", do_visit }, { "drop", do_drop },
+};
+
 static const char *obey(const char *line)
 {
-    if (strncmp(line, "measure ", 8) == 0)
-        return do_measure(line);
-    if (strncmp(line, "hold ", 5) == 0)
-        return do_hold(line);
-    return strcmp(line, "drop\n") == 0 ? do_drop() : "no such command";
+    size_t n = strcspn(line, " \n");
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strlen(commands[i].name) == n && strncmp(line, commands[i].name, n) == 0)
+            return commands[i].obey(line);
+    return "no such command";
 }
 
 static void all_descriptors(void)
@@ -175,14 +278,20 @@ static void all_descriptors(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int main(void)
+int main(int n, char **arguments)
 {
     char line[256];
 
     all_descriptors();
+    signal(SIGPIPE, SIG_IGN);            /* OpenSSL writes as if to a file */
     net_init();
     setvbuf(stdout, NULL, _IOLBF, 0);
-    printf("origin %u http %u fcgi %u\n", origin_start(), echo_start(ECHO_HTTP), echo_start(ECHO_FCGI));
+    printf("origin %u http %u fcgi %u", origin_start(), echo_start(ECHO_HTTP), echo_start(ECHO_FCGI));
+    if (n == 3) {
+        secure_serve(arguments[1], arguments[2]);
+        printf(" secure %u", origin_start_secure());
+    }
+    puts("");
     while (fgets(line, sizeof(line), stdin) != NULL) {
         const char *why = obey(line);
         if (why != NULL)

@@ -15,6 +15,8 @@ enum load_kind {
     LOAD_ONEWAY,                         /* message upon message, as fast as they are taken */
     LOAD_IDLE,                           /* one message and its echo, then silence */
     LOAD_CYCLE,                          /* connect, upgrade, Close both ways, end, again */
+    LOAD_VISITS,                         /* connect, GET what the proxy answers by itself, end, again */
+    LOAD_PACED,                          /* a message and its echo, whenever clients_pace says so */
     LOAD_REQUESTS,                       /* GET upon GET on a kept connection */
     LOAD_POSTS,                          /* POST upon POST, each of message_bytes, which have to come back */
     LOAD_KINDS
@@ -27,6 +29,7 @@ struct origin_counts {
 };
 extern struct origin_counts origin_counts;
 unsigned origin_start(void);             /* the port */
+unsigned origin_start_secure(void);      /* the same over TLS, after secure_serve */
 
 /* ---- clients.c ---- */
 struct run {
@@ -35,6 +38,7 @@ struct run {
     size_t connections;
     size_t message_bytes;                /* payload */
     size_t each;                         /* messages, requests or cycles of one connection */
+    bool secure;                         /* over TLS, as secure_clients said */
 };
 struct run_counts {
     uint64_t done;                       /* round trips, cycles, responses */
@@ -45,6 +49,15 @@ extern struct run_counts run_counts;
 extern size_t run_frame_bytes;           /* one message on the wire, masked */
 void clients_start(const struct run *run);       /* adds connections, quiet ones; those that are there stay */
 void clients_begin(void);                /* all are open: now they do what they are for (LOAD_IDLE: has been done) */
+void clients_again(size_t message_bytes);        /* LOAD_IDLE: once more on each, a message of that size */
+/* LOAD_PACED: a message on one that is quiet, LOAD_VISITS: one visit; as if begun when it was due. False: none is quiet. */
+bool clients_pace(uint64_t due_ns);
 void clients_stop(void);                 /* all of them */
+
+/* ---- latency.c ---- */
+void latency_note(uint64_t ns);
+/* So many per second for so long, whether the proxy keeps up or not (an open loop); then waits for those under way. NULL, or what went wrong. */
+const char *latency_pace(unsigned per_second, double seconds);
+void latency_print(void);                /* "COUNT P50 P99 P999 MOST FAILED", in microseconds */
 
 #endif

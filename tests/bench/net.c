@@ -16,7 +16,7 @@
 
 uint8_t net_scratch[NET_SCRATCH_BYTES];
 static int epoll_fd = -1;
-static struct peer *closed;
+static struct peer *closed, *again;
 
 void net_fail(const char *what)
 {
@@ -57,10 +57,60 @@ static void free_closed(void)
     }
 }
 
+void net_again(struct peer *p)
+{
+    if (p->again)
+        return;
+    p->again = true;
+    p->next_again = again;
+    again = p;
+}
+
+static void forget_again(struct peer *p)
+{
+    struct peer **at = &again;
+
+    if (!p->again)
+        return;
+    while (*at != p)
+        at = &(*at)->next_again;
+    *at = p->next_again;
+    p->again = false;
+}
+
+/* The first of them that waits for input; each is called once a turn, since what is called again goes to the front. */
+static struct peer *next_again(struct peer *from)
+{
+    while (from != NULL && (from->watched & EPOLLIN) == 0)
+        from = from->next_again;
+    return from;
+}
+
+static bool call_again(void)
+{
+    struct peer *p, *next;
+    bool some = false;
+
+    for (p = next_again(again); p != NULL && p->again; p = next) {
+        next = next_again(p->next_again);
+        forget_again(p);
+        p->event(p, EPOLLIN);
+        some = true;
+    }
+    return some;
+}
+
 void net_turn(int timeout_ms)
 {
+    net_turn_ns((uint64_t)timeout_ms * 1000000);
+}
+
+void net_turn_ns(uint64_t timeout_ns)
+{
     struct epoll_event events[EVENTS_PER_TURN];
-    int n = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, timeout_ms);
+    uint64_t wait_ns = call_again() ? 0 : timeout_ns;
+    const struct timespec wait = { .tv_sec = (time_t)(wait_ns / 1000000000), .tv_nsec = (long)(wait_ns % 1000000000) };
+    int n = epoll_pwait2(epoll_fd, events, EVENTS_PER_TURN, &wait, NULL);
 
     if (n < 0 && errno != EINTR)
         net_fail("epoll_wait");
@@ -98,6 +148,9 @@ void net_close(struct peer *p)
 {
     if (p->fd < 0)
         return;
+    forget_again(p);
+    if (p->layer != NULL)
+        p->layer->close(p);
     close(p->fd);
     p->fd = -1;
     p->next_closed = closed;
@@ -168,19 +221,25 @@ int net_connect(unsigned port)
     return fd;
 }
 
-ssize_t net_read(int fd, void *to, size_t room)
+ssize_t net_read(struct peer *p, void *to, size_t room)
 {
-    ssize_t n = read(fd, to, room);
+    ssize_t n;
 
+    if (p->layer != NULL)
+        return p->layer->read(p, to, room);
+    n = read(p->fd, to, room);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? -1 : 0;
     return n;
 }
 
-ssize_t net_send(int fd, const void *from, size_t n)
+ssize_t net_send(struct peer *p, const void *from, size_t n)
 {
-    ssize_t sent = send(fd, from, n, MSG_NOSIGNAL);
+    ssize_t sent;
 
+    if (p->layer != NULL)
+        return p->layer->send(p, from, n);
+    sent = send(p->fd, from, n, MSG_NOSIGNAL);
     if (sent < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
     return sent;

@@ -4,6 +4,7 @@
  *   GET /sink              101; what comes is counted in bytes and thrown away
  *   GET (any other path)   101; each message is sent back, a Close is answered and ends the connection */
 #include "tests/bench/load.h"
+#include "tests/bench/secure.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ struct origin_peer {
 };
 
 struct origin_counts origin_counts;
-static struct peer listener;
+static struct peer listener, secure_listener;
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
                              "Content-Length: 58\r\n\r\n" LOAD_BODY;
@@ -61,7 +62,7 @@ static void drop(struct origin_peer *o, size_t n)
 
 static void send_out(struct origin_peer *o)
 {
-    ssize_t sent = net_send(o->peer.fd, o->out, o->out_n);
+    ssize_t sent = net_send(&o->peer, o->out, o->out_n);
 
     if (sent < 0) {
         end(o);
@@ -159,7 +160,7 @@ static bool take_frame(struct origin_peer *o)
 
 static void sink(struct origin_peer *o)
 {
-    ssize_t n = net_read(o->peer.fd, net_scratch, NET_SCRATCH_BYTES);
+    ssize_t n = net_read(&o->peer, net_scratch, NET_SCRATCH_BYTES);
 
     if (n == 0)
         end(o);
@@ -172,7 +173,7 @@ static void read_some(struct origin_peer *o)
     ssize_t n;
 
     room_for(o, o->n < INPUT_MIN_BYTES ? INPUT_MIN_BYTES : o->n + 1);
-    n = net_read(o->peer.fd, o->in + o->n, o->size - o->n);
+    n = net_read(&o->peer, o->in + o->n, o->size - o->n);
     if (n == 0)
         end(o);
     else if (n > 0)
@@ -204,6 +205,8 @@ static void on_accept(struct peer *p, uint32_t events)
         struct origin_peer *o = net_alloc(sizeof(*o));
         origin_counts.open++;
         net_watch_fd(&o->peer, fd, EPOLLIN, on_event);
+        if (p == &secure_listener)
+            secure_accept(&o->peer);
     }
 }
 
@@ -212,5 +215,13 @@ unsigned origin_start(void)
     unsigned port;
 
     net_watch_fd(&listener, net_listen(&port), EPOLLIN, on_accept);
+    return port;
+}
+
+unsigned origin_start_secure(void)
+{
+    unsigned port;
+
+    net_watch_fd(&secure_listener, net_listen(&port), EPOLLIN, on_accept);
     return port;
 }

@@ -80,11 +80,14 @@ class Proxy:
             os.setgid(nobody.pw_gid)
             os.setuid(nobody.pw_uid)
 
+    def environment(self):
+        return None
+
     def spawn(self, arguments):
         with open(self.stderr_path, "w", encoding="utf-8") as errors:
             os.chmod(self.stderr_path, 0o666)
             self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-                                            preexec_fn=self.prepare_child, cwd=self.folder)
+                                            preexec_fn=self.prepare_child, cwd=self.folder, env=self.environment())
 
     def stderr(self):
         with open(self.stderr_path, encoding="utf-8", errors="replace") as errors:

@@ -52,11 +52,11 @@ static void keep(struct half *h, size_t from, size_t n)
 
 static void pass(struct half *h)
 {
-    ssize_t n = net_read(h->peer.fd, net_scratch, NET_SCRATCH_BYTES), sent;
+    ssize_t n = net_read(&h->peer, net_scratch, NET_SCRATCH_BYTES), sent;
 
     if (n < 0)
         return;
-    sent = n > 0 ? net_send(h->other->peer.fd, net_scratch, (size_t)n) : -1;
+    sent = n > 0 ? net_send(&h->other->peer, net_scratch, (size_t)n) : -1;
     if (sent < 0)
         end(h);
     else if (sent < n)
@@ -66,7 +66,7 @@ static void pass(struct half *h)
 /* The other end takes more again. */
 static void pass_left(struct half *h)
 {
-    ssize_t sent = net_send(h->other->peer.fd, h->left + h->left_at, h->left_n);
+    ssize_t sent = net_send(&h->other->peer, h->left + h->left_at, h->left_n);
 
     if (sent < 0) {
         end(h);
