@@ -127,6 +127,16 @@ struct conf_fastcgi {
     uint64_t multiplex_memory, multiplex_file;   /* held for a client that does not keep up with others on the connection; file 0: off */
 };
 
+enum conf_same_site { CONF_SAME_SITE_LAX, CONF_SAME_SITE_STRICT, CONF_SAME_SITE_NONE };
+enum conf_secure { CONF_SECURE_AUTO, CONF_SECURE_ON };
+struct conf_sticky {
+    char *cookie;                        /* a token */
+    struct conf_file key_file;
+    uint64_t max_age_ms;                 /* 0: the client's session */
+    enum conf_same_site same_site;
+    enum conf_secure secure;
+};
+
 struct conf_upstream {
     char *name;
     enum conf_protocol protocol;
@@ -135,6 +145,8 @@ struct conf_upstream {
     enum conf_balance balance;
     struct conf_eject eject;
     struct conf_hash hash;               /* with CONF_BALANCE_HASH */
+    bool sticky_on;
+    struct conf_sticky sticky;
     bool tls_on;
     struct conf_upstream_tls tls;
     unsigned keepalive;                  /* idle connections kept per worker and server; 0: off */

@@ -424,6 +424,7 @@ void conf_check(struct conf_reader *reader)
         resolve_reference(reader, reference);
     check_upstreams(reader);
     conf_check_tls(reader);
+    conf_check_sticky(reader);
     check_routes(reader);
     for (size_t i = 0; i < c->forwarded.strip_n; i++)
         check_strip(reader, &c->forwarded.strip[i]);

@@ -60,6 +60,10 @@ static const struct conf_word tls_versions[] = { { "1.2", CONF_TLS_1_2 }, { "1.3
 static const struct conf_word client_auths[] = {
     { "off", CONF_CLIENT_AUTH_OFF }, { "optional", CONF_CLIENT_AUTH_OPTIONAL }, { "require", CONF_CLIENT_AUTH_REQUIRE }, { NULL, 0 }
 };
+static const struct conf_word same_sites[] = {
+    { "lax", CONF_SAME_SITE_LAX }, { "strict", CONF_SAME_SITE_STRICT }, { "none", CONF_SAME_SITE_NONE }, { NULL, 0 }
+};
+static const struct conf_word secures[] = { { "auto", CONF_SECURE_AUTO }, { "on", CONF_SECURE_ON }, { NULL, 0 } };
 static const struct conf_word redirects[] = { { "off", CONF_REDIRECT_OFF }, { "https", CONF_REDIRECT_HTTPS }, { NULL, 0 } };
 static const struct conf_word drain_codes[] = { { "1001", 1001 }, { "1012", 1012 }, { NULL, 0 } };
 
@@ -85,6 +89,9 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
                          "One server. A bare address will do." },
     [CONF_IN_EJECT] = { "upstreams.NAME.eject", "`eject`", sizeof(struct conf_eject), NULL,
                         "A server that fails again and again is left out for a while; never the last one." },
+    [CONF_IN_STICKY] = { "upstreams.NAME.sticky", "`sticky`", sizeof(struct conf_sticky), NULL,
+                         "A cookie that leads a client back to the server that it was served by, requests and upgrades. It can be neither read nor "
+                         "forged, and every gateway with the same key file understands it. Servers don't see it." },
     [CONF_IN_FASTCGI] = { "upstreams.NAME.fastcgi", "`fastcgi`", sizeof(struct conf_fastcgi), NULL,
                           "With `protocol: fastcgi`: what the application is told, and what is expected of it. Without `script` and "
                           "`split` the application is not a file: it gets the whole path as PATH_INFO." },
@@ -244,6 +251,9 @@ static const struct conf_key keys[] = {
       .sentence = "With `balance: hash`: what decides. The same value goes to the same server, through every gateway that lists the same "
                   "servers; a server more, or one less, moves its own share and no other. `client` is the real client's address; a request "
                   "without the header or the cookie is served in turn." },
+    { "sticky", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, sticky), .child = CONF_IN_STICKY, AUX(conf_upstream, sticky_on, true),
+      .absent = "no cookie", .sentence = "A client comes back to the server that it was served by, as long as that is up; `balance` chooses for "
+                                         "clients without a cookie." },
     { "tls", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, tls), .child = CONF_IN_UPSTREAM_TLS,
       AUX(conf_upstream, tls_on, true), .absent = "clear text", .sentence = "The servers speak TLS." },
     { "keepalive", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, keepalive), .fallback = "32", .zero_word = "off",
@@ -280,12 +290,30 @@ static const struct conf_key keys[] = {
     { "backup", CONF_IN_SERVER, CONF_TYPE_SWITCH, FIELD(conf_server, backup), .fallback = "off",
       .sentence = "Used only when no other server is, or when all others were tried." },
     { "drain", CONF_IN_SERVER, CONF_TYPE_SWITCH, FIELD(conf_server, drain), .fallback = "off",
-      .sentence = "It gets no further request; what it has begun, tunnels too, goes on." },
+      .sentence = "It gets no new clients: no further request but of those whom a sticky cookie leads there, as long as that is good; it is not "
+                  "renewed. What it has begun, tunnels too, goes on." },
 
     { "failures", CONF_IN_EJECT, CONF_TYPE_COUNT, FIELD(conf_eject, failures), .fallback = "off", .zero_word = "off", BOUNDS(1, 1000000),
       .sentence = "So many in a row: no connection, no answer in time, a broken one. A status, whatever it is, is no failure." },
     { "for", CONF_IN_EJECT, CONF_TYPE_DURATION, FIELD(conf_eject, for_ms), .fallback = "30s", BOUNDS(1, DAY),
       .sentence = "How long; twice as long each time that it fails again as soon as it is back, up to eight times." },
+
+    { "cookie", CONF_IN_STICKY, CONF_TYPE_TOKEN, FIELD(conf_sticky, cookie), .fallback = "upgate",
+      .sentence = "Its name. Upstreams whose routes share a host need different ones." },
+    { "key_file", CONF_IN_STICKY, CONF_TYPE_NAMED_FILE, FIELD(conf_sticky, key_file), .required = true,
+      .sentence = "A file with a key on each line: 32 random bytes, in base64 or hexadecimal digits; `upgate sticky-key` makes one. The first "
+                  "key seals, all of them open. To rotate, add a new one at the end, on every gateway; then put it in front; then take the "
+                  "old one away when its cookies have expired. It is read with the configuration." },
+    { "max_age", CONF_IN_STICKY, CONF_TYPE_DURATION, FIELD(conf_sticky, max_age_ms), .fallback = "off", .zero_word = "off",
+      BOUNDS(SECOND, 400 * DAY),
+      .sentence = "How long a cookie is good; it is renewed when half of that is over. `off`: until the browser's session ends, and for 30 days "
+                  "at most." },
+    { "same_site", CONF_IN_STICKY, CONF_TYPE_WORD, FIELD(conf_sticky, same_site), .fallback = "lax", .words = same_sites,
+      .sentence = "When browsers send it with requests from other sites' pages; `none`, which browsers take under https only, for pages that "
+                  "are embedded in others." },
+    { "secure", CONF_IN_STICKY, CONF_TYPE_WORD, FIELD(conf_sticky, secure), .fallback = "auto", .words = secures,
+      .sentence = "Whether browsers send it under https only. `auto`: where the client came by TLS, to this gateway or to a trusted hop that says "
+                  "so." },
 
     { "root", CONF_IN_FASTCGI, CONF_TYPE_FOLDER, FIELD(conf_fastcgi, root), .absent = "none; needed by `script` and `split`",
       .sentence = "The folder of the application's scripts as the application sees it: DOCUMENT_ROOT, and what SCRIPT_FILENAME "

@@ -123,19 +123,45 @@ static void begin_turns(const struct choice *c)
         round_robin(c, NULL);
 }
 
+/* The server that it is bound to; NULL: none, or none that is better than the others. */
+static struct server *bound_to(const struct upstream *u, const struct balance_wish *wish, uint64_t now_ms, enum server_tier best)
+{
+    for (size_t i = 0; wish->bound && i < u->servers_n; i++) {
+        struct server *s = u->servers[i];
+        enum server_tier tier = server_state_tier_bound(s->state, now_ms);
+        if (s->state->id == wish->bound_to && !was_tried(s, wish->tried) && (tier <= SERVER_IN_RESERVE || tier == best))
+            return s;
+    }
+    return NULL;
+}
+
 static bool others_wait(const struct upstream *u)
 {
     return atomic_load(&u->set->waiting_n) > 0 && atomic_load(&u->set->places) != 0;
+}
+
+static enum balance_verdict choose_bound(const struct choice *c, struct balance_wish *wish, struct server *bound, struct server **out)
+{
+    if (others_wait(c->upstream) || !server_has_room(bound, c->fresh)) {
+        wish->wanted = bound->state;
+        return BALANCE_FULL;
+    }
+    *out = bound;
+    return BALANCE_FOUND;
 }
 
 enum balance_verdict balance_choose(struct upstream *u, struct balance_wish *wish, struct server **out)
 {
     struct choice c = { .upstream = u, .tried = wish->tried, .fresh = wish->fresh, .now_ms = timers_now_ms(u->worker.timers) };
     enum server_tier best;
+    struct server *bound;
 
     *out = NULL;
     upstream_refresh(u);
     best = best_tier(u, 0, c.now_ms);
+    bound = bound_to(u, wish, c.now_ms, best);
+    if (bound != NULL)
+        return choose_bound(&c, wish, bound, out);
     if (best == SERVER_OUT)
         return BALANCE_NONE;
     c.tier = best_tier(u, c.tried, c.now_ms);

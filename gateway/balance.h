@@ -5,7 +5,10 @@
  *
  * A key belongs to a server by rendezvous hashing: each server draws a lot for the key, which only the two determine, and the best lot has it.
  * So every gateway comes to the same answer without asking; a further server takes from each other one what is its own, and nothing else
- * moves; the keys of one that is down, full or tried spread over all others. tests/gateway/test_balance.c */
+ * moves; the keys of one that is down, full or tried spread over all others.
+ *
+ * Who is bound to a server (a cookie names it) gets no other as long as it is up: also when it drains, is in reserve, or has to be waited for.
+ * tests/gateway/test_balance.c */
 #ifndef UPGATE_GATEWAY_BALANCE_H
 #define UPGATE_GATEWAY_BALANCE_H
 
@@ -16,6 +19,9 @@ struct balance_wish {
     bool fresh;                          /* a kept connection is of no use */
     bool keyed;                          /* with balance: hash: there is a key, whose hash this is; otherwise in turn */
     uint64_t key;
+    bool bound;                          /* before all that: the server with this id, if it is up */
+    uint64_t bound_to;
+    struct server_state *wanted;         /* on BALANCE_FULL: only this one is waited for; NULL: any that was not tried */
 };
 
 enum balance_verdict {

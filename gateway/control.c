@@ -270,7 +270,7 @@ static bool begin_tls(struct control *c)
     }
     if (!generation_load(c->generation, c->tickets, stderr))
         return false;
-    if (c->generation->tls->any)
+    if (generation_has_secrets(c->generation))
         tls_library_hold_secrets();
     return true;
 }

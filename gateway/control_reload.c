@@ -60,7 +60,7 @@ static bool read_files(struct control *c, struct generation *g)
     if (messages == NULL)
         return false;
     good = generation_load(g, c->tickets, messages);
-    if (good && g->tls->any)
+    if (good && generation_has_secrets(g))
         tls_library_hold_secrets();
     fclose(messages);
     log_messages(text, !good);

@@ -5,6 +5,7 @@
  *   exchange_auth.c       who sends the request: a name and a password
  *   exchange_ask.c        an upstream is asked whether the request may go on
  *   exchange_tls.c        what the client's TLS handshake proved
+ *   exchange_sticky.c     a cookie leads it to the server that it was served by before
  *   exchange_request.c    the way to a server, and the request's body
  *   exchange_gather.c     a body that is put aside first
  *   exchange_response.c   the answer, and the switch
@@ -50,6 +51,11 @@ struct exchange {
     struct rules_changes granted;        /* what came of either: fields for the server, in front of the route's own changes */
     struct span asked_target;            /* path and query as the client sent them, before the route changed the path */
     struct upstream *upstream;
+    const struct sticky *sticky;         /* the upstream's cookie; NULL: it has none */
+    bool bound, bound_ages;              /* the client showed a good one; its time is more than half over */
+    uint64_t bound_to;                   /* … and the id of the server that it names */
+    struct field set_cookie;             /* a new one, in front of the route's own changes */
+    struct rules_changes stuck;
     struct server *server;               /* the one tried last */
     struct backend *backend;
     struct seek seek;
@@ -122,6 +128,10 @@ bool exchange_may_switch(const struct exchange *x);
 bool exchange_certificate_admitted(const struct exchange *x);
 bool exchange_tell_tls(struct exchange *x);
 bool exchange_note_tls(struct exchange *x);
+
+/* exchange_sticky.c; false: no memory */
+bool exchange_stick(struct exchange *x);                         /* reads the cookie, and takes it out of the head */
+bool exchange_stick_on(struct exchange *x, struct rules_reply_facts *facts);     /* a cookie for the answer, where one is due */
 
 /* exchange_auth.c */
 void exchange_authenticate(struct exchange *x);                  /* as the route wants it, and then on */

@@ -135,6 +135,8 @@ enum step exchange_reach(struct exchange *x, struct upstream *upstream)
     x->upstream = upstream;
     seek_init(&x->seek, upstream, x->websocket, on_found);
     note_key(x);
+    x->seek.wish.bound = x->bound;
+    x->seek.wish.bound_to = x->bound_to;
     return exchange_must_gather(x) ? exchange_gather_begin(x) : exchange_choose(x);
 }
 

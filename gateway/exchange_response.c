@@ -94,7 +94,7 @@ static enum step response_head(struct exchange *x, const struct http1_head *in)
     x->keep_alive = exchange_wants_more(x) && framing != HTTP1_BODY_CLOSE && x->request == REQUEST_DONE &&
                     !(x->websocket && client_sent_more(x));
     facts.client_keep_alive = x->keep_alive;
-    if (!exchange_put_head(x, in, &facts))
+    if (!exchange_stick_on(x, &facts) || !exchange_put_head(x, in, &facts))
         return client_lost(x);
     note_response_time(x);
     x->status = in->status;
@@ -180,7 +180,7 @@ static enum step response_switch(struct exchange *x, const struct http1_head *in
     if (fault != FAULT_NONE)
         return server_fault(x, END_SWITCH_BAD, fault);
     facts.websocket = true;
-    return exchange_put_head(x, in, &facts) ? switch_over(x, &agreement) : client_lost(x);
+    return exchange_stick_on(x, &facts) && exchange_put_head(x, in, &facts) ? switch_over(x, &agreement) : client_lost(x);
 }
 
 enum step exchange_response_step(struct exchange *x)

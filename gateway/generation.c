@@ -150,6 +150,7 @@ static void generation_free(struct generation *g)
 {
     generation_close_parts(g);
     passwords_set_free(g->passwords);
+    sticky_set_free(g->sticky);
     tls_set_free(g->tls);
     conf_free(g->conf);
     mem_free(g);
@@ -177,7 +178,13 @@ bool generation_load(struct generation *g, struct tls_tickets *tickets, FILE *me
 {
     g->tls = tls_set_new(g->conf, tickets, messages);
     g->passwords = passwords_set_new(g->conf, messages);
-    return g->tls != NULL && g->passwords != NULL;
+    g->sticky = sticky_set_new(g->conf, messages);
+    return g->tls != NULL && g->passwords != NULL && g->sticky != NULL;
+}
+
+bool generation_has_secrets(const struct generation *g)
+{
+    return g->tls->any || sticky_set_any(g->sticky);
 }
 
 struct generation *generation_hold(struct generation *g)

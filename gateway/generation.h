@@ -7,6 +7,7 @@
 
 #include "gateway/passwords.h"
 #include "gateway/server_set.h"
+#include "gateway/sticky.h"
 #include "gateway/tally.h"
 #include "gateway/tls_ctx.h"
 
@@ -16,6 +17,7 @@ struct generation {
     struct server_set **sets;            /* held; in the order of conf->upstreams */
     struct tls_set *tls;                 /* certificates and keys */
     struct passwords_set *passwords;
+    struct sticky_set *sticky;
     struct tally **routes, **upstreams;  /* held; what is counted for each, in the order of the conf. Routes that are called the same share one */
     unsigned workers;
     unsigned number;                     /* 1 is what the gateway started with; each reload that succeeds is the next */
@@ -24,9 +26,10 @@ struct generation {
 /* Takes the conf, whatever comes of it. It follows `before`, if there is one: upstreams of the same name whose servers are spoken to in the same
  * way have the same set. NULL: no memory. The caller holds it. */
 struct generation *generation_new(struct conf *conf, const struct generation *before, unsigned workers);
-/* Before anybody else sees it: reads what files the conf names: certificates, keys, passwords. False: something is wrong with them; `messages`
- * have it, in the form of conf_load_file. tickets: keys that listeners without a file of their own share; they outlive every generation. */
+/* Before anybody else sees it: reads what files the conf names: certificates, keys, passwords, keys of cookies. False: something is wrong with them;
+ * `messages` have it, in the form of conf_load_file. tickets: keys that listeners without a file of their own share; they outlive every generation. */
 bool generation_load(struct generation *g, struct tls_tickets *tickets, FILE *messages);
+bool generation_has_secrets(const struct generation *g); /* loaded: there are keys in memory */
 /* It comes into force: sets that it shares with the one before get the members and places that it wants. Cannot fail: without memory such a
  * set keeps its members, which is said in the log. */
 void generation_enforce(struct generation *g, uint64_t now_ms);

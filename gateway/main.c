@@ -4,6 +4,7 @@
 #include "gateway/fcgi_tool.h"
 #include "gateway/generation.h"
 #include "gateway/log.h"
+#include "gateway/sticky.h"
 #include "gateway/tls_library.h"
 #include "gateway/tls_tickets.h"
 #include "gateway/version.h"
@@ -26,6 +27,7 @@ static const char usage[] =
     "upgate --listen ADDRESS --to ADDRESS  a gateway from one line; both may be repeated; unix:/path works\n"
     "                                      --to fcgi:ADDRESS: a FastCGI server\n"
     "upgate fcgi [OPTION]… ADDRESS         a request to a FastCGI server: upgate fcgi --help\n"
+    "upgate sticky-key                     a key for a `sticky` key file, from the kernel's random numbers\n"
     "upgate --schema | --reference         the configuration as JSON Schema, or as text\n"
     "upgate -V                             versions\n";
 
@@ -194,6 +196,8 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "fcgi") == 0)
         return run_fcgi_tool(argc, argv);
+    if (argc == 2 && strcmp(argv[1], "sticky-key") == 0)
+        return sticky_key_main(stdout);
     while ((option = getopt_long(argc, argv, "c:tTVh", long_options, NULL)) != -1)
         if ((code = take_option(&o, option)) >= 0)
             return code;

@@ -25,6 +25,13 @@
     M(dials_failed, "connections to servers that failed")                                         \
     M(pool_reuses, "requests sent on a connection that was kept")                                 \
     M(ejections, "servers left out for a while because they failed")                              \
+    M(sticky_followed, "requests that a sticky cookie led to its server")                         \
+    M(sticky_moved, "requests whose sticky cookie names a server that is gone, left out, or fails") \
+    M(sticky_issued, "sticky cookies given to clients")                                           \
+    M(sticky_malformed, "sticky cookies that are none")                                           \
+    M(sticky_foreign, "sticky cookies sealed with a key that is not in the key file")             \
+    M(sticky_forged, "sticky cookies that were changed, or are another upstream's")               \
+    M(sticky_expired, "sticky cookies that came after their time")                                \
     M(queued, "requests that waited for a connection to a server to be free")                     \
     M(retries, "requests sent again to a server after a failure")                                 \
     M(fields_stripped, "client fields removed because they could pass for a trusted fact")        \

@@ -26,10 +26,11 @@ bool places_left(const struct server_state *s)
 
 /* ---- handing over; the set is locked ---- */
 
-/* What may be done with a place at a server: some want exactly this one, and get it unless it is known to be down; others take it if it is
+/* What may be done with a place at a server: some want exactly this one, as long as it is up; others take it if it is
  * one of the best there are. */
 struct offer {
     const struct server_state *server;
+    uint64_t now_ms;
     bool to_any;
 };
 
@@ -48,13 +49,21 @@ static struct offer offer_of(const struct server_state *s, uint64_t now_ms)
 
     return (struct offer){
         .server = s,
+        .now_ms = now_ms,
         .to_any = tier != SERVER_OUT && is_member(set, s) && tier == server_set_tier(set->members, set->members_n, now_ms),
     };
 }
 
+/* Whether it still waits for that one alone: a server that has left the set, or was ejected, is not waited for. */
+static bool insists(const struct place_wait *w, const struct offer *o)
+{
+    return w->wanted != NULL && (w->wanted == o->server || (is_member(o->server->set, w->wanted) &&
+                                                            server_state_tier_bound(w->wanted, o->now_ms) <= SERVER_IN_RESERVE));
+}
+
 static bool accepts(const struct place_wait *w, const struct offer *o)
 {
-    if (w->wanted != NULL)
+    if (insists(w, o))
         return w->wanted == o->server;
     return o->to_any && (o->server->slot >= PLACES_TRIED_MAX || (w->tried >> o->server->slot & 1) == 0);
 }

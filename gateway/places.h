@@ -31,7 +31,7 @@ struct place_port {
 
 enum place_standing { PLACE_WAITED_FOR, PLACE_GRANTED };
 struct place_wait {                      /* the waiter embeds it, zeroed */
-    struct server_state *wanted;         /* only this one; NULL: any that was not tried … */
+    struct server_state *wanted;         /* only this one, as long as it is up; NULL: any that was not tried … */
     uint64_t tried;                      /* … bit per slot */
     bool fresh;                          /* an idle connection is of no use: never warm */
     /* From the loop. With `warm` no place comes with it, but an idle connection of this worker's has just been kept. The server is held

@@ -32,12 +32,13 @@ void seek_init(struct seek *s, struct upstream *upstream, bool fresh, void (*fou
 }
 
 /* Who waited before and had no luck with what was granted stands in front again. */
-static enum end_reason wait_for_place(struct seek *s, uint64_t tried)
+static enum end_reason wait_for_place(struct seek *s, uint64_t tried, struct server_state *wanted)
 {
     bool again = s->waited;
 
     s->waited = true;
     s->wait.tried = tried;
+    s->wait.wanted = wanted;
     if (places_wait(&s->upstream->port, &s->wait, s->upstream->conf->queue, again, now_ms(s)) != 0) {
         upstream_complain(s->upstream);
         return END_QUEUE_FULL;
@@ -52,9 +53,10 @@ struct server *seek_server(struct seek *s, enum end_reason *why_out)
     struct balance_wish wish = s->wish;
     struct server *server;
 
-    *why_out = s->missed ? wait_for_place(s, s->wish.tried) : END_NONE;
+    *why_out = s->missed ? wait_for_place(s, s->wish.tried, s->wish.wanted) : END_NONE;
     if (s->missed) {
         s->missed = false;
+        s->wish.wanted = NULL;
         return NULL;
     }
     switch (balance_choose(s->upstream, &wish, &server)) {
@@ -62,7 +64,7 @@ struct server *seek_server(struct seek *s, enum end_reason *why_out)
         s->wish.tried |= server_bit(server);
         break;
     case BALANCE_FULL:
-        *why_out = wait_for_place(s, wish.tried);
+        *why_out = wait_for_place(s, wish.tried, wish.wanted);
         break;
     case BALANCE_NONE:
         *why_out = END_NO_SERVER;
@@ -74,6 +76,7 @@ struct server *seek_server(struct seek *s, enum end_reason *why_out)
 void seek_missed(struct seek *s, const struct server *server)
 {
     s->wish.tried &= ~server_bit(server);
+    s->wish.wanted = s->wish.bound && server->state->id == s->wish.bound_to ? server->state : NULL;
     s->missed = true;
 }
 

@@ -55,11 +55,14 @@ void server_state_release(struct server_state **s)
         state_free(taken);
 }
 
-enum server_tier server_state_tier(const struct server_state *s, uint64_t now_ms)
+enum server_tier server_state_tier_bound(const struct server_state *s, uint64_t now_ms)
 {
-    if (atomic_load_explicit(&s->draining, memory_order_relaxed))
-        return SERVER_OUT;
     if (atomic_load_explicit(&s->ejected_until_ms, memory_order_relaxed) > now_ms)
         return SERVER_EJECTED;
     return atomic_load_explicit(&s->backup, memory_order_relaxed) ? SERVER_IN_RESERVE : SERVER_IN_USE;
+}
+
+enum server_tier server_state_tier(const struct server_state *s, uint64_t now_ms)
+{
+    return atomic_load_explicit(&s->draining, memory_order_relaxed) ? SERVER_OUT : server_state_tier_bound(s, now_ms);
 }

@@ -49,6 +49,8 @@ struct server_state *server_state_hold(struct server_state *s);
 void server_state_release(struct server_state **s);      /* NULL-safe, *s becomes NULL; in any thread */
 
 enum server_tier server_state_tier(const struct server_state *s, uint64_t now_ms);
+/* The same for whoever is bound to it: who was there before it drained may go on. */
+enum server_tier server_state_tier_bound(const struct server_state *s, uint64_t now_ms);
 static inline uint64_t server_state_busy(const struct server_state *s)
 {
     return atomic_load_explicit(&s->exchanges, memory_order_relaxed) + atomic_load_explicit(&s->tunnels, memory_order_relaxed);

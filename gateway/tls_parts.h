@@ -3,6 +3,7 @@
  *   tls_library.c    the library's beginning and end, randomness, words for its codes
  *   tls_files.c      PEM files, and the names in a certificate
  *   tls_tickets.c    the keys of session tickets
+ *   tls_seal.c       what seals cookies
  *   tls_ctx.c        contexts: certificates, SNI choice, policy
  *   tls_session.c    one end of one connection: mbedTLS between two buffers
  *   tls_facts.c      what a handshake proved

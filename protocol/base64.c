@@ -2,10 +2,14 @@
  * (section 3.3 other characters, section 3.5 unused bits) is refused here. */
 #include "protocol/base64.h"
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+#include <string.h>
+
+#define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+static const char standard[] = LETTERS_AND_DIGITS "+/", url[] = LETTERS_AND_DIGITS "-_";
 
 /* Three bytes, of which n are there, as four characters. */
-static void encode_group(const uint8_t *p, size_t n, uint8_t *out)
+static void encode_group(const char *alphabet, const uint8_t *p, size_t n, uint8_t *out)
 {
     uint32_t bits = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
 
@@ -18,10 +22,21 @@ static void encode_group(const uint8_t *p, size_t n, uint8_t *out)
 void base64_encode(struct span in, uint8_t *out)
 {
     for (size_t i = 0; i < in.n; i += 3, out += 4)
-        encode_group(in.p + i, in.n - i, out);
+        encode_group(standard, in.p + i, in.n - i, out);
 }
 
-static int value_of(uint8_t c)
+void base64url_encode(struct span in, uint8_t *out)
+{
+    uint8_t group[4];
+
+    for (size_t i = 0; i < in.n; i += 3, out += 4) {
+        size_t n = in.n - i < 3 ? in.n - i : 3;
+        encode_group(url, in.p + i, n, group);
+        memcpy(out, group, n + 1);
+    }
+}
+
+static int value_of(const char *alphabet, uint8_t c)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -29,16 +44,16 @@ static int value_of(uint8_t c)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    return c == (uint8_t)alphabet[62] ? 62 : c == (uint8_t)alphabet[63] ? 63 : -1;
 }
 
 /* Four characters of which the last `padding` are `=`; false for a foreign character or for unused bits that are not zero. */
-static bool decode_group(const uint8_t *p, unsigned padding, uint8_t *out)
+static bool decode_group(const char *alphabet, const uint8_t *p, unsigned padding, uint8_t *out)
 {
     uint32_t bits = 0;
 
     for (unsigned i = 0; i < 4; i++) {
-        int value = i < 4 - padding ? value_of(p[i]) : 0;
+        int value = i < 4 - padding ? value_of(alphabet, p[i]) : 0;
         if (value < 0)
             return false;
         bits = bits << 6 | (uint32_t)value;
@@ -64,7 +79,21 @@ int base64_decode(struct span in, uint8_t *out)
     if (in.n % 4 != 0 || in.n > INT32_MAX)
         return -1;
     for (size_t i = 0; i < in.n; i += 4)
-        if (!decode_group(in.p + i, i + 4 == in.n ? padding : 0, out + i / 4 * 3))
+        if (!decode_group(standard, in.p + i, i + 4 == in.n ? padding : 0, out + i / 4 * 3))
             return -1;
     return (int)(in.n / 4 * 3 - padding);
+}
+
+int base64url_decode(struct span in, uint8_t *out)
+{
+    size_t whole = in.n / 4 * 4, rest = in.n - whole;
+
+    if (rest == 1 || in.n > INT32_MAX)
+        return -1;
+    for (size_t i = 0; i < whole; i += 4)
+        if (!decode_group(url, in.p + i, 0, out + i / 4 * 3))
+            return -1;
+    if (rest > 0 && !decode_group(url, in.p + whole, 4 - (unsigned)rest, out + whole / 4 * 3))
+        return -1;
+    return (int)(whole / 4 * 3 + (rest > 0 ? rest - 1 : 0));
 }

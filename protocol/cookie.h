@@ -8,4 +8,8 @@
  * tests/protocol/test_cookie.c */
 struct span cookie_value(const struct headers *fields, struct span name);
 
+/* The fields without any cookie of this name; what else is in them stays byte for byte, and a field of which nothing is left goes. `out` is
+ * initialised here, over the same limit; it borrows what it can. FAULT_NONE or FAULT_NO_MEMORY. */
+enum fault cookie_remove(struct arena *a, const struct headers *fields, struct span name, struct headers *out);
+
 #endif

@@ -16,14 +16,14 @@ ROWS = """
     timers ready weather mailbox poller hold
     stream
     stream_uv
-    tls_library tls_facts tls_tickets tls_ctx tls_parts tls_files tls_session
+    tls_library tls_facts tls_tickets tls_seal tls_ctx tls_parts tls_files tls_session
     tls_sessions tls_helpers tls_loop
     stream_tls stream_tls_parts
     tls_handshake
     resolver dial
     server_state server_set places tally
     balance upstream pool health seek
-    passwords generation snapshot
+    passwords sticky generation snapshot
     services quota credentials
     access_log reply route access script_file unnamed tls_tell
     inbound
@@ -32,7 +32,7 @@ ROWS = """
     gather spool
     fcgi_stderr fcgi_conn fcgi_ask fcgi_facts
     backend backend_h1 backend_fcgi
-    exchange exchange_parts exchange_admit exchange_auth exchange_ask exchange_tls exchange_request exchange_gather exchange_response exchange_end client passthrough entry sockets
+    exchange exchange_parts exchange_admit exchange_auth exchange_ask exchange_sticky exchange_tls exchange_request exchange_gather exchange_response exchange_end client passthrough entry sockets
     listener
     worker worker_parts worker_change control control_parts control_reload admin
     fcgi_tool fcgi_tool_parts fcgi_tool_options fcgi_tool_body fcgi_tool_request fcgi_tool_trace fcgi_tool_connect fcgi_tool_run

@@ -64,9 +64,32 @@ static void one_text_for_each_value(void **state)
     assert_int_equal(decoded, 64 * 64 + 16 + 1);
 }
 
+/* The same bits in the other alphabet, without padding; as strict. */
+static void for_urls(void **state)
+{
+    static const char *const bad[] = { "A", "AAAAA", "Zg==", "Zg=", "Zh", "Zm9", "Zm9vY", "+w", "_/", "Zg\n", " Zg", "Zm9vZ=" };
+    uint8_t bytes[3], text[4], back[3];
+
+    (void)state;
+    base64url_encode(SPAN_LITERAL("\xfb\xff\xbf"), text);
+    assert_memory_equal(text, "-_-_", 4);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(base64url_decode(span_of_text(bad[i]), back), -1);
+    for (unsigned value = 0; value < 65536; value++)
+        for (size_t n = 0; n <= 3; n++) {
+            bytes[0] = (uint8_t)(value >> 8);
+            bytes[1] = (uint8_t)value;
+            bytes[2] = (uint8_t)(value * 7);
+            base64url_encode(span_of(bytes, n), text);
+            assert_int_equal(base64url_decode(span_of(text, BASE64URL_BYTES(n)), back), (int)n);
+            assert_memory_equal(back, bytes, n);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(for_urls),
         cmocka_unit_test(known_texts),
         cmocka_unit_test(refused),
         cmocka_unit_test(one_text_for_each_value),
