@@ -497,6 +497,11 @@ static void combined_request(struct access_log *l, const struct access_request *
 
 /* ---- the kinds of line ---- */
 
+bool access_log_is_on(const struct access_log *l)
+{
+    return l->format != CONF_ACCESS_OFF;
+}
+
 void access_log_exchange(struct access_log *l, const struct access_exchange *x)
 {
     if (l->format == CONF_ACCESS_OFF)

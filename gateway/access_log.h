@@ -89,6 +89,8 @@ struct access_passthrough {
     const char *detail;
 };
 
+/* false: nothing is written, and what a line would say need not be gathered. */
+bool access_log_is_on(const struct access_log *l);
 void access_log_exchange(struct access_log *l, const struct access_exchange *x);
 void access_log_tunnel(struct access_log *l, const struct access_tunnel *t);
 void access_log_passthrough(struct access_log *l, const struct access_passthrough *p);

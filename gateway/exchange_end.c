@@ -75,7 +75,8 @@ static void account(struct exchange *x, enum end_reason why)
     tally(x);
     metrics_add(&m->bytes_from_clients, x->bytes_in);
     metrics_add(&m->bytes_to_clients, x->out.bytes);
-    log_line(x);
+    if (access_log_is_on(x->services->access_log))
+        log_line(x);
 }
 
 void exchange_finish(struct exchange *x, enum end_reason why, enum exchange_outcome outcome)

@@ -1,6 +1,8 @@
 #include "protocol/http1_line.h"
 #include "protocol/token.h"
 
+#include <string.h>
+
 struct http1_line http1_line_of_request(void)
 {
     return (struct http1_line){ .state = HTTP1_LINE_METHOD };
@@ -161,12 +163,48 @@ static enum fault byte(struct http1_line *l, uint8_t c)
     return lf_byte(l, c);
 }
 
+/* As much of the target as is there, up to what ends it or is none of it. */
+static size_t target_run(struct http1_line *l, const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && p[i] > 0x20 && p[i] < 0x7f && p[i] != '#')
+        i++;
+    l->target_n += i;
+    return i;
+}
+
+/* The version in one piece, as it nearly always comes. */
+static size_t version_run(struct http1_line *l, const uint8_t *p, size_t n)
+{
+    if (l->at_in_part != 0 || n < VERSION_BYTES || memcmp(p, "HTTP/1.1", VERSION_BYTES) != 0)
+        return 0;
+    l->at_in_part = VERSION_BYTES;
+    l->major = l->minor = 1;
+    return VERSION_BYTES;
+}
+
+static size_t run(struct http1_line *l, const uint8_t *p, size_t n)
+{
+    size_t passed = 0;
+
+    if (l->state == HTTP1_LINE_TARGET)
+        passed = target_run(l, p, n);
+    else if (l->state == HTTP1_LINE_VERSION || l->state == HTTP1_LINE_ANSWER_VERSION)
+        passed = version_run(l, p, n);
+    l->n += passed;
+    return passed;
+}
+
 size_t http1_line_feed(struct http1_line *line, const uint8_t *p, size_t n, enum fault *fault_out)
 {
     size_t i = 0;
 
     *fault_out = FAULT_NONE;
     while (i < n && line->state != HTTP1_LINE_DONE) {
+        i += run(line, p + i, n - i);
+        if (i == n)
+            break;
         *fault_out = byte(line, p[i]);
         if (*fault_out != FAULT_NONE)
             break;

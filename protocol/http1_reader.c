@@ -1,6 +1,7 @@
 #include "protocol/http1_reader.h"
 
 #include <assert.h>
+#include <string.h>
 
 static int on_chunk(llhttp_t *llhttp)
 {
@@ -25,30 +26,50 @@ static bool is_about_framing(llhttp_errno_t error)
            error == HPE_INVALID_TRANSFER_ENCODING;
 }
 
-static void start(struct http1_reader *r, bool response, const char *head, size_t n)
-{
-    *r = (struct http1_reader){ .stopped = false };
-    llhttp_init(&r->llhttp, response ? HTTP_RESPONSE : HTTP_REQUEST, &settings);
-    r->llhttp.data = r;
-    llhttp_execute(&r->llhttp, head, n);
-    assert(llhttp_get_errno(&r->llhttp) == HPE_OK);
-}
-
 #define REQUEST_LINE "POST / HTTP/1.1\r\n"
 #define STATUS_LINE "HTTP/1.1 200 OK\r\n"
 #define CHUNKED "Transfer-Encoding: chunked\r\n\r\n"
 
+enum beginning { REQUEST_FIELDS, RESPONSE_FIELDS, REQUEST_CHUNKS, RESPONSE_CHUNKS, BEGINNINGS };
+
+static void read_beginning(llhttp_t *llhttp, enum beginning b)
+{
+    static const char *const texts[] = {
+        [REQUEST_FIELDS] = REQUEST_LINE, [RESPONSE_FIELDS] = STATUS_LINE,
+        [REQUEST_CHUNKS] = REQUEST_LINE CHUNKED, [RESPONSE_CHUNKS] = STATUS_LINE CHUNKED,
+    };
+    struct http1_reader behind_a_head = { .stopped = false };
+
+    llhttp_init(llhttp, b == RESPONSE_FIELDS || b == RESPONSE_CHUNKS ? HTTP_RESPONSE : HTTP_REQUEST, &settings);
+    llhttp->data = &behind_a_head;
+    llhttp_execute(llhttp, texts[b], strlen(texts[b]));
+    llhttp->data = NULL;
+    assert(llhttp_get_errno(llhttp) == HPE_OK);
+}
+
+/* Our own start lines are the same each time: each thread reads them once, and begins with a copy of what came of it. */
+static void start(struct http1_reader *r, enum beginning b)
+{
+    static _Thread_local struct {
+        bool made;
+        llhttp_t llhttp;
+    } begun[BEGINNINGS];
+
+    if (!begun[b].made)
+        read_beginning(&begun[b].llhttp, b);
+    begun[b].made = true;
+    *r = (struct http1_reader){ .llhttp = begun[b].llhttp };
+    r->llhttp.data = r;
+}
+
 void http1_reader_start_head(struct http1_reader *r, bool response)
 {
-    start(r, response, response ? STATUS_LINE : REQUEST_LINE, response ? sizeof(STATUS_LINE) - 1 : sizeof(REQUEST_LINE) - 1);
+    start(r, response ? RESPONSE_FIELDS : REQUEST_FIELDS);
 }
 
 void http1_reader_start_chunks(struct http1_reader *r, bool response)
 {
-    if (response)
-        start(r, true, STATUS_LINE CHUNKED, sizeof(STATUS_LINE CHUNKED) - 1);
-    else
-        start(r, false, REQUEST_LINE CHUNKED, sizeof(REQUEST_LINE CHUNKED) - 1);
+    start(r, response ? RESPONSE_CHUNKS : REQUEST_CHUNKS);
 }
 
 /* Whether it took them all. A pause is ours and stands at the end of what was given, or is that of an upgrade, behind a head. */

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define LINE_BYTES 64
-#define KEPT_EACH 16                     /* blocks of one size and thread, at most: 240 KiB in all */
+#define KEPT_BYTES ((size_t)256 * 1024)  /* in blocks of one size and thread, at most: a MiB in all */
 #define QUICK_BYTES 1032                 /* up to here malloc is quick itself */
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -26,7 +26,8 @@
 #define KEEPS true
 #endif
 
-static const size_t sizes[] = { 1144, 2040, 4088, 8184 };        /* as malloc rounds them */
+#define LARGEST_KEPT_BYTES 8184
+static const size_t sizes[] = { 1144, 2040, 4088, LARGEST_KEPT_BYTES };          /* as malloc rounds them */
 #define SIZES_N (sizeof(sizes) / sizeof(sizes[0]))
 
 struct kept {                            /* the beginning of a block that nobody has */
@@ -104,7 +105,7 @@ static void give_up(struct counts *c, void *block, size_t usable)
 {
     size_t i = size_for(usable);
 
-    if (i < SIZES_N && sizes[i] == usable && c->kept_n[i] < KEPT_EACH && c != &shared_counts) {
+    if (i < SIZES_N && sizes[i] == usable && c->kept_n[i] < KEPT_BYTES / sizes[i] && c != &shared_counts) {
         struct kept *k = block;
         k->next = c->kept[i];
         c->kept[i] = k;
@@ -153,15 +154,16 @@ void *mem_alloc(size_t bytes)
     return block;
 }
 
+/* What is large may come from the kernel, which has zeroed it: only calloc knows. What is small calloc takes from the slow lists. */
 void *mem_zalloc(size_t bytes)
 {
-    bool quick = size_for(bytes) == SIZES_N;
-    void *block = must_fail() ? NULL : quick ? calloc(1, bytes > 0 ? bytes : 1) : obtain(bytes);
+    bool large = bytes > LARGEST_KEPT_BYTES;
+    void *block = must_fail() ? NULL : large ? calloc(1, bytes) : obtain(bytes);
 
     if (block == NULL)
         return NULL;
     count_in(block);
-    return quick ? block : memset(block, 0, bytes);
+    return large ? block : memset(block, 0, bytes);
 }
 
 void *mem_realloc(void *block, size_t bytes)

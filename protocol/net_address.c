@@ -201,15 +201,25 @@ void net_address_print(const struct net_address *a, char out[NET_ADDRESS_TEXT])
         snprintf(out, NET_ADDRESS_TEXT, "%s", a->family == NET_UNIX ? "unix" : "unknown");
 }
 
+static size_t append(char *out, size_t n, const void *p, size_t more)
+{
+    memcpy(out + n, p, more);
+    return n + more;
+}
+
 void net_address_print_name(const struct net_address *a, char out[NET_NAME_TEXT])
 {
+    bool brackets = a->family == NET_IP6, port = (a->family == NET_IP4 || brackets) && a->port > 0;
     char address[NET_ADDRESS_TEXT];
+    uint8_t digits[SPAN_U64_BYTES];
+    struct span number = span_of_u64(a->port & 0xffff, digits);
     size_t n;
 
     net_address_print(a, address);
-    n = (size_t)snprintf(out, NET_NAME_TEXT, a->family == NET_IP6 ? "[%s]" : "%s", address);
-    if (a->family == NET_UNIX)
-        snprintf(out + n, NET_NAME_TEXT - n, ":");
-    else if (a->family != NET_UNKNOWN && a->port > 0)
-        snprintf(out + n, NET_NAME_TEXT - n, ":%u", a->port & 0xffff);
+    n = append(out, 0, "[", brackets);
+    n = append(out, n, address, strlen(address));
+    n = append(out, n, "]", brackets);
+    n = append(out, n, ":", port || a->family == NET_UNIX);
+    n = append(out, n, number.p, port ? number.n : 0);
+    out[n] = '\0';
 }

@@ -1,7 +1,7 @@
 #include "protocol/rules_fields.h"
 #include "protocol/rules.h"
 
-/* A row that ends in "*" stands for every name that begins so. Rows are in lower case. */
+/* A row that ends in "*" stands for every name that begins so. Rows are in lower case, and in the order of their first letters. */
 #define R(text) { (const uint8_t *)(text), sizeof(text) - 1 }
 
 /* RFC 9110 section 7.6.1 names most of them. Proxy-Authorization and the like are for the next proxy (sections 11.7.1 and
@@ -41,10 +41,10 @@ static const struct span trusted_facts[] = {
 
 /* RFC 9110 section 6.5.1: framing, routing, request modifiers, authentication, how to read the content, response control. */
 static const struct span barred_from_trailers[] = {
-    R("accept*"), R("age"), R("authentication-info"), R("authorization"), R("cache-control"), R("content-*"), R("cookie"),
+    R("accept*"), R("access-control-*"), R("age"), R("authentication-info"), R("authorization"), R("cache-control"), R("content-*"), R("cookie"),
     R("date"), R("expires"), R("if-*"), R("location"), R("origin"), R("pragma"), R("range"), R("refresh"), R("retry-after"),
     R("sec-*"), R("set-cookie*"), R("status"), R("strict-transport-security"), R("trailer"), R("user-agent"), R("vary"),
-    R("warning"), R("www-authenticate"), R("access-control-*"),
+    R("warning"), R("www-authenticate"),
 };
 
 #undef R
@@ -71,12 +71,27 @@ static bool matches(struct span name, struct span row)
     return true;
 }
 
+/* The first row that begins with this letter or a later one. */
+static size_t rows_from(uint8_t first, const struct span *rows, size_t n)
+{
+    size_t low = 0;
+
+    while (low < n) {
+        size_t middle = (low + n) / 2;
+        if (rows[middle].p[0] < first)
+            low = middle + 1;
+        else
+            n = middle;
+    }
+    return low;
+}
+
 static bool in_table(struct span name, const struct span *rows, size_t n)
 {
     uint8_t first = name.n > 0 ? fold(name.p[0]) : 0;
 
-    for (size_t i = 0; i < n; i++)
-        if (rows[i].p[0] == first && matches(name, rows[i]))
+    for (size_t i = rows_from(first, rows, n); i < n && rows[i].p[0] == first; i++)
+        if (matches(name, rows[i]))
             return true;
     return false;
 }

@@ -34,12 +34,18 @@ uint8_t ascii_lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
+/* Two bytes that differ are the same letter if they differ in its case only. */
+static bool same_letter(uint8_t a, uint8_t b)
+{
+    return (a ^ b) == 0x20 && (uint8_t)((a | 0x20) - 'a') < 26;
+}
+
 bool span_equal_nocase(struct span a, struct span b)
 {
     if (a.n != b.n)
         return false;
     for (size_t i = 0; i < a.n; i++)
-        if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+        if (a.p[i] != b.p[i] && !same_letter(a.p[i], b.p[i]))
             return false;
     return true;
 }

@@ -1,5 +1,7 @@
 #include "protocol/token.h"
 
+#include <string.h>
+
 /* One byte of classes for each of the 256 bytes. */
 enum { TCHAR = 1, VALUE = 2, OWS = 4 };
 
@@ -38,6 +40,27 @@ static inline size_t leading(struct span s, uint8_t class)
     return i;
 }
 
+#define EACH(byte) ((uint64_t)0x0101010101010101u * (byte))
+
+/* Eight bytes at once: none is below 0x20, none is 0x7f. What fails here is looked at singly: a tab may stand in a value. */
+static inline bool all_plain(const uint8_t *p)
+{
+    uint64_t w, no_7f;
+
+    memcpy(&w, p, sizeof(w));
+    no_7f = w ^ EACH(0x7f);
+    return (((w - EACH(0x20)) & ~w & EACH(0x80)) | ((no_7f - EACH(0x01)) & ~no_7f & EACH(0x80))) == 0;
+}
+
+static size_t leading_value(struct span s)
+{
+    size_t i = 0;
+
+    while (s.n - i >= sizeof(uint64_t) && all_plain(s.p + i))
+        i += sizeof(uint64_t);
+    return i + leading(span_of(s.p + i, s.n - i), VALUE);
+}
+
 size_t token_tchars(struct span s)
 {
     return leading(s, TCHAR);
@@ -45,7 +68,7 @@ size_t token_tchars(struct span s)
 
 size_t token_value_bytes(struct span s)
 {
-    return leading(s, VALUE);
+    return leading_value(s);
 }
 
 bool token_is_token(struct span s)
@@ -55,7 +78,7 @@ bool token_is_token(struct span s)
 
 bool token_is_field_value(struct span s)
 {
-    return leading(s, VALUE) == s.n;
+    return leading_value(s) == s.n;
 }
 
 struct span token_trim(struct span s)

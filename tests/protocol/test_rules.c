@@ -541,6 +541,42 @@ static void every_allocation_fails(void **state)
     http1_parse_free(reply_parse);
 }
 
+/* rows_*: each row of the tables is found, also as it is written elsewhere, and its neighbours are none of them. */
+static void each_row_is_found(void **state)
+{
+    static const char *const facts[] = {
+        "cf-connecting-any", "cf-ipcountry", "cf-pseudo-any", "cf-visitor", "client-ip", "fastly-client-any", "fastly-ssl",
+        "forwarded", "forwarded-any", "front-end-https", "http-client-ip", "http-x-any", "https", "original-url",
+        "proxy-client-any", "real-ip", "remote-addr", "remote-host", "remote-user", "rewrite-url", "ssl-any",
+        "true-client-any", "wl-proxy-any", "x-appengine-user-ip", "x-arr-any", "x-azure-any", "x-client-addrany",
+        "x-client-certany", "x-client-dn", "x-client-host", "x-client-ipany", "x-client-issuerany", "x-client-port",
+        "x-client-sslany", "x-client-subjectany", "x-client-verifany", "x-cluster-client-any", "x-envoy-external-address",
+        "x-envoy-internal", "x-forward-any", "x-forwarded", "x-forwarded-any", "x-host", "x-http-destinationurl",
+        "x-http-host-override", "x-https", "x-original-any", "x-originating-any", "x-proto", "x-proxyuser-any", "x-real-any",
+        "x-remote-any", "x-rewrite-any", "x-scheme", "x-source-ip", "x-ssl", "x-ssl-any", "x-true-client-any", "x-url-scheme",
+    };
+    static const char *const hop_by_hop[] = {
+        "connection", "http2-settings", "keep-alive", "proxy", "proxy-authenticate", "proxy-authentication-info",
+        "proxy-authorization", "proxy-connection", "te", "transfer-encoding", "upgrade",
+    };
+    static const char *const barred[] = {
+        "acceptany", "access-control-any", "age", "authentication-info", "authorization", "cache-control", "content-any",
+        "cookie", "date", "expires", "if-any", "location", "origin", "pragma", "range", "refresh", "retry-after", "sec-any",
+        "set-cookieany", "status", "strict-transport-security", "trailer", "user-agent", "vary", "warning", "www-authenticate",
+    };
+    static const char *const none[] = { "", "a", "accept", "cf-connectin", "forwardedx", "x", "x-forwarde", "x-sslx", "y", "zz", "~", "http-x" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(facts); i++)
+        assert_true(rules_is_trusted_fact(span_of_text(facts[i]), NULL, 0));
+    for (size_t i = 0; i < COUNT(hop_by_hop); i++)
+        assert_true(rules_is_hop_by_hop(span_of_text(hop_by_hop[i])));
+    for (size_t i = 0; i < COUNT(barred); i++)
+        assert_true(rules_is_barred_from_trailers(span_of_text(barred[i])));
+    for (size_t i = 0; i < COUNT(none); i++)
+        assert_false(rules_is_trusted_fact(span_of_text(none[i]), NULL, 0) || rules_is_hop_by_hop(span_of_text(none[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -556,6 +592,7 @@ int main(void)
         cmocka_unit_test(responses_checked),
         cmocka_unit_test(responses_forwarded),
         cmocka_unit_test(trailers),
+        cmocka_unit_test(each_row_is_found),
         cmocka_unit_test(every_allocation_fails),
     };
 

@@ -40,6 +40,26 @@ static void all_bytes(void **state)
     assert_true(token_is_field_value(SPAN_EMPTY));
 }
 
+/* Values are looked at in pieces of eight bytes: each byte at each place of each length, beside the last lawful ones. */
+static void each_byte_anywhere(void **state)
+{
+    uint8_t text[27];
+
+    (void)state;
+    for (unsigned fill = 0; fill < 3; fill++) {
+        for (size_t n = 1; n <= sizeof(text); n++) {
+            for (size_t at = 0; at < n; at++) {
+                memset(text, "\x20\x7e\xff"[fill], sizeof(text));
+                for (unsigned c = 0; c < 256; c++) {
+                    text[at] = (uint8_t)c;
+                    assert_int_equal(token_value_bytes(span_of(text, n)), value_by_grammar(c) ? n : at);
+                    assert_int_equal(token_is_field_value(span_of(text, n)), value_by_grammar(c));
+                }
+            }
+        }
+    }
+}
+
 static void trimming(void **state)
 {
     (void)state;
@@ -75,6 +95,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_bytes),
+        cmocka_unit_test(each_byte_anywhere),
         cmocka_unit_test(trimming),
         cmocka_unit_test(quoted_strings),
     };
