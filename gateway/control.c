@@ -42,6 +42,7 @@ static void drain_all(struct control *c)
     }
     c->draining = true;
     log_info("draining: no more connections are accepted");
+    notify_tell(&c->notify, "STOPPING=1\nSTATUS=draining");
     for (unsigned i = 0; i < c->workers_n; i++)
         worker_drain(c->workers[i]);
     uv_timer_start(&c->drain_over, on_drain_over, c->conf->timeouts.drain_ms, 0);
@@ -72,6 +73,7 @@ static void close_handles(struct control *c)
         uv_close((uv_handle_t *)&c->signals[i], NULL);
     uv_close((uv_handle_t *)&c->drain_over, NULL);
     uv_close((uv_handle_t *)&c->news, NULL);
+    control_notify_end(c);
 }
 
 static void on_news(uv_async_t *async)
@@ -234,6 +236,7 @@ static size_t end_all(struct control *c)
     size_t left = 0;
 
     control_reload_abandon(c);
+    control_notify_close(c);
     metrics_sum(sum, &c->metrics);
     for (unsigned i = 0; c->workers != NULL && i < c->workers_n; i++)
         if (c->workers[i] != NULL)
@@ -303,8 +306,11 @@ static bool run(struct control *c)
     signal(SIGPIPE, SIG_IGN);
     c->gate.limit = control_connections_allowed(c->conf);
     init_handles(c);
+    control_notify_open(c);
     started = begin_tls(c) && open_access_log(c) && bind_all(c) && start_all(c);
-    if (!started && atomic_load(&c->workers_left) == 0)
+    if (started)
+        control_notify_ready(c);
+    else if (atomic_load(&c->workers_left) == 0)
         close_handles(c);
     uv_run(&c->loop, UV_RUN_DEFAULT);
     return started;

@@ -1,11 +1,13 @@
 /* control_parts: what the files of the control loop share among themselves; nobody else includes it.
  *
  *   control.c          the beginning, signals, draining, the end
- *   control_reload.c   the file is read again */
+ *   control_reload.c   the file is read again
+ *   control_notify.c   what the service manager is told */
 #ifndef UPGATE_GATEWAY_CONTROL_PARTS_H
 #define UPGATE_GATEWAY_CONTROL_PARTS_H
 
 #include "gateway/control.h"
+#include "gateway/notify.h"
 #include "gateway/sockets.h"
 #include "gateway/worker.h"
 
@@ -43,6 +45,9 @@ struct control {
     struct metrics metrics;              /* what the control loop itself counts */
     struct control_reload reload;
     bool draining;
+    struct notify notify;
+    struct control_call *calls;          /* to the workers, for the watchdog; NULL: not ready yet */
+    uv_timer_t watchdog;
 };
 
 /* control.c */
@@ -57,5 +62,11 @@ uint64_t control_connections_allowed(const struct conf *conf);
 void control_reload(struct control *c);
 void control_reload_news(struct control *c);     /* a worker has something to say: is the reload over? */
 void control_reload_abandon(struct control *c);  /* all workers have ended */
+
+/* control_notify.c, in the order in which they are called */
+void control_notify_open(struct control *c);
+void control_notify_ready(struct control *c);    /* after the start, and after each reload, whatever came of it */
+void control_notify_end(struct control *c);      /* its handles are closed */
+void control_notify_close(struct control *c);    /* all workers have ended */
 
 #endif

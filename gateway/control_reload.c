@@ -225,6 +225,7 @@ void control_reload_news(struct control *c)
     settle(c);
     metrics_add(&c->metrics.reloads, 1);
     log_info("reloaded: configuration %u is in force", c->generation->number);
+    control_notify_ready(c);
     if (c->reload.again) {
         c->reload.again = false;
         control_reload(c);
@@ -241,6 +242,8 @@ void control_reload(struct control *c)
 {
     struct next next = { 0 };
 
+    if (!c->draining)
+        notify_reloading(&c->notify);
     if (c->file == NULL) {
         log_warn("reload: there is no file to read again: the gateway was configured from its command line");
     } else if (c->draining) {
@@ -249,9 +252,12 @@ void control_reload(struct control *c)
         c->reload.again = true;
     } else if (read_generation(c, &next) && bind_sockets(c, &next) && open_log(c, &next) && make_changes(c, &next)) {
         commit(c, &next);
+        return;                          /* … and SETTLED says the rest */
     } else {
         undo(c, &next);
         metrics_add(&c->metrics.reloads_failed, 1);
         log_error("reload: %s is not put in force; the configuration stays as it is", c->file);
     }
+    if (c->reload.changes == NULL)
+        control_notify_ready(c);
 }

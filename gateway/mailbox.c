@@ -27,15 +27,19 @@ void letter_init(struct letter *l, void (*deliver)(struct letter *l))
 }
 
 /* Woken under the lock, so that nobody is after mailbox_close. */
-void mailbox_post(struct mailbox *m, struct letter *l)
+bool mailbox_post(struct mailbox *m, struct letter *l)
 {
+    bool open;
+
     pthread_mutex_lock(&m->lock);
+    open = m->wake != NULL;
     if (list_empty(&l->link)) {
         list_append(&m->letters, &l->link);
-        if (m->wake != NULL)
+        if (open)
             m->wake(m->ctx);
     }
     pthread_mutex_unlock(&m->lock);
+    return open;
 }
 
 static struct letter *take_first(struct mailbox *m, struct list *from)

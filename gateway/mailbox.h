@@ -8,6 +8,7 @@
 #include "gateway/list.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 
 struct letter {
     struct list link;                    /* private, under the mailbox's lock */
@@ -27,7 +28,8 @@ void mailbox_free(struct mailbox *m);
 void mailbox_close(struct mailbox *m);
 
 void letter_init(struct letter *l, void (*deliver)(struct letter *l));
-void mailbox_post(struct mailbox *m, struct letter *l);      /* any thread */
+/* In any thread. false: the loop has ended; the letter lies there until it is withdrawn. */
+bool mailbox_post(struct mailbox *m, struct letter *l);
 
 /* In the loop's own thread. */
 void mailbox_deliver(struct mailbox *m);

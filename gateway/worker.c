@@ -185,6 +185,16 @@ void worker_stop(struct worker *w)
     raise_order(w, WORKER_STOP);
 }
 
+bool worker_post(struct worker *w, struct letter *l)
+{
+    return mailbox_post(&w->mailbox, l);
+}
+
+void worker_withdraw(struct worker *w, struct letter *l)
+{
+    mailbox_withdraw(&w->mailbox, l);
+}
+
 /* ---- the beginning ---- */
 
 static void run_thread(void *arg)

@@ -35,6 +35,9 @@ struct worker *worker_new(const struct worker_start *start);
 void worker_drain(struct worker *w);
 /* From any thread: everything is cut; the worker ends. */
 void worker_stop(struct worker *w);
+/* A letter into the worker's own loop, and taken back after `ended`. false: the worker has ended, nobody will deliver it. */
+bool worker_post(struct worker *w, struct letter *l);
+void worker_withdraw(struct worker *w, struct letter *l);
 /* After `ended`: joins the thread and frees. Adds its counters to *sum; returns the handles that were left open (0, or there is a bug). */
 size_t worker_join(struct worker *w, struct metrics *sum);
 

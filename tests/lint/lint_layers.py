@@ -12,7 +12,7 @@ from sources import finish, project_files, read, root_from_arguments
 # gateway/, in include order. One row: names without .c and .h.
 ROWS = """
     end_reason list text
-    log metrics metrics_text
+    log metrics metrics_text notify
     timers ready weather mailbox poller hold
     stream
     stream_uv
@@ -34,7 +34,7 @@ ROWS = """
     backend backend_h1 backend_fcgi
     exchange exchange_parts exchange_admit exchange_auth exchange_ask exchange_sticky exchange_tls exchange_request exchange_gather exchange_response exchange_end client passthrough entry sockets
     listener
-    worker worker_parts worker_change control control_parts control_reload admin
+    worker worker_parts worker_change control control_parts control_reload control_notify admin
     fcgi_tool fcgi_tool_parts fcgi_tool_options fcgi_tool_body fcgi_tool_request fcgi_tool_trace fcgi_tool_connect fcgi_tool_run
     sandbox version main
 """

@@ -103,7 +103,7 @@ def merged(base, changes):
 class Gateway:
     """A running upgate."""
 
-    def __init__(self, binary, arguments, sanitizer="none"):
+    def __init__(self, binary, arguments, sanitizer="none", environment=None):
         self.sanitizer = sanitizer
         self.stderr_lines = []
         self.records = []
@@ -113,7 +113,7 @@ class Gateway:
         self.changed = threading.Condition()
         self.path = None                                 # of its configuration
         self.process = subprocess.Popen([binary] + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env=sanitizer_environment())
+                                        stderr=subprocess.PIPE, env=dict(sanitizer_environment(), **(environment or {})))
         self.readers = [threading.Thread(target=self._read_stderr, daemon=True),
                         threading.Thread(target=self._read_stdout, daemon=True)]
         for reader in self.readers:
@@ -291,8 +291,8 @@ class Test:
         gateway.path = path
         return gateway
 
-    def start(self, arguments, listeners=1):
-        gateway = Gateway(self.binary, arguments, self.sanitizer)
+    def start(self, arguments, listeners=1, environment=None):
+        gateway = Gateway(self.binary, arguments, self.sanitizer, environment)
         self.gateways.append(gateway)
         return gateway.wait_listening(listeners) if listeners else gateway
 
