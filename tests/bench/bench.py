@@ -9,9 +9,10 @@ import proxies
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
-PROGRAMS = {"load": ["load.c", "clients.c", "latency.c", "origin.c", "echo.c", "secure.c", "net.c"], "relay": ["relay.c", "net.c"],
+PROGRAMS = {"upgate-bench": ["upgate_bench.c", "load.c", "clients.c", "messages.c", "latency.c", "origin.c", "echo.c", "secure.c", "net.c"],
+            "relay": ["relay.c", "net.c"],
             "echo_server": ["echo_server.c", "echo.c", "net.c"], "few_threads": ["few_threads.c"]}
-FURTHER = {"load": ["-lssl", "-lcrypto"], "few_threads": ["-shared", "-fPIC", "-ldl"]}
+FURTHER = {"upgate-bench": ["-lssl", "-lcrypto"], "few_threads": ["-shared", "-fPIC", "-ldl"]}
 FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes"]
 
 
@@ -40,7 +41,7 @@ def compile_program(name, folder):
 
 
 def build(arguments, packages=()):
-    """The programs to run: {"upgate": path, "load": path, "relay": path}. Peers that are to be measured come as packages."""
+    """The programs to run: {"upgate": path, "upgate-bench": path, "relay": path, ...}. Peers that are to be measured come as packages."""
     install(["libssl-dev", *packages])
     folder = os.path.abspath(arguments.build)
     if not arguments.upgate:
@@ -58,11 +59,11 @@ class Failed(Exception):
 
 
 class Load:
-    """The load program: commands in, answers out."""
+    """upgate-bench: commands in, answers out."""
 
     def __init__(self, program, core, arguments=()):
         pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
-        self.process = subprocess.Popen([program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        self.process = subprocess.Popen([program, "control", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
                                         preexec_fn=pin)
         words = self.process.stdout.readline().split()
         self.ports = dict(zip(words[0::2], map(int, words[1::2])))
@@ -95,7 +96,7 @@ class Bench:
         self.arguments, self.programs = arguments, programs
         cores = sorted(os.sched_getaffinity(0))
         self.proxy_core, self.load_core = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
-        self.load = Load(programs["load"], self.load_core, load_arguments)
+        self.load = Load(programs["upgate-bench"], self.load_core, load_arguments)
         self.running = []
 
     def start(self, kinds):
@@ -113,21 +114,44 @@ class Bench:
     def variants(self, wanted=None):
         return [(name, proxy, port) for proxy in self.running for name, port in proxy.ports.items() if wanted is None or name in wanted]
 
-    def measure(self, kind, connections, size, total, wanted=None, prepare=None):
-        """prepare(proxy, port) comes before each measurement. {variant: {"cpu_us": [...], "rate": [...], "failed": n}}, one value per round; the rounds are interleaved."""
-        rows = {name: {"cpu_us": [], "rate": [], "failed": 0} for name, _, _ in self.variants(wanted)}
-        each = max(1, round(total * self.arguments.scale / connections))
+    def rounds(self, wanted):
+        """Each round's variants, beginning with another one each time."""
         for number in range(self.arguments.rounds):
             order = self.variants(wanted)
-            for name, proxy, port in order[number % len(order):] + order[:number % len(order)]:
-                try:
-                    if prepare:
-                        prepare(proxy, port)
-                    count, seconds, cpu = self.load.ask("measure", kind, proxy.pid, port, connections, size, each)
-                except Failed as error:
-                    print("%s: %s" % (name, error), file=sys.stderr)
-                    rows[name]["failed"] += 1
-                    continue
-                rows[name]["cpu_us"].append(cpu * 1e6 / count)
-                rows[name]["rate"].append(count / seconds)
+            first = number % max(1, len(order))
+            yield from order[first:] + order[:first]
+
+    def measure(self, kind, connections, size, total, wanted=None, prepare=None, depth=1, binary=False):
+        """prepare(proxy, port) comes before each measurement. {variant: {"cpu_us": [...], "rate": [...], "failed": n}}, one value per round;
+        the rounds are interleaved."""
+        rows = {name: {"cpu_us": [], "rate": [], "failed": 0} for name, _, _ in self.variants(wanted)}
+        each = max(1, round(total * self.arguments.scale / connections))
+        words = [depth] + (["binary"] if binary else [])
+        for name, proxy, port in self.rounds(wanted):
+            try:
+                if prepare:
+                    prepare(proxy, port)
+                count, seconds, cpu = self.load.ask("measure", kind, proxy.pid, port, connections, size, each, *words)
+            except Failed as error:
+                print("%s: %s" % (name, error), file=sys.stderr)
+                rows[name]["failed"] += 1
+                continue
+            rows[name]["cpu_us"].append(cpu * 1e6 / count)
+            rows[name]["rate"].append(count / seconds)
+        return rows
+
+    def measure_latency(self, connections, size, rate, seconds, wanted=None):
+        """{variant: {"p50": [...], "p99": [...], "p999": [...], "failed": n}} in microseconds."""
+        rows = {name: {"p50": [], "p99": [], "p999": [], "failed": 0} for name, _, _ in self.variants(wanted)}
+        for name, _, port in self.rounds(wanted):
+            try:
+                self.load.ask("ready", port, connections, size)
+                found = self.load.ask("pace", max(1, round(rate)), max(0.2, seconds * self.arguments.scale))
+                self.load.ask("drop")
+            except Failed as error:
+                print("%s: %s" % (name, error), file=sys.stderr)
+                rows[name]["failed"] += 1
+                continue
+            for key, value in zip(["p50", "p99", "p999"], found[1:4]):
+                rows[name][key].append(value)
         return rows

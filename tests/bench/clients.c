@@ -8,11 +8,9 @@
 #include <sys/epoll.h>
 
 #define OPENING_MAX 64
-#define STREAM_MIN_BYTES 65536           /* one way: as many whole messages as make this are sent in one call */
-#define REQUEST_HEAD_BYTES 256
-#define HEAD_MAX_BYTES 16384             /* a response, with its body */
+#define HEAD_MAX_BYTES 16384             /* a response's head, or a short response */
 
-enum client_state { CONNECTING, HEAD, QUIET, REPLY, STREAMING, ENDING };
+enum client_state { CONNECTING, HEAD, BODY, QUIET, REPLY, STREAMING, ENDING };
 
 struct client {
     struct peer peer;
@@ -20,111 +18,31 @@ struct client {
     enum client_state state;
     const uint8_t *out;
     size_t out_n;
-    size_t at;                           /* one way: in `stream` */
-    uint64_t left;                       /* messages or requests still to be sent; one way: bytes */
+    size_t owed;                         /* messages to be sent when `out` is out */
+    size_t away;                         /* … and those whose echo is awaited */
+    size_t at;                           /* one way: in the stream */
     uint64_t due_ns;                     /* of what is paced: when it should have begun */
+    uint64_t left;                       /* messages or requests still to be sent; one way: bytes */
     size_t got;
-    uint8_t head[HEAD_MAX_BYTES];
+    uint8_t *head;
 };
 
 struct run_counts run_counts;
-size_t run_frame_bytes;
 
 static struct run run;
 static size_t opening, to_open;
 static uint64_t opening_due_ns;
 static uint64_t cycles_left;             /* beyond those that are under way */
 static struct client *all, *paced;       /* paced: the last that was */
-static uint8_t *stream, *reply;          /* messages, or a request, as they are sent; a message as it comes back */
-static size_t stream_bytes, reply_bytes;
+static struct client *waiting;           /* held ones that are used again, from here on not yet */
 
-static const uint8_t mask[4] = { 0x3a, 0xc5, 0x91, 0x5e };
 static const char visit[] = "GET /visit HTTP/1.1\r\nHost: bench.example\r\n\r\n";
-static const char get[] = "GET /hello HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
-#define POST "POST /echo HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n" \
-             "Content-Type: text/plain\r\nContent-Length: %zu\r\n\r\n"
-static const char words[] = "The quick brown fox jumps over the lazy dog, na\xc3\xafve caf\xc3\xa9, 5 \xe2\x82\xac; and on we go. ";
 static uint8_t close_frame[] = { 0x88, 0x82, 0x3a, 0xc5, 0x91, 0x5e, 0x03 ^ 0x3a, 0xe8 ^ 0xc5 };      /* 1000 */
 static const uint8_t close_reply[] = { 0x88, 0x02, 0x03, 0xe8 };
 
-#define OFFER(path) "GET " path " HTTP/1.1\r\nHost: bench.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
-                    "Sec-WebSocket-Key: " LOAD_KEY "\r\nSec-WebSocket-Version: 13\r\nUser-Agent: bench\r\n\r\n"
-static const char offer_echo[] = OFFER("/echo");
-static const char offer_sink[] = OFFER("/sink");
-
-/* ---- messages ---- */
-
-static size_t put_head(uint8_t *out, size_t length, bool masked)
-{
-    size_t form = length < 126 ? 0 : length < 65536 ? 2 : 8, n = 2;
-
-    out[0] = 0x81;
-    out[1] = (uint8_t)((masked ? 128u : 0u) | (form == 0 ? length : form == 2 ? 126u : 127u));
-    for (size_t i = 0; i < form; i++)
-        out[n++] = (uint8_t)(length >> (8 * (form - 1 - i)));
-    if (masked) {
-        memcpy(out + n, mask, sizeof(mask));
-        n += sizeof(mask);
-    }
-    return n;
-}
-
-static void put_words(uint8_t *out, size_t n)
-{
-    const size_t step = sizeof(words) - 1;
-    size_t at = 0;
-
-    for (; at + step <= n; at += step)
-        memcpy(out + at, words, step);
-    memset(out + at, 'x', n - at);
-}
-
 static bool asks(void)
 {
-    return run.kind == LOAD_REQUESTS || run.kind == LOAD_POSTS;
-}
-
-/* A whole request, and the body that its answer has. */
-static void make_request(void)
-{
-    bool posts = run.kind == LOAD_POSTS;
-    const size_t body_bytes = posts ? run.message_bytes : 0;
-    int head;
-
-    stream = net_alloc(REQUEST_HEAD_BYTES + body_bytes);
-    head = posts ? snprintf((char *)stream, REQUEST_HEAD_BYTES, POST, body_bytes)
-                 : snprintf((char *)stream, REQUEST_HEAD_BYTES, "%s", get);
-    put_words(stream + head, body_bytes);
-    stream_bytes = (size_t)head + body_bytes;
-    reply_bytes = posts ? body_bytes : sizeof(LOAD_BODY) - 1;
-    reply = net_alloc(reply_bytes);
-    memcpy(reply, posts ? (const char *)stream + head : LOAD_BODY, reply_bytes);
-}
-
-static void make_messages(void)
-{
-    size_t head, copies = 1;
-
-    free(stream);
-    free(reply);
-    if (asks()) {
-        make_request();
-        return;
-    }
-    reply = net_alloc(run.message_bytes + 14);
-    head = put_head(reply, run.message_bytes, false);
-    put_words(reply + head, run.message_bytes);
-    reply_bytes = head + run.message_bytes;
-    run_frame_bytes = reply_bytes + sizeof(mask);
-    if (run.kind == LOAD_ONEWAY)
-        copies += STREAM_MIN_BYTES / run_frame_bytes;
-    stream_bytes = copies * run_frame_bytes;
-    stream = net_alloc(stream_bytes);
-    for (size_t i = 0; i < stream_bytes; i += run_frame_bytes) {
-        uint8_t *payload = stream + i + put_head(stream + i, run.message_bytes, true);
-        for (size_t k = 0; k < run.message_bytes; k++)
-            payload[k] = reply[head + k] ^ mask[k % 4];
-    }
+    return run.kind == LOAD_REQUESTS || run.kind == LOAD_POSTS || run.kind == LOAD_DOWNLOADS;
 }
 
 /* ---- beginning and end of one ---- */
@@ -135,6 +53,7 @@ static void open_one(void)
 {
     struct client *c = net_alloc(sizeof(*c));
 
+    c->head = net_alloc(HEAD_MAX_BYTES);
     c->due_ns = opening_due_ns;
     c->state = CONNECTING;
     c->next = all;
@@ -159,12 +78,16 @@ static void forget(struct client *c)
 {
     if (c == paced)
         paced = NULL;
+    if (c == waiting)
+        waiting = c->next;
     if (c->next != NULL)
         c->next->prev = c->prev;
     if (c->prev != NULL)
         c->prev->next = c->next;
     else
         all = c->next;
+    free(c->head);
+    c->head = NULL;
     if (c->state == CONNECTING || (c->state == HEAD && !asks()))
         opening--;
     else
@@ -183,16 +106,29 @@ static void fail(struct client *c)
 
 /* ---- doing ---- */
 
+static void fill(struct client *c)
+{
+    size_t room = messages.stream_bytes / messages.frame_bytes, n = c->owed < room ? c->owed : room;
+
+    c->owed -= n;
+    c->out = messages.stream;
+    c->out_n = n * messages.frame_bytes;
+}
+
 static void push(struct client *c)
 {
-    ssize_t sent = net_send(&c->peer, c->out, c->out_n);
-
-    if (sent < 0) {
-        fail(c);
-        return;
-    }
-    c->out += sent;
-    c->out_n -= (size_t)sent;
+    do {
+        ssize_t sent;
+        if (c->out_n == 0 && c->owed > 0)
+            fill(c);
+        sent = net_send(&c->peer, c->out, c->out_n);
+        if (sent < 0) {
+            fail(c);
+            return;
+        }
+        c->out += sent;
+        c->out_n -= (size_t)sent;
+    } while (c->out_n == 0 && c->owed > 0);
     net_watch(&c->peer, c->out_n > 0 ? EPOLLOUT | EPOLLIN : EPOLLIN);
 }
 
@@ -205,16 +141,25 @@ static void say(struct client *c, const void *bytes, size_t n, enum client_state
     push(c);
 }
 
+static void send_messages(struct client *c, size_t n)
+{
+    c->owed += n;
+    c->away += n;
+    c->state = REPLY;
+    if (c->out_n == 0)
+        push(c);
+}
+
 static void push_stream(struct client *c)
 {
-    size_t n = c->left < stream_bytes - c->at ? (size_t)c->left : stream_bytes - c->at;
-    ssize_t sent = net_send(&c->peer, stream + c->at, n);
+    size_t n = c->left < messages.stream_bytes - c->at ? (size_t)c->left : messages.stream_bytes - c->at;
+    ssize_t sent = net_send(&c->peer, messages.stream + c->at, n);
 
     if (sent < 0) {
         fail(c);
         return;
     }
-    c->at = (c->at + (size_t)sent) % stream_bytes;
+    c->at = (c->at + (size_t)sent) % messages.stream_bytes;
     c->left -= (uint64_t)sent;
     if (c->left == 0) {
         c->state = QUIET;
@@ -222,18 +167,18 @@ static void push_stream(struct client *c)
     }
 }
 
-/* The next message or request, or quiet. */
-static void go_on(struct client *c)
+/* The next request, or as many messages as were answered, or quiet. */
+static void go_on(struct client *c, size_t room)
 {
-    if (c->left == 0) {
+    size_t n = c->left < room ? (size_t)c->left : room;
+
+    c->left -= n;
+    if (n == 0 && c->away == 0)
         c->state = QUIET;
-        return;
-    }
-    c->left--;
-    if (asks())
-        say(c, stream, stream_bytes, HEAD);
-    else
-        say(c, stream, run_frame_bytes, REPLY);
+    else if (n > 0 && asks())
+        say(c, messages.stream, messages.stream_bytes, HEAD);
+    else if (n > 0)
+        send_messages(c, n);
 }
 
 static void opened(struct client *c)
@@ -241,10 +186,9 @@ static void opened(struct client *c)
     opening--;
     run_counts.open++;
     c->state = QUIET;
-    if (run.kind == LOAD_CYCLE)
-        say(c, close_frame, sizeof(close_frame), ENDING);
-    else if (run.kind == LOAD_IDLE)
-        say(c, stream, run_frame_bytes, REPLY);
+    c->got = 0;
+    if (run.kind == LOAD_CYCLE || run.kind == LOAD_IDLE)
+        send_messages(c, 1);
     else
         net_watch(&c->peer, EPOLLIN);
     open_more();
@@ -256,10 +200,8 @@ static void connected(struct client *c)
         say(c, visit, sizeof(visit) - 1, HEAD);
     else if (asks())
         opened(c);
-    else if (run.kind == LOAD_ONEWAY)
-        say(c, offer_sink, sizeof(offer_sink) - 1, HEAD);
     else
-        say(c, offer_echo, sizeof(offer_echo) - 1, HEAD);
+        say(c, messages.offer, messages.offer_bytes, HEAD);
 }
 
 /* ---- what comes ---- */
@@ -268,11 +210,45 @@ static void connected(struct client *c)
 static bool response_is_whole(const struct client *c)
 {
     static const char last[] = "\r\n0\r\n\r\n";
-    size_t n = c->got;
+    size_t n = c->got, body = messages.reply_bytes;
 
     if (n > sizeof(last) - 1 && memcmp(c->head + n - (sizeof(last) - 1), last, sizeof(last) - 1) == 0)
         n -= sizeof(last) - 1;
-    return n > reply_bytes + 12 && memcmp(c->head, "HTTP/1.1 200", 12) == 0 && memcmp(c->head + n - reply_bytes, reply, reply_bytes) == 0;
+    return n > body + 12 && memcmp(c->head, "HTTP/1.1 200", 12) == 0 && memcmp(c->head + n - body, messages.reply, body) == 0;
+}
+
+/* False: it is not what has to come. */
+static bool take_body(struct client *c, const uint8_t *p, size_t n)
+{
+    if (c->got + n > messages.reply_bytes || memcmp(p, messages.reply + c->got, n) != 0) {
+        fail(c);
+        return false;
+    }
+    c->got += n;
+    if (c->got == messages.reply_bytes) {
+        run_counts.done++;
+        go_on(c, 1);
+    }
+    return true;
+}
+
+/* A large response: its body is compared as it comes. */
+static void look_for_body(struct client *c)
+{
+    const uint8_t *stop = memmem(c->head, c->got, "\r\n\r\n", 4);
+    size_t head_bytes, rest;
+
+    if (stop == NULL)
+        return;
+    head_bytes = (size_t)(stop - c->head) + 4;
+    rest = c->got - head_bytes;
+    if (memcmp(c->head, "HTTP/1.1 200", 12) != 0) {
+        fail(c);
+        return;
+    }
+    c->state = BODY;
+    c->got = 0;
+    take_body(c, c->head + head_bytes, rest);
 }
 
 /* One that comes to an end is followed by another, while there are some left. */
@@ -312,9 +288,11 @@ static void read_head(struct client *c)
     if (run.kind == LOAD_VISITS) {
         if (answer_is_whole(c))
             ended(c);
+    } else if (run.kind == LOAD_DOWNLOADS) {
+        look_for_body(c);
     } else if (asks() && response_is_whole(c)) {
         run_counts.done++;
-        go_on(c);
+        go_on(c, 1);
     } else if (!asks() && c->got > 16 && memcmp(c->head + c->got - 4, "\r\n\r\n", 4) == 0) {
         if (memcmp(c->head, "HTTP/1.1 101", 12) == 0)
             opened(c);
@@ -323,23 +301,68 @@ static void read_head(struct client *c)
     }
 }
 
-static void read_reply(struct client *c)
+static void read_body(struct client *c)
 {
     ssize_t n = net_read(&c->peer, net_scratch, NET_SCRATCH_BYTES);
 
-    if (n < 0)
+    if (n == 0)
+        fail(c);
+    else if (n > 0)
+        take_body(c, net_scratch, (size_t)n);
+}
+
+/* How many echoes became whole; SIZE_MAX: something else came. */
+static size_t take_replies(struct client *c, const uint8_t *p, size_t n)
+{
+    size_t whole = 0;
+
+    while (n > 0) {
+        size_t part = messages.reply_bytes - c->got < n ? messages.reply_bytes - c->got : n;
+        if (c->away == 0 || memcmp(p, messages.reply + c->got, part) != 0)
+            return SIZE_MAX;
+        p += part;
+        n -= part;
+        c->got += part;
+        if (c->got < messages.reply_bytes)
+            break;
+        c->got = 0;
+        c->away--;
+        whole++;
+        if (run.kind == LOAD_PACED)
+            latency_note(net_now_ns() - c->due_ns);
+    }
+    return whole;
+}
+
+static void wake_next(void)
+{
+    struct client *c = waiting;
+
+    if (c == NULL)
         return;
-    if (n == 0 || c->got + (size_t)n > reply_bytes || memcmp(net_scratch, reply + c->got, (size_t)n) != 0) {
+    waiting = c->next;
+    go_on(c, 1);
+}
+
+static void read_reply(struct client *c)
+{
+    ssize_t n = net_read(&c->peer, net_scratch, NET_SCRATCH_BYTES);
+    size_t whole = n > 0 ? take_replies(c, net_scratch, (size_t)n) : n == 0 ? SIZE_MAX : 0;
+
+    if (whole == SIZE_MAX) {
         fail(c);
         return;
     }
-    c->got += (size_t)n;
-    if (c->got < reply_bytes)
+    if (whole == 0)
         return;
-    run_counts.done++;
-    if (run.kind == LOAD_PACED)
-        latency_note(net_now_ns() - c->due_ns);
-    go_on(c);
+    if (run.kind == LOAD_CYCLE) {
+        say(c, close_frame, sizeof(close_frame), ENDING);
+        return;
+    }
+    run_counts.done += whole;
+    go_on(c, whole);
+    if (c->state == QUIET)
+        wake_next();
 }
 
 static void read_end(struct client *c)
@@ -380,6 +403,8 @@ static void on_event(struct peer *p, uint32_t events)
         return;
     if (c->state == HEAD)
         read_head(c);
+    else if (c->state == BODY)
+        read_body(c);
     else if (c->state == REPLY)
         read_reply(c);
     else if (c->state == ENDING)
@@ -398,7 +423,7 @@ static bool comes_and_goes(void)
 void clients_start(const struct run *r)
 {
     run = *r;
-    make_messages();
+    messages_make(&run);
     if (comes_and_goes())
         return;
     to_open = run.connections;
@@ -419,22 +444,25 @@ void clients_begin(void)
     for (struct client *c = all; c != NULL; c = next) {
         next = c->next;
         if (run.kind == LOAD_ONEWAY) {
-            c->left = run.each * run_frame_bytes;
+            c->left = run.each * messages.frame_bytes;
             c->state = STREAMING;
             net_watch(&c->peer, EPOLLOUT);
         } else {
             c->left = run.each;
-            go_on(c);
+            go_on(c, asks() || run.depth == 0 ? 1 : run.depth);
         }
     }
 }
 
-void clients_again(size_t message_bytes)
+void clients_again(size_t message_bytes, size_t at_once)
 {
     run.message_bytes = message_bytes;
-    run.each = 1;
-    make_messages();
-    clients_begin();
+    messages_make(&run);
+    for (struct client *c = all; c != NULL; c = c->next)
+        c->left = 1;
+    waiting = all;
+    for (size_t i = 0; i < at_once; i++)
+        wake_next();
 }
 
 /* In turn, without those that are not. */
@@ -464,14 +492,21 @@ bool clients_pace(uint64_t due_ns)
         return false;
     c->due_ns = due_ns;
     c->left = 1;
-    go_on(c);
+    go_on(c, 1);
     return true;
+}
+
+void clients_forget(size_t n)
+{
+    for (; n > 0 && all != NULL; n--)
+        forget(all);
 }
 
 void clients_stop(void)
 {
     to_open = 0;
     cycles_left = 0;
+    waiting = NULL;
     while (all != NULL)
         forget(all);
     run_counts = (struct run_counts){ 0 };

@@ -2,8 +2,6 @@
  * one that is slow is slow as well. */
 #include "tests/bench/load.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define REST_DEADLINE_NS ((uint64_t)20 * 1000000000)
@@ -31,10 +29,10 @@ static double part_us(double part)
     return noted_n == 0 ? 0 : (double)noted[at < noted_n ? at : noted_n - 1] / 1e3;
 }
 
-void latency_print(void)
+struct latency latency_found(void)
 {
     qsort(noted, noted_n, sizeof(*noted), compare);
-    printf("%zu %.1f %.1f %.1f %.1f %" PRIu64 "\n", noted_n, part_us(0.5), part_us(0.99), part_us(0.999), part_us(1), run_counts.failed);
+    return (struct latency){ .count = noted_n, .p50_us = part_us(0.5), .p99_us = part_us(0.99), .p999_us = part_us(0.999), .most_us = part_us(1) };
 }
 
 static void turn_until(uint64_t at_ns)

@@ -1,15 +1,17 @@
-/* load: clients and origin in one process, so that what has arrived is known where it was sent. Takes one command per line:
+/* load: clients and origin in one process, so that what has arrived is known where it was sent. `upgate-bench control` takes one command
+ * per line:
  *
  *   clients clear|1.2|1.3 [resume]                          how clients connect from now on: in clear text, or with TLS of that version
  *       ok 0
- *   measure KIND PID PORT CONNECTIONS BYTES EACH            KIND: echo oneway cycle requests posts visits; EACH: how many on each connection
- *       ok COUNT SECONDS CPU_SECONDS                        CPU: of PID, all its threads, by its own clock, until all COUNT were done
+ *   measure KIND PID PORT CONNECTIONS BYTES EACH [DEPTH [binary]]   KIND: echo oneway cycle requests posts downloads visits; EACH: how many
+ *       ok COUNT SECONDS CPU_SECONDS                        on each connection; DEPTH: on their way at a time. CPU: of PID, all its threads, by
+ *                                                           its own clock, until all COUNT were done
  *   hold PORT CONNECTIONS                                   that many idle tunnels more, each used once
  *       ok CONNECTIONS
- *   stir BYTES                                              one message of that size and its echo, on each of them
+ *   stir BYTES [AT_ONCE]                                    one message of that size and its echo, on each of them
  *       ok CONNECTIONS
- *   drop                                                    all of them end
- *       ok 0
+ *   drop [CONNECTIONS]                                      so many of them end, or all
+ *       ok CONNECTIONS                                      that are left
  *   ready PORT CONNECTIONS BYTES                            so many tunnels more, for `pace`; BYTES: the same for all
  *       ok CONNECTIONS
  *   pace RATE SECONDS                                       so many messages a second on those, as an open loop
@@ -22,15 +24,13 @@
  * Arguments: CERTIFICATE KEY, for an origin that speaks TLS. The first line of output is "origin PORT http PORT fcgi PORT [secure PORT]": of
  * origin.c, of echo.c, both ways, and of origin.c over TLS. An answer "failed WHY" means that the proxy did not do its part in time. */
 #include "tests/bench/echo.h"
-#include "tests/bench/load.h"
+#include "tests/bench/tool.h"
 #include "tests/bench/secure.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #define SETTLE_MS 20                     /* the proxy has done with opening */
@@ -40,7 +40,7 @@
 
 static const char *const kind_names[LOAD_KINDS] = {
     [LOAD_ECHO] = "echo", [LOAD_ONEWAY] = "oneway", [LOAD_IDLE] = "idle", [LOAD_CYCLE] = "cycle", [LOAD_REQUESTS] = "requests",
-    [LOAD_POSTS] = "posts", [LOAD_VISITS] = "visits", [LOAD_PACED] = "paced"
+    [LOAD_POSTS] = "posts", [LOAD_DOWNLOADS] = "downloads", [LOAD_VISITS] = "visits", [LOAD_PACED] = "paced"
 };
 
 static bool secure;                      /* clients of what follows */
@@ -84,6 +84,11 @@ static bool wait_open(const struct run *run, uint64_t wanted)
     return false;
 }
 
+static bool keeps_connections(enum load_kind kind)
+{
+    return kind == LOAD_REQUESTS || kind == LOAD_POSTS || kind == LOAD_DOWNLOADS;
+}
+
 /* The proxy has let go of all tunnels; what it keeps of requests, for those to come, is its own affair. */
 static bool wait_gone(size_t kept)
 {
@@ -99,7 +104,7 @@ static bool wait_done(const struct run *run, uint64_t count, uint64_t sunk_befor
     uint64_t stop = net_now_ns() + WORK_DEADLINE_NS;
 
     while (net_now_ns() < stop && run_counts.failed == 0) {
-        if (run->kind == LOAD_ONEWAY ? origin_counts.sunk_bytes - sunk_before == count * run_frame_bytes : run_counts.done == count)
+        if (run->kind == LOAD_ONEWAY ? origin_counts.sunk_bytes - sunk_before == count * messages.frame_bytes : run_counts.done == count)
             return true;
         net_turn(10);
     }
@@ -108,7 +113,7 @@ static bool wait_done(const struct run *run, uint64_t count, uint64_t sunk_befor
 
 static const char *measure(const struct run *run, pid_t pid)
 {
-    size_t kept = run->kind == LOAD_REQUESTS || run->kind == LOAD_POSTS ? SIZE_MAX : origin_counts.open;
+    size_t kept = keeps_connections(run->kind) ? SIZE_MAX : origin_counts.open;
     uint64_t count = run->connections * run->each, sunk_before = origin_counts.sunk_bytes;
     struct reading before, after;
     clockid_t clock;
@@ -135,11 +140,13 @@ static const char *measure(const struct run *run, pid_t pid)
 static const char *do_measure(const char *line)
 {
     struct run run = { .kind = LOAD_KINDS, .secure = secure };
-    char name[16];
+    char name[16], binary[8] = "";
     int pid;
 
-    if (sscanf(line, "measure %15s %d %u %zu %zu %zu", name, &pid, &run.port, &run.connections, &run.message_bytes, &run.each) != 6)
-        return "measure KIND PID PORT CONNECTIONS BYTES EACH";
+    if (sscanf(line, "measure %15s %d %u %zu %zu %zu %zu %7s", name, &pid, &run.port, &run.connections, &run.message_bytes, &run.each,
+               &run.depth, binary) < 6)
+        return "measure KIND PID PORT CONNECTIONS BYTES EACH [DEPTH [binary]]";
+    run.binary = strcmp(binary, "binary") == 0;
     for (int i = 0; i < LOAD_KINDS; i++)
         if (strcmp(name, kind_names[i]) == 0)
             run.kind = (enum load_kind)i;
@@ -166,11 +173,11 @@ static const char *do_stir(const char *line)
 {
     struct run run = { .kind = LOAD_IDLE };
     uint64_t wanted = run_counts.done + run_counts.open;
-    size_t bytes;
+    size_t bytes, at_once = SIZE_MAX;
 
-    if (sscanf(line, "stir %zu", &bytes) != 1 || bytes > LOAD_FRAME_MAX_BYTES)
-        return "stir BYTES";
-    clients_again(bytes);
+    if (sscanf(line, "stir %zu %zu", &bytes, &at_once) < 1 || bytes > LOAD_FRAME_MAX_BYTES)
+        return "stir BYTES [AT_ONCE]";
+    clients_again(bytes, at_once < run_counts.open ? at_once : run_counts.open);
     if (!wait_open(&run, wanted))
         return "not all echoes came";
     turn_for(5 * SETTLE_MS);
@@ -212,8 +219,8 @@ static const char *pace(unsigned per_second, double seconds)
     const char *why = per_second > 0 ? latency_pace(per_second, seconds) : "a rate of 0";
 
     if (why == NULL) {
-        fputs("ok ", stdout);
-        latency_print();
+        struct latency l = latency_found();
+        printf("ok %zu %.1f %.1f %.1f %.1f %" PRIu64 "\n", l.count, l.p50_us, l.p99_us, l.p999_us, l.most_us, run_counts.failed);
     }
     return why;
 }
@@ -243,11 +250,16 @@ static const char *do_visit(const char *line)
 
 static const char *do_drop(const char *line)
 {
-    (void)line;
-    clients_stop();
-    if (!wait_gone(0))
+    size_t n = run_counts.open;
+
+    sscanf(line, "drop %zu", &n);
+    if (n < run_counts.open)
+        clients_forget(n);
+    else
+        clients_stop();
+    if (!wait_gone(run_counts.open))
         return "the proxy holds tunnels whose clients are gone";
-    puts("ok 0");
+    printf("ok %zu\n", run_counts.open);
     return NULL;
 }
 
@@ -269,26 +281,14 @@ static const char *obey(const char *line)
     return "no such command";
 }
 
-static void all_descriptors(void)
-{
-    struct rlimit limit;
-
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-int main(int n, char **arguments)
+int load_control(int n, char **arguments)
 {
     char line[256];
 
-    all_descriptors();
-    signal(SIGPIPE, SIG_IGN);            /* OpenSSL writes as if to a file */
-    net_init();
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("origin %u http %u fcgi %u", origin_start(), echo_start(ECHO_HTTP), echo_start(ECHO_FCGI));
-    if (n == 3) {
-        secure_serve(arguments[1], arguments[2]);
+    if (n == 2) {
+        secure_serve(arguments[0], arguments[1]);
         printf(" secure %u", origin_start_secure());
     }
     puts("");

@@ -17,6 +17,7 @@
 uint8_t net_scratch[NET_SCRATCH_BYTES];
 static int epoll_fd = -1;
 static struct peer *closed, *again;
+static struct in_addr target;            /* 0: 127.0.0.1 */
 
 void net_fail(const char *what)
 {
@@ -210,11 +211,18 @@ int net_accept(int listener)
     return fd;
 }
 
+void net_set_address(struct in_addr address)
+{
+    target = address;
+}
+
 int net_connect(unsigned port)
 {
     struct sockaddr_in a = loopback(port);
     int fd = new_socket();
 
+    if (target.s_addr != 0)
+        a.sin_addr = target;
     no_delay(fd);
     if (connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0 && errno != EINPROGRESS)
         net_fail("connect");

@@ -5,11 +5,13 @@
 #ifndef UPGATE_TESTS_BENCH_NET_H
 #define UPGATE_TESTS_BENCH_NET_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #define NET_SCRATCH_BYTES 65536
+#define NET_DESCRIPTORS 65536            /* for 15,000 tunnels, both their ends and some more */
 
 struct peer {
     int fd;                              /* -1: closed */
@@ -35,6 +37,7 @@ void net_turn(int timeout_ms);                   /* waits for events, calls thei
 void net_turn_ns(uint64_t timeout_ns);
 int net_listen(unsigned *port_out);              /* on 127.0.0.1, the kernel chooses the port */
 int net_accept(int listener);                    /* -1: none is waiting */
+void net_set_address(struct in_addr address);    /* … to which net_connect connects; 127.0.0.1 when nothing is said */
 int net_connect(unsigned port);                  /* under way; EPOLLOUT tells */
 void net_watch(struct peer *p, uint32_t events);
 void net_watch_fd(struct peer *p, int fd, uint32_t events, void (*event)(struct peer *p, uint32_t events));

@@ -1,8 +1,10 @@
 /* origin: an HTTP server with WebSockets, as simple as it can be while its peers are well-behaved proxies.
  *
  *   GET without an offer   200 and a short body, connection kept
+ *   GET /bytes/N           200 and a body of N bytes (the same N for all that are under way at a time)
  *   GET /sink              101; what comes is counted in bytes and thrown away
- *   GET (any other path)   101; each message is sent back, a Close is answered and ends the connection */
+ *   GET (any other path)   101; each message is sent back, several in one piece when they came so; a Close is answered and ends the
+ *                          connection */
 #include "tests/bench/load.h"
 #include "tests/bench/secure.h"
 
@@ -81,8 +83,27 @@ static void send_out(struct origin_peer *o)
 
 /* ---- what came ---- */
 
+/* Made anew when another size is asked for. */
+static void answer_bytes(struct origin_peer *o, size_t n)
+{
+    static uint8_t *whole;
+    static size_t whole_n, body_n;
+
+    if (whole == NULL || n != body_n) {
+        free(whole);
+        body_n = n;
+        whole = net_alloc(n + 256);
+        whole_n = (size_t)snprintf((char *)whole, 256, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", n);
+        messages_put_words(whole + whole_n, n);
+        whole_n += n;
+    }
+    o->out = whole;
+    o->out_n = whole_n;
+}
+
 static bool take_head(struct origin_peer *o)
 {
+    static const char get_bytes[] = "GET " LOAD_BYTES_PATH;
     const uint8_t *stop = memmem(o->in, o->n, "\r\n\r\n", 4);
     size_t head_bytes;
 
@@ -94,6 +115,8 @@ static bool take_head(struct origin_peer *o)
         o->doing = strncmp((char *)o->in, "GET /sink", 9) == 0 ? SINK : ECHO;
         o->out = (const uint8_t *)switching;
         o->out_n = sizeof(switching) - 1;
+    } else if (strncmp((char *)o->in, get_bytes, sizeof(get_bytes) - 1) == 0) {
+        answer_bytes(o, strtoull((char *)o->in + sizeof(get_bytes) - 1, NULL, 10));
     } else {
         o->out = (const uint8_t *)answer;
         o->out_n = sizeof(answer) - 1;
@@ -136,26 +159,39 @@ static void unmask(uint8_t *payload, size_t n, const uint8_t mask[4])
         payload[i] ^= mask[i % 4];
 }
 
-/* The answer is made in place: the same frame without the four bytes of the mask. */
-static bool take_frame(struct origin_peer *o)
+/* One frame at `at` becomes its answer, without the four bytes of the mask, at `to`; its end there. */
+static size_t answer_frame(struct origin_peer *o, size_t at, size_t head, size_t length, size_t to)
 {
-    size_t length, head = head_of(o->in, o->n, &length);
     uint8_t mask[4];
 
-    if (head == 0)
-        return false;
-    room_for(o, head + length);
-    if (o->n < head + length)
-        return false;
-    memcpy(mask, o->in + head - 4, 4);
-    unmask(o->in + head, length, mask);
-    memmove(o->in + 4, o->in, head - 4);
-    o->in[5] &= 127;
+    memcpy(mask, o->in + at + head - 4, 4);
+    unmask(o->in + at + head, length, mask);
+    o->last = (o->in[at] & 15) == OPCODE_CLOSE;
+    memmove(o->in + to, o->in + at, head - 4);
+    o->in[to + 1] &= 127;
+    to += head - 4;
+    if (to != at + head)
+        memmove(o->in + to, o->in + at + head, length);
+    return to + length;
+}
+
+/* All the frames that are there. The answers are made in place, the first without moving its payload. */
+static bool take_frames(struct origin_peer *o)
+{
+    size_t at = 0, end = 4, length, head;
+
+    while (!o->last && (head = head_of(o->in + at, o->n - at, &length)) > 0) {
+        if (o->n - at < head + length) {
+            room_for(o, at + head + length);
+            break;
+        }
+        end = answer_frame(o, at, head, length, end);
+        at += head + length;
+    }
     o->out = o->in + 4;
-    o->out_n = head - 4 + length;
-    o->frame_bytes = head + length;
-    o->last = (o->in[4] & 15) == OPCODE_CLOSE;
-    return true;
+    o->out_n = end - 4;
+    o->frame_bytes = at;
+    return at > 0;
 }
 
 static void sink(struct origin_peer *o)
@@ -192,7 +228,7 @@ static void on_event(struct peer *p, uint32_t events)
         send_out(o);
     else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
         read_some(o);
-    while (p->fd >= 0 && o->out_n == 0 && o->doing != SINK && (o->doing == HEAD ? take_head(o) : take_frame(o)))
+    while (p->fd >= 0 && o->out_n == 0 && o->doing != SINK && (o->doing == HEAD ? take_head(o) : take_frames(o)))
         send_out(o);
 }
 

@@ -1,7 +1,7 @@
 """The proxies that are measured, each a process on loopback with one worker, pinned to one core.
 
 Each gets what its own documentation shows for a proxy in front of WebSockets and HTTP, no access log, kept connections to the origin,
-and limits that 8,000 tunnels fit into. `relay` is no proxy but the least that relaying can cost (relay.c).
+and limits that 15,000 tunnels fit into. `relay` is no proxy but the least that relaying can cost (relay.c).
 """
 import os
 import pwd
@@ -15,6 +15,7 @@ import time
 
 LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 START_SECONDS = 20.0
+DESCRIPTORS = 65536                      # two for a tunnel, and some more
 MODES = ["blind", "frames", "utf8"]
 
 
@@ -52,9 +53,20 @@ def children_of(pid):
         return [int(child) for child in children.read().split()]
 
 
+def limit_descriptors():
+    """As many as there may be; how many that is."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, DESCRIPTORS), max(most, DESCRIPTORS)))
+    except (ValueError, OSError):        # more needs a privilege
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 class Proxy:
     """A running one: `ports` by variant, `pid` of the process that does the work."""
     command = package = None
+    workers = 1
 
     def __init__(self, core, origin_ports, settings=None):
         self.core, self.origin_ports, self.settings = core, origin_ports, settings or {}
@@ -71,9 +83,8 @@ class Proxy:
 
     def prepare_child(self):
         if self.core is not None:
-            os.sched_setaffinity(0, {self.core})
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            os.sched_setaffinity(0, {self.core} if self.workers == 1 else {self.core, self.core + 1})
+        limit_descriptors()
         if os.getuid() == 0:
             nobody = pwd.getpwnam("nobody")
             os.setgroups([])
@@ -131,18 +142,43 @@ class Relay(Proxy):
         self.ports = {"relay": self.announced_ports(1)[0]}
 
 
+class Direct(Proxy):
+    """No proxy: the origin itself, for what a latency is without one."""
+
+    def start(self):
+        self.ports = {"direct": self.origin_port}
+
+    @property
+    def pid(self):
+        return os.getpid()
+
+
 class Upgate(Proxy):
     """One process, a listener per way of verifying."""
 
     def start(self):
-        lines = ["workers: 1", "log: { level: info, access: { format: off } }", "listeners:"]
+        lines = ["workers: %d" % self.workers, "log: { level: info, access: { format: off } }", "listeners:"]
         lines += ["  - { address: 127.0.0.1:0, name: %s }" % mode for mode in MODES]
         lines += ["timeouts: { drain: 1s, drain_spread: 10ms }", "upstreams:",
                   "  origin: { servers: [127.0.0.1:%d], keepalive: 600 }" % self.origin_port, "routes:"]
         lines += ["  - { match: { listener: %s }, upstream: origin, websocket: { verify: %s } }" % (mode, mode) for mode in MODES]
         path = self.file("upgate.yaml", "\n".join(lines) + "\n")
         self.spawn([self.settings["upgate"], "-c", path])
-        self.ports = dict(zip(["upgate " + mode for mode in MODES], self.announced_ports(len(MODES))))
+        names = ["upgate " + mode for mode in MODES] if self.workers == 1 else ["upgate %s, %d workers" % (mode, self.workers) for mode in MODES]
+        self.ports = dict(zip(names, self.announced_ports(len(MODES))))
+
+    def shares(self):
+        """What each worker thread has used of the CPU, in clock ticks."""
+        ticks = []
+        for task in os.listdir("/proc/%d/task" % self.pid):
+            with open("/proc/%d/task/%s/stat" % (self.pid, task), encoding="ascii") as stat:
+                words = stat.read().rsplit(")", 1)[1].split()
+            ticks.append(int(words[11]) + int(words[12]))
+        return sorted(ticks)[-self.workers:]
+
+
+class UpgateTwo(Upgate):
+    workers = 2
 
 
 class Packaged(Proxy):
@@ -178,10 +214,10 @@ class Nginx(Packaged):
         return """
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile 20000;
+worker_rlimit_nofile 65536;
 pid {folder}/pid;
 error_log stderr crit;
-events {{ worker_connections 20000; }}
+events {{ worker_connections 65536; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
@@ -223,7 +259,7 @@ class Haproxy(Packaged):
         return """
 global
     nbthread 1
-    maxconn 9000
+    maxconn {most}
 defaults
     mode http
     option http-keep-alive
@@ -239,7 +275,7 @@ frontend public
     default_backend origin
 backend origin
     server origin 127.0.0.1:{origin} pool-max-conn 600
-""".format(origin=self.origin_port, port=port)
+""".format(origin=self.origin_port, port=port, most=min(20000, limit_descriptors() // 2 - 100))
 
 
 def versions(settings):

@@ -3,7 +3,7 @@ import os
 import re
 import statistics
 
-from report import facts_text, kib, kilo, least, measured_section, number, table, variants_of
+from report import facts_text, kib, kilo, measured_section, median, number, table, variants_of
 
 TITLES = {
     "handshakes": "Handshakes: CPU for a connection, its handshake, one short answer, and its end",
@@ -15,7 +15,7 @@ HEAD = """# TLS benchmark
 
 Written by `tests/bench/tls`; [README.md](README.md) says how it is measured. One worker each, on a core of its own, all on loopback;
 clients and servers are OpenSSL's. AES-128-GCM and X25519 everywhere; certificates are self-signed. upgate's TLS is mbedTLS, that of nginx and
-HAProxy is OpenSSL. Least of several interleaved rounds, the median in parentheses. Compare columns of one row, not rows of different runs.
+HAProxy is OpenSSL. Median of several interleaved rounds, the least in parentheses. Compare columns of one row, not rows of different runs.
 """
 PERCENTILES = ["p50", "p99", "p99.9", "most"]
 LATENCIES = {"at rest": "messages, at rest", "storm": "messages, during the storm", "handshake": "the storm's visits"}
@@ -40,7 +40,7 @@ def failed(rounds):
 
 def latency_cell(rounds, which):
     values = [one[which] for one in rounds]
-    return "%s (%s)" % (number(min(values)), number(statistics.median(values))) if values else "-"
+    return "%s (%s)" % (number(statistics.median(values)), number(min(values))) if values else "-"
 
 
 def latency_section(rows):
@@ -71,7 +71,7 @@ def ratios_of(rows):
 def per_second(rows):
     """What one core would do if it did nothing else, by the CPU that one takes."""
     variants = variants_of(rows)
-    lines = [[name] + [kilo(1e6 / least(row, v)) if least(row, v) else "-" for v in variants] for name, row in rows.items()]
+    lines = [[name] + [kilo(1e6 / median(row.get(v))) if median(row.get(v)) else "-" for v in variants] for name, row in rows.items()]
     return "\nPer second of a core's time:\n\n" + table([""] + variants, lines)
 
 
@@ -93,9 +93,9 @@ def sections_of(path):
     return {by_title[part.split("\n", 1)[0]]: part.split("\n", 1)[1].strip("\n") for part in parts if part.split("\n", 1)[0] in by_title}
 
 
-def write(path, what, rows, facts):
+def write(path, what, rows, facts, versions):
     sections = sections_of(path)
-    sections[what] = facts_text(what, facts).replace("tests/bench/run", "tests/bench/tls") + "\n" + body_of(what, rows).strip("\n")
+    sections[what] = ", ".join("%s %s" % item for item in versions.items()) + "; " + facts_text(facts, "tests/bench/tls " + what) + "\n" + body_of(what, rows).strip("\n")
     with open(path, "w", encoding="utf-8") as out:
         out.write(HEAD)
         for name, title in TITLES.items():

@@ -36,7 +36,7 @@ def build_load(t):
     if not shutil.which("cc") or not os.path.exists("/usr/include/openssl/ssl.h"):
         raise Skip("the load program needs cc and libssl-dev")
     try:
-        t.load_program = bench.compile_program("load", t.folder)
+        t.load_program = bench.compile_program("upgate-bench", t.folder)
     except subprocess.CalledProcessError as error:
         raise Skip("the load program cannot be built: %s" % error) from error
 
