@@ -145,6 +145,7 @@ struct conf_upstream {
     enum conf_balance balance;
     struct conf_eject eject;
     struct conf_hash hash;               /* with CONF_BALANCE_HASH */
+    unsigned hash_bound;                 /* percent of its share that a server may have, for a key to go there; 0: off */
     bool sticky_on;
     struct conf_sticky sticky;
     bool tls_on;

@@ -360,6 +360,8 @@ static void check_hash(struct conf_reader *reader, const struct conf_upstream *u
 
     if (upstream->balance != CONF_BALANCE_HASH && upstream->hash.kind != CONF_HASH_CLIENT)
         WARN_AT(reader, place, "`hash` has no effect without `balance: hash`");
+    if (upstream->balance != CONF_BALANCE_HASH && upstream->hash_bound != 0)
+        WARN_AT(reader, place_of(reader, &upstream->hash_bound), "`hash_bound` has no effect without `balance: hash`");
 }
 
 static void check_upstreams(struct conf_reader *reader)

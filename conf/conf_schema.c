@@ -251,6 +251,11 @@ static const struct conf_key keys[] = {
       .sentence = "With `balance: hash`: what decides. The same value goes to the same server, through every gateway that lists the same "
                   "servers; a server more, or one less, moves its own share and no other. `client` is the real client's address; a request "
                   "without the header or the cookie is served in turn." },
+    { "hash_bound", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, hash_bound), .fallback = "off", .zero_word = "off",
+      BOUNDS(101, 10000),
+      .sentence = "With `balance: hash`: how much of this gateway's requests and tunnels a server may have in progress, in percent of its share "
+                  "by weight, for a further key to go there; 125 is usual. A key of a busier one goes to the next in its own order, so that a "
+                  "key that everybody wants does not drown one server." },
     { "sticky", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, sticky), .child = CONF_IN_STICKY, AUX(conf_upstream, sticky_on, true),
       .absent = "no cookie", .sentence = "A client comes back to the server that it was served by, as long as that is up; `balance` chooses for "
                                          "clients without a cookie." },

@@ -88,15 +88,41 @@ static bool is_better_lot(uint64_t draw_a, uint64_t weight_a, uint64_t draw_b, u
     return weight_a == weight_b ? draw_a > draw_b : hash_cost(draw_a) * weight_b < hash_cost(draw_b) * weight_a;
 }
 
-static struct server *by_key(const struct choice *c, uint64_t key)
+/* What all that take part are busy with, and their weights. */
+struct crowd {
+    uint64_t busy, weight;
+};
+
+static struct crowd crowd_of(const struct choice *c)
 {
+    struct crowd crowd = { 0, 0 };
+
+    for (size_t i = 0; i < c->upstream->servers_n; i++)
+        if (is_candidate(c, c->upstream->servers[i])) {
+            crowd.busy += server_state_busy(c->upstream->servers[i]->state);
+            crowd.weight += weight_of(c->upstream->servers[i]);
+        }
+    return crowd;
+}
+
+/* Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2016): with one more it would have more than so many percent of its
+ * share. Not all of them can be over, since together they have what there is. */
+static bool is_over(const struct server *s, const struct crowd *crowd, uint64_t percent)
+{
+    return percent != 0 && server_state_busy(s->state) * crowd->weight * 100 >= (crowd->busy + 1) * weight_of(s) * percent;
+}
+
+/* percent 0: however busy it is. */
+static struct server *by_key(const struct choice *c, uint64_t key, uint64_t percent)
+{
+    struct crowd crowd = percent != 0 ? crowd_of(c) : (struct crowd){ 0, 0 };
     struct server *best = NULL;
     uint64_t best_draw = 0;
 
     for (size_t i = 0; i < c->upstream->servers_n; i++) {
         struct server *s = c->upstream->servers[i];
         uint64_t draw = hash_pair(key, s->state->id);
-        if (!takes_part(c, s) || (best != NULL && !is_better_lot(draw, weight_of(s), best_draw, weight_of(best))))
+        if (!takes_part(c, s) || is_over(s, &crowd, percent) || (best != NULL && !is_better_lot(draw, weight_of(s), best_draw, weight_of(best))))
             continue;
         best = s;
         best_draw = draw;
@@ -104,10 +130,18 @@ static struct server *by_key(const struct choice *c, uint64_t key)
     return best;
 }
 
+/* Those that are not too busy may have no room. */
+static struct server *by_key_within(const struct choice *c, uint64_t key)
+{
+    struct server *found = by_key(c, key, c->upstream->conf->hash_bound);
+
+    return found != NULL || c->upstream->conf->hash_bound == 0 ? found : by_key(c, key, 0);
+}
+
 static struct server *choose(const struct choice *c, const struct balance_wish *wish)
 {
     if (c->upstream->conf->balance == CONF_BALANCE_HASH && wish->keyed)
-        return by_key(c, wish->key);
+        return by_key_within(c, wish->key);
     if (c->upstream->conf->balance == CONF_BALANCE_LEAST_BUSY)
         return least_busy(c);
     return round_robin(c, NULL);

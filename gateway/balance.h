@@ -5,7 +5,8 @@
  *
  * A key belongs to a server by rendezvous hashing: each server draws a lot for the key, which only the two determine, and the best lot has it.
  * So every gateway comes to the same answer without asking; a further server takes from each other one what is its own, and nothing else
- * moves; the keys of one that is down, full or tried spread over all others.
+ * moves; the keys of one that is down, full or tried spread over all others. With a bound, one that is too
+ * busy for its share is passed over in the same way; how busy it is, each gateway knows for itself.
  *
  * Who is bound to a server (a cookie names it) gets no other as long as it is up: also when it drains, is in reserve, or has to be waited for.
  * tests/gateway/test_balance.c */

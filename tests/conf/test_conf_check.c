@@ -172,6 +172,10 @@ static void hash_keys(void **state)
     }
     expect_lines("listeners: [ 80 ]\nupstreams: { a: { servers: [ 1 ], hash: path } }\nroutes: [ { upstream: a } ]\n", true,
                  "f.yaml:2:41: warning: `hash` has no effect without `balance: hash`\n");
+    expect_lines("listeners: [ 80 ]\nupstreams: { a: { servers: [ 1 ], hash_bound: 125 } }\nroutes: [ { upstream: a } ]\n", true,
+                 "f.yaml:2:47: warning: `hash_bound` has no effect without `balance: hash`\n");
+    expect_lines("listeners: [ 80 ]\nupstreams: { a: { servers: [ 1 ], balance: hash, hash_bound: 100 } }\nroutes: [ { upstream: a } ]\n", false,
+                 "f.yaml:2:62: `hash_bound`: 100 is out of bounds: 101 to 10000, or `off`\n");
 }
 
 static void warnings(void **state)

@@ -44,6 +44,7 @@ static const char minimal_dump[] =
     "        drain: off\n"
     "    balance: round_robin\n"
     "    hash: client\n"
+    "    hash_bound: off\n"
     "    keepalive: 32\n"
     "    keepalive_timeout: 1m\n"
     "    connections: off\n"

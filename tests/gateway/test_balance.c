@@ -313,6 +313,114 @@ static void the_keys_of_one_that_is_out_spread_over_the_others(void **state)
     end(&f);
 }
 
+/* ---- keys with bounded loads ---- */
+
+static uint64_t load_of_all(struct fleet *f)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < f->upstream.servers_n; i++)
+        sum += server_state_busy(state_of(f, i));
+    return sum;
+}
+
+/* Tunnels that stay, all of one key: it has its own server until that has its share and a quarter more, then the next one of its order. */
+static void one_key_that_everybody_wants(void **state)
+{
+    struct fleet f;
+    size_t own;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_HASH, 4, (unsigned[]){ 1, 2, 1, 4 });
+    f.conf.hash_bound = 125;
+    own = place_of_key(&f, 7, 0);
+    for (int n = 0; n < 4000; n++) {
+        state_of(&f, place_of_key(&f, 7, 0))->tunnels++;
+        for (size_t i = 0; i < 4; i++) {         /* never one too many */
+            static const double weights[] = { 1, 2, 1, 4 };
+            assert_true((double)state_of(&f, i)->tunnels < 1.25 * (n + 1) * weights[i] / 8 + 1);
+        }
+    }
+    assert_true(state_of(&f, own)->tunnels >= state_of(&f, own)->weight * 4000 * 125 / 800);
+    f.conf.hash_bound = 0;
+    assert_int_equal(place_of_key(&f, 7, 0), own);       /* without a bound it would be there alone */
+    end(&f);
+}
+
+/* Many keys, none of them special: nearly all are where they would be without a bound, and the tunnels spread better. */
+static void many_keys_hardly_move(void **state)
+{
+    struct fleet f;
+    unsigned away = 0;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_HASH, 5, NULL);
+    for (size_t i = 0; i < KEYS; i++) {
+        size_t own, is;
+        f.conf.hash_bound = 0;
+        own = place_of_key(&f, i, 0);
+        f.conf.hash_bound = 125;
+        is = place_of_key(&f, i, 0);
+        state_of(&f, is)->tunnels++;
+        away += own != is;
+    }
+    assert_true(away < KEYS / 100);
+    for (size_t i = 0; i < 5; i++)
+        assert_true(state_of(&f, i)->tunnels <= load_of_all(&f) / 4 + 1);
+    end(&f);
+}
+
+static void those_within_the_bound_may_be_tried_or_full(void **state)
+{
+    struct fleet f;
+    size_t own;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_HASH, 2, NULL);
+    f.conf.hash_bound = 101;
+    own = place_of_key(&f, 1, 0);
+    state_of(&f, own)->tunnels = 100;
+    assert_int_equal(place_of_key(&f, 1, 0), 1 - own);
+    assert_int_equal(place_of_key(&f, 1, (uint64_t)1 << (1 - own)), own);        /* who is left is its own crowd */
+    atomic_store(&f.set->places, 100);
+    state_of(&f, 1 - own)->connections = 100;
+    assert_int_equal(place_of_key(&f, 1, 0), own);
+    end(&f);
+}
+
+/* Workers and gateways that list the same servers agree, whatever the order; tunnels that stay make no difference without a bound. */
+static void tunnels_that_stay_move_no_key(void **state)
+{
+    struct fleet f;
+    size_t was[500];
+
+    (void)state;
+    begin(&f, CONF_BALANCE_HASH, 5, NULL);
+    for (size_t i = 0; i < COUNT_OF(was); i++) {
+        was[i] = place_of_key(&f, i, 0);
+        state_of(&f, was[i])->tunnels += i;
+    }
+    for (size_t i = 0; i < COUNT_OF(was); i++)
+        assert_int_equal(place_of_key(&f, i, 0), was[i]);
+    end(&f);
+}
+
+/* In turn, tunnels that stay are spread as new ones come, whoever ended before. */
+static void in_turn_however_long_they_stay(void **state)
+{
+    struct fleet f;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_ROUND_ROBIN, 3, (unsigned[]){ 2, 1, 1 });
+    state_of(&f, 0)->tunnels = 1000;
+    for (int i = 0; i < 400; i++)
+        state_of(&f, choose(&f, 0))->tunnels++;
+    assert_int_equal(state_of(&f, 0)->tunnels, 1200);
+    assert_int_equal(state_of(&f, 1)->tunnels, 100);
+    assert_int_equal(state_of(&f, 2)->tunnels, 100);
+    end(&f);
+}
+
 static void without_a_key_in_turn(void **state)
 {
     struct fleet f;
@@ -450,6 +558,11 @@ int main(void)
         cmocka_unit_test(a_server_more_moves_its_own_share),
         cmocka_unit_test(fixed_places),
         cmocka_unit_test(the_keys_of_one_that_is_out_spread_over_the_others),
+        cmocka_unit_test(one_key_that_everybody_wants),
+        cmocka_unit_test(many_keys_hardly_move),
+        cmocka_unit_test(those_within_the_bound_may_be_tried_or_full),
+        cmocka_unit_test(tunnels_that_stay_move_no_key),
+        cmocka_unit_test(in_turn_however_long_they_stay),
         cmocka_unit_test(without_a_key_in_turn),
         cmocka_unit_test(backups_when_nobody_else_is_left),
         cmocka_unit_test(one_that_drains_gets_nobody),
