@@ -490,6 +490,28 @@ static void without_the_key(void **state)
     conf_free(none);
 }
 
+/* Who is asked whether the request may go on sees no cookie of ours, and what it answers itself has none. */
+static void not_with_the_question(void **state)
+{
+    struct conf *asking = conf_of("listeners: [ 127.0.0.1:1 ]\n"
+                                  "routes: [ { upstream: app, auth: { forward: { upstream: door, path: /may } } } ]\n"
+                                  "upstreams: { app: { servers: [ 9001 ], sticky: { key_file: %s, cookie: s } }, door: { servers: [ 9002 ] } }\n");
+    struct world w;
+    struct peer *client;
+
+    (void)state;
+    begin(&w, asking);
+    client = begins(&w, "1; d=2");
+    assert_int_equal(w.dialed[0]->port, 9002);
+    expect_in(&world_server(&w, 0)->got, "\r\nCookie: d=2\r\n");
+    says(&w, world_server(&w, 0), "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+    expect_status(client, 401);
+    expect_not_in(&client->got, "Set-Cookie");
+    assert_int_equal(w.metrics.sticky_malformed, 1);
+    end(&w);
+    conf_free(asking);
+}
+
 static void many_cookies_of_that_name(void **state)
 {
     char cookie[128], text[1000];
@@ -544,6 +566,7 @@ int main(void)
         cmocka_unit_test(an_ejected_one_is_waited_for_no_longer),
         cmocka_unit_test(not_in_our_own_answers),
         cmocka_unit_test(without_the_key),
+        cmocka_unit_test(not_with_the_question),
         cmocka_unit_test(many_cookies_of_that_name),
         cmocka_unit_test(fastcgi_servers_too),
     };

@@ -248,6 +248,13 @@ class Fleet:
         conn.close()
         return reply
 
+    def gateway_behind(self, door):
+        """The next one; None: no answer, as long as the load balancer finds its way."""
+        try:
+            return self.ask(door, "/hash").get("X-Gateway")
+        except (OSError, AttributeError):
+            return None
+
     def place(self, door, target, source=CLIENTS[0], fields=()):
         """The server, as JSON, and the cookie that came with its answer (None: none)."""
         reply = self.ask(door, target, source, fields)
@@ -363,7 +370,7 @@ def test_what_dies_and_what_does_not(t):
     same({x: x.server for x in tunnels}, places, "servers of the tunnels behind another gateway")
     fleet.gateways[victim].revive()
     for door in DOORS:
-        wait_until(lambda d=door: fleet.ask(d, "/hash").get("X-Gateway") == victim, 30, what="the gateway behind %s:%d again" % door)
+        wait_until(lambda d=door: fleet.gateway_behind(d) == victim, 30, what="the gateway behind %s:%d again" % door)
 
     victim = tunnels[1].gateway
     report.append(strike(tunnels, "a gateway's link is cut", lambda x: x.gateway == victim, fleet.gateways[victim].node.cut, False))
