@@ -43,7 +43,7 @@ def test_a_fleet_shares_nothing_but_the_keys(t):
     servers = [named(t, "server%d" % i) for i in range(3)]
     path = key(t, new_key(1))
     gateways = fleet(t, 3, servers, path)
-    clients = [ask(t, gateways[i % 3]) for i in range(6)]
+    clients = [ask(t, gateways[i % 3]) for i in range(12)]      # four each: however its workers share them, all servers have a turn
     same(len({who for who, _, _ in clients}), 3, "servers that are used")
     for who, cookie, saw in clients:
         same(saw, "none", "cookies that came to the server")
@@ -105,6 +105,27 @@ def test_a_dead_servers_clients_move(t):
     other, moved, _ = ask(t, gateway, cookie)
     check(other != who and moved is not None, "served by %s with cookie %s", other, moved)
     same(ask(t, gateway, moved)[:2], (other, None), "who answered then")
+
+
+def test_a_server_that_drains_keeps_its_clients(t):
+    """A reload begins to drain it: who has a cookie stays, nobody else comes; another reload takes it out, and they move."""
+    servers = [named(t, "server%d" % i) for i in range(2)]
+    sticky = {"key_file": key(t, new_key(1)), "cookie": "s"}
+
+    def config(*entries):
+        return t.config(workers=2, upstreams={"app": {"servers": list(entries), "sticky": sticky}}, routes=[{"upstream": "app"}])
+    stays, drains = ({"address": s.address} for s in servers)
+    gateway = t.gateway(workers=2, upstreams={"app": {"servers": [stays, drains], "sticky": sticky}}, routes=[{"upstream": "app"}])
+    who = None
+    while who != "server1":
+        who, cookie, _ = ask(t, gateway)
+    gateway.reload(config(stays, dict(drains, drain=True)))
+    for _ in range(4):
+        same(ask(t, gateway, cookie)[:2], ("server1", None), "who answered, with a new cookie")
+        same(ask(t, gateway)[0], "server0", "who answered a new client")
+    gateway.reload(config(stays))
+    other, moved, _ = ask(t, gateway, cookie)
+    same((other, moved is not None), ("server0", True), "who answered when it was gone, with a new cookie")
 
 
 def test_forged_ones_are_nothing_special(t):
