@@ -32,9 +32,15 @@ static bool is_candidate(const struct choice *c, const struct server *s)
     return !was_tried(s, c->tried) && server_state_tier(s->state, c->now_ms) == c->tier;
 }
 
+/* What room there is belongs to those who wait for it, and are about to hear of it. */
+static bool has_room(const struct choice *c, const struct server *s)
+{
+    return server_has_room(s, c->fresh) && atomic_load_explicit(&s->state->waiting, memory_order_relaxed) == 0;
+}
+
 static bool takes_part(const struct choice *c, const struct server *s)
 {
-    return is_candidate(c, s) && server_has_room(s, c->fresh);
+    return is_candidate(c, s) && has_room(c, s);
 }
 
 static uint64_t weight_of(const struct server *s)
@@ -171,12 +177,12 @@ static struct server *bound_to(const struct upstream *u, const struct balance_wi
 
 static bool others_wait(const struct upstream *u)
 {
-    return atomic_load(&u->set->waiting_n) > 0 && atomic_load(&u->set->places) != 0;
+    return atomic_load(&u->set->waiting_any) > 0 && atomic_load(&u->set->places) != 0;
 }
 
 static enum balance_verdict choose_bound(const struct choice *c, struct balance_wish *wish, struct server *bound, struct server **out)
 {
-    if (others_wait(c->upstream) || !server_has_room(bound, c->fresh)) {
+    if (others_wait(c->upstream) || !has_room(c, bound)) {
         wish->wanted = bound->state;
         return BALANCE_FULL;
     }

@@ -84,6 +84,8 @@ static void leave_queue(struct place_wait *w)
 {
     list_remove(&w->link);
     atomic_fetch_sub(&w->port->set->waiting_n, 1);
+    atomic_fetch_sub(w->wanted != NULL ? &w->wanted->waiting : &w->port->set->waiting_any, 1);
+    server_state_release(&w->wanted);
 }
 
 static void grant(struct place_wait *w, struct server_state *s, bool warm)
@@ -252,6 +254,9 @@ static void join_queue(struct place_port *p, struct place_wait *w, bool first)
     w->port = p;
     w->standing = PLACE_WAITED_FOR;
     list_append(first ? p->set->waiting.next : &p->set->waiting, &w->link);
+    if (w->wanted != NULL)
+        server_state_hold(w->wanted);
+    atomic_fetch_add(w->wanted != NULL ? &w->wanted->waiting : &p->set->waiting_any, 1);
     atomic_fetch_add(&p->set->waiting_n, 1);
 }
 

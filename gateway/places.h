@@ -3,7 +3,7 @@
  * A connection takes a place before it is begun and gives it back when it is closed; an idle one that is kept has a place, too. Who finds no
  * place waits in its set's queue, one for all workers, first come first. A place that is given back goes straight to the first who can use
  * it: the place is handed over, not announced, so nobody is woken in vain and nobody overtakes. Where an idle connection of another worker
- * holds the place, that worker is asked to close one.
+ * holds the place, that worker is asked to close one. Who waits for one server alone keeps nobody from the others.
  *
  * No wake-up is lost: a waiter shows itself (waiting_n) before it looks for a place once more, and who gives a place back does so before it
  * looks for waiters; both in sequential order, so that at least one of the two sees the other. The same holds for idle connections.
@@ -31,8 +31,8 @@ struct place_port {
 
 enum place_standing { PLACE_WAITED_FOR, PLACE_GRANTED };
 struct place_wait {                      /* the waiter embeds it, zeroed */
-    struct server_state *wanted;         /* only this one, as long as it is up; NULL: any that was not tried … */
-    uint64_t tried;                      /* … bit per slot */
+    struct server_state *wanted;         /* only this one, as long as it is up; NULL: any that was not tried. NULL again when it waits no more */
+    uint64_t tried;                      /* bit per slot */
     bool fresh;                          /* an idle connection is of no use: never warm */
     /* From the loop. With `warm` no place comes with it, but an idle connection of this worker's has just been kept. The server is held
      * until the call returns. */

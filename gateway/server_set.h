@@ -20,6 +20,7 @@ struct server_set {
     size_t members_n;
     struct list waiting;                 /* of place_wait.link, first come first */
     _Atomic size_t waiting_n;            /* written under the lock, read by everybody */
+    _Atomic size_t waiting_any;          /* … of which want whichever server there is */
     struct list ports;                   /* of place_port.link, one per worker and snapshot */
 };
 

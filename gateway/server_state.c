@@ -6,7 +6,7 @@
 
 static void state_free(struct server_state *s)
 {
-    assert(s->connections == 0 && s->exchanges == 0 && s->tunnels == 0);
+    assert(s->connections == 0 && s->exchanges == 0 && s->tunnels == 0 && s->waiting == 0);
     mem_free(s->address.host);
     mem_free(s->address.path);
     mem_free(s->address.text);

@@ -38,6 +38,7 @@ struct server_state {
     /* what the workers count */
     _Atomic uint64_t connections;        /* open ones and those being made, kept ones too: the places that are taken */
     _Atomic uint64_t exchanges, tunnels; /* in flight */
+    _Atomic size_t waiting;              /* who wait for a place at this one and no other */
     _Atomic unsigned failures;           /* in a row */
     _Atomic unsigned ejections;          /* … and how often it was ejected for that, since it last did well */
     _Atomic uint64_t ejected_until_ms;

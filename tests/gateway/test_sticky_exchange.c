@@ -45,7 +45,7 @@ static int load(void **state)
     plain = conf_of(CONF("", ""));
     drains = conf_of(CONF(", drain: on", ""));
     reserve = conf_of(CONF(", backup: on", ""));
-    capped = conf_of(CONF("", ", connections: 1, queue_timeout: 2s"));
+    capped = conf_of(CONF("", ", connections: 1, queue: 1, queue_timeout: 2s"));
     hashed = conf_of(CONF("", ", balance: hash"));
     fcgi = conf_of(CONF("", ", protocol: fastcgi, fastcgi: { length: optional }"));
     return 0;
@@ -402,12 +402,12 @@ static struct peer *begins(struct world *w, const char *cookie)
     return client;
 }
 
-/* Its server is full: it is waited for, though others have room. Others wait meanwhile for nothing. */
+/* Its server is full: it is waited for, though others have room; and nobody else waits because of that. */
 static void a_full_one_is_waited_for(void **state)
 {
     char cookie[128];
     struct world w;
-    struct peer *first, *second;
+    struct peer *first, *second, *third;
     unsigned port;
 
     (void)state;
@@ -416,11 +416,13 @@ static void a_full_one_is_waited_for(void **state)
     first = begins(&w, cookie);
     second = begins(&w, cookie);
     assert_int_equal(w.dials, 1);
-    assert_int_equal(w.metrics.queued, 1);
+    third = begins(&w, cookie);
+    expect_status(third, 503);                   /* the queue is full of those */
     asks(&w, "", &port);
     assert_int_not_equal(port, 9003);
     asks(&w, "", &port);
     assert_int_not_equal(port, 9003);
+    assert_int_equal(w.metrics.queued, 1);       /* who may go elsewhere does not stand behind them */
     says(&w, world_server(&w, 0), ANSWER);
     expect_status(first, 200);
     assert_int_equal(w.dialed[w.dials - 1]->port, 9003);
