@@ -1,4 +1,5 @@
 #include "gateway/control_parts.h"
+#include "gateway/launcher.h"
 #include "gateway/log.h"
 #include "gateway/metrics_text.h"
 #include "gateway/quota.h"
@@ -13,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static const int heard[CONTROL_SIGNALS] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP };
+static const int heard[CONTROL_SIGNALS] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP, SIGUSR2 };
 #define DESCRIPTORS_BESIDES 64           /* what a process needs that is not a connection */
 
 /* ---- the end ---- */
@@ -33,7 +34,7 @@ static void on_drain_over(uv_timer_t *timer)
     stop_all(c);
 }
 
-static void drain_all(struct control *c)
+void control_drain(struct control *c)
 {
     if (c->draining) {
         log_info("ending at once");
@@ -41,6 +42,7 @@ static void drain_all(struct control *c)
         return;
     }
     c->draining = true;
+    control_handover_abandon(c);
     log_info("draining: no more connections are accepted");
     notify_tell(&c->notify, "STOPPING=1\nSTATUS=draining");
     for (unsigned i = 0; i < c->workers_n; i++)
@@ -62,8 +64,10 @@ static void on_signal(uv_signal_t *handle, int number)
             log_error("cannot reopen the access log, the old file is kept: %s", uv_strerror(error));
     } else if (number == SIGHUP) {
         control_reload(c);
+    } else if (number == SIGUSR2) {
+        control_upgrade(c);
     } else {
-        drain_all(c);
+        control_drain(c);
     }
 }
 
@@ -74,6 +78,7 @@ static void close_handles(struct control *c)
     uv_close((uv_handle_t *)&c->drain_over, NULL);
     uv_close((uv_handle_t *)&c->news, NULL);
     control_notify_end(c);
+    control_handover_end(c);
 }
 
 static void on_news(uv_async_t *async)
@@ -144,16 +149,25 @@ void control_say_listening(const struct conf_listener *l, unsigned port)
         log_info("listening on %s:%u", l->address.host, port);
 }
 
+/* Ports of the kernel's choice come last: of what was passed in, they take what nobody names. */
+static bool bind_if(struct control *c, bool port_chosen)
+{
+    for (size_t i = 0; i < c->conf->listeners_n; i++) {
+        const struct conf_address *address = &c->conf->listeners[i].address;
+        bool chosen = address->kind == CONF_ADDRESS_IP && address->port == 0;
+        if (chosen == port_chosen && sockets_bind(address, c->workers_n, false, &c->inherited, &c->sockets[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool bind_all(struct control *c)
 {
     c->sockets = mem_zalloc(c->conf->listeners_n * sizeof(*c->sockets));
     c->workers = mem_zalloc(c->workers_n * sizeof(*c->workers));
     if (c->sockets == NULL || c->workers == NULL)
         return false;
-    for (size_t i = 0; i < c->conf->listeners_n; i++)
-        if (sockets_bind(&c->conf->listeners[i].address, c->workers_n, false, &c->sockets[i]) != 0)
-            return false;
-    return true;
+    return bind_if(c, false) && bind_if(c, true);
 }
 
 /* Which sockets a worker gets: in turn, so that each has one of every listener. */
@@ -307,22 +321,33 @@ static bool run(struct control *c)
     c->gate.limit = control_connections_allowed(c->conf);
     init_handles(c);
     control_notify_open(c);
+    control_handover_open(c);
     started = begin_tls(c) && open_access_log(c) && bind_all(c) && start_all(c);
+    inherited_close(&c->inherited);
     if (started)
-        control_notify_ready(c);
+        control_announce(c);
     else if (atomic_load(&c->workers_left) == 0)
         close_handles(c);
     uv_run(&c->loop, UV_RUN_DEFAULT);
     return started;
 }
 
-int control_run(struct conf *conf, const char *file, size_t *handles_left_out)
+/* Before libuv is there, which leaves something to be done in every process that is forked. */
+static bool prepare_handover(struct control *c, char *const *argv)
+{
+    if (!inherited_open(&c->inherited))
+        return false;
+    c->launcher = launcher_start(argv);
+    return true;
+}
+
+int control_run(char *const *argv, struct conf *conf, const char *file, size_t *handles_left_out)
 {
     struct control c = { .file = file, .generation = generation_new(conf, NULL, or_one_per_cpu(conf->workers)), .quota = quota_new() };
     bool started;
 
     *handles_left_out = 0;
-    if (c.generation == NULL || c.quota == NULL || uv_loop_init(&c.loop) != 0) {
+    if (c.generation == NULL || c.quota == NULL || !prepare_handover(&c, argv) || uv_loop_init(&c.loop) != 0) {
         log_error("not started: no memory");
         quota_free(c.quota);
         generation_release(&c.generation);
@@ -334,6 +359,8 @@ int control_run(struct conf *conf, const char *file, size_t *handles_left_out)
     *handles_left_out = end_all(&c);
     generation_release(&c.generation);
     end_tls(&c);
+    if (c.launcher >= 0)
+        close(c.launcher);
     log_info("ended");
     return started && *handles_left_out == 0 ? 0 : 1;
 }

@@ -2,6 +2,7 @@
  *
  *   control.c          the beginning, signals, draining, the end
  *   control_reload.c   the file is read again
+ *   control_handover.c a new binary takes over
  *   control_notify.c   what the service manager is told */
 #ifndef UPGATE_GATEWAY_CONTROL_PARTS_H
 #define UPGATE_GATEWAY_CONTROL_PARTS_H
@@ -13,7 +14,7 @@
 
 #include <signal.h>
 
-#define CONTROL_SIGNALS 5                /* that are heard */
+#define CONTROL_SIGNALS 6                /* that are heard */
 
 /* A reload that the workers are busy with. */
 struct control_reload {
@@ -21,6 +22,15 @@ struct control_reload {
     _Atomic unsigned left;               /* workers that have not said yet that it is in force */
     struct access_sink *old_sink;        /* closed when no worker writes to it any more; NULL: it is the same as before, or there was none */
     bool again;                          /* somebody asked for another one meanwhile */
+};
+
+/* A new binary takes over: the other process's end of a pair, and what is heard from it. */
+struct control_word {
+    struct control *control;
+    int fd;                              /* -1: nothing is awaited */
+    uv_poll_t poll;
+    uv_timer_t deadline;
+    void (*heard)(struct control *c, const char *text);
 };
 
 struct control {
@@ -45,6 +55,9 @@ struct control {
     struct metrics metrics;              /* what the control loop itself counts */
     struct control_reload reload;
     bool draining;
+    int launcher;                        /* -1: none */
+    struct inherited inherited;
+    struct control_word successor, predecessor;
     struct notify notify;
     struct control_call *calls;          /* to the workers, for the watchdog; NULL: not ready yet */
     uv_timer_t watchdog;
@@ -62,6 +75,17 @@ uint64_t control_connections_allowed(const struct conf *conf);
 void control_reload(struct control *c);
 void control_reload_news(struct control *c);     /* a worker has something to say: is the reload over? */
 void control_reload_abandon(struct control *c);  /* all workers have ended */
+
+/* control.c: as on TERM */
+void control_drain(struct control *c);
+
+/* control_handover.c */
+void control_handover_open(struct control *c);
+void control_upgrade(struct control *c);         /* USR2 */
+bool control_is_handing_over(const struct control *c);
+void control_handover_abandon(struct control *c);        /* this process ends: one that is starting is told not to */
+void control_announce(struct control *c);        /* this process is ready: the one before it, or the service manager, hears of it */
+void control_handover_end(struct control *c);    /* its handles are closed */
 
 /* control_notify.c, in the order in which they are called */
 void control_notify_open(struct control *c);

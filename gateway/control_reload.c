@@ -98,7 +98,7 @@ static bool bind_sockets(struct control *c, struct next *next)
         const struct conf_listener *same = generation_same_listener(c->conf, conf, &conf->listeners[i]);
         if (same != NULL)
             next->sockets[i] = c->sockets[same - c->conf->listeners];
-        else if (sockets_bind(address, c->workers_n, port_is_ours(c, address), &next->sockets[i]) != 0)
+        else if (sockets_bind(address, c->workers_n, port_is_ours(c, address), NULL, &next->sockets[i]) != 0)
             return false;
     }
     return true;
@@ -250,6 +250,8 @@ void control_reload(struct control *c)
         log_warn("reload: the gateway is draining, its configuration stays as it is");
     } else if (c->reload.changes != NULL) {
         c->reload.again = true;
+    } else if (control_is_handing_over(c)) {
+        log_warn("reload: a new process is starting, which reads the file itself: the configuration of this one stays as it is");
     } else if (read_generation(c, &next) && bind_sockets(c, &next) && open_log(c, &next) && make_changes(c, &next)) {
         commit(c, &next);
         return;                          /* … and SETTLED says the rest */

@@ -137,7 +137,7 @@ static bool check_files(struct conf *conf)
 }
 
 /* Takes the conf. */
-static int act(const struct options *o, struct conf *conf, size_t *handles_left)
+static int act(const struct options *o, char *const *argv, struct conf *conf, size_t *handles_left)
 {
     switch (o->action) {
     case ACTION_CHECK:
@@ -153,7 +153,7 @@ static int act(const struct options *o, struct conf *conf, size_t *handles_left)
         break;
     }
     log_set_level(conf->log.level);
-    return control_run(conf, file_of(o), handles_left);
+    return control_run(argv, conf, file_of(o), handles_left);
 }
 
 static int set_weather(void)
@@ -210,7 +210,7 @@ int main(int argc, char **argv)
     conf = load(&o);
     if (conf == NULL)
         return 1;
-    code = act(&o, conf, &handles_left);
+    code = act(&o, argv, conf, &handles_left);
     check_leaks(handles_left);
     return code;
 }

@@ -120,16 +120,19 @@ static int port_is_free(const struct conf_address *conf)
     return fd >= 0 ? 0 : fd;
 }
 
+/* Of a UNIX path there is one socket, and so of a port whose socket was passed in by somebody who does not share it: workers get copies of the
+ * descriptor. */
 static int bind_one(const struct conf_address *conf, struct sockets *out)
 {
-    int fd;
+    bool unix_path = conf->kind == CONF_ADDRESS_UNIX;
+    int fd = -EADDRINUSE;
 
-    if (conf->kind == CONF_ADDRESS_UNIX && out->n > 0)
-        fd = fcntl(out->fds[0], F_DUPFD_CLOEXEC, 3);
-    else
+    if (!unix_path || out->n == 0)
         fd = bound_socket(conf, out->n == 0 ? conf->port : out->port, true);
-    if (fd == -1)
-        fd = -errno;
+    if (fd < 0 && out->n > 0 && (unix_path || out->passed > 0)) {
+        fd = fcntl(out->fds[0], F_DUPFD_CLOEXEC, 3);
+        fd = fd < 0 ? -errno : fd;
+    }
     if (fd < 0)
         return fd;
     out->fds[out->n++] = fd;
@@ -138,14 +141,42 @@ static int bind_one(const struct conf_address *conf, struct sockets *out)
     return 0;
 }
 
-int sockets_bind(const struct conf_address *address, size_t n, bool port_is_ours, struct sockets *out)
+/* ---- those that were passed in ---- */
+
+/* What a socket of ours has from the start, and no filter of a listener that was taken out while another process had the socket. */
+static void set_up_passed(int fd)
 {
+    int one = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof(one));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    listen(fd, BACKLOG);
+}
+
+static void take_passed(struct sockets *out, const struct conf_address *address, struct inherited *from)
+{
+    bool own = true;
+
+    out->n = out->passed = inherited_take(from, address, out->fds, &own);
+    out->foreign = !own;
+    for (size_t i = 0; i < out->n; i++)
+        set_up_passed(out->fds[i]);
+    if (out->n > 0)
+        out->port = real_port(out->fds[0]);
+}
+
+int sockets_bind(const struct conf_address *address, size_t n, bool port_is_ours, struct inherited *from, struct sockets *out)
+{
+    size_t most = from != NULL && from->n > n ? from->n : n;
     int error = 0;
 
-    *out = (struct sockets){ .fds = mem_alloc(n * sizeof(int)) };
+    *out = (struct sockets){ .fds = mem_alloc(most * sizeof(int)) };
     if (out->fds == NULL)
         error = -ENOMEM;
-    else if (address->kind == CONF_ADDRESS_IP && address->port != 0 && !port_is_ours)
+    else if (from != NULL)
+        take_passed(out, address, from);
+    if (error == 0 && out->n == 0 && address->kind == CONF_ADDRESS_IP && address->port != 0 && !port_is_ours)
         error = port_is_free(address);
     while (error == 0 && out->n < n)
         error = bind_one(address, out);
@@ -167,7 +198,7 @@ size_t sockets_count(const struct sockets *s, size_t n)
 
 void sockets_close(struct sockets *s, const struct conf_address *address)
 {
-    if (address->kind == CONF_ADDRESS_UNIX && s->n > 0)
+    if (address->kind == CONF_ADDRESS_UNIX && s->n > 0 && !s->foreign)
         unlink(address->path);
     for (size_t i = 0; i < s->n && !s->given; i++)
         close(s->fds[i]);

@@ -103,7 +103,7 @@ def merged(base, changes):
 class Gateway:
     """A running upgate."""
 
-    def __init__(self, binary, arguments, sanitizer="none", environment=None):
+    def __init__(self, binary, arguments, sanitizer="none", environment=None, **options):
         self.sanitizer = sanitizer
         self.stderr_lines = []
         self.records = []
@@ -113,7 +113,7 @@ class Gateway:
         self.changed = threading.Condition()
         self.path = None                                 # of its configuration
         self.process = subprocess.Popen([binary] + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env=dict(sanitizer_environment(), **(environment or {})))
+                                        stderr=subprocess.PIPE, env=dict(sanitizer_environment(), **(environment or {})), **options)
         self.readers = [threading.Thread(target=self._read_stderr, daemon=True),
                         threading.Thread(target=self._read_stdout, daemon=True)]
         for reader in self.readers:
