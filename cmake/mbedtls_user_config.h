@@ -15,9 +15,8 @@
 #undef MBEDTLS_SSL_DTLS_CONNECTION_ID_COMPAT
 #undef MBEDTLS_SSL_RENEGOTIATION
 
-/* Memory per connection: an own record may be small, one that a peer sends may not (16384 is what the open web needs).
- * MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH must stay off beside this: it would shrink the input buffer as well. */
-#define MBEDTLS_SSL_OUT_CONTENT_LEN 4096
+/* Buffers for records of the full size both ways, as by default: the connections of a loop share them (gateway/tls_rest.c). That needs all to be
+ * of one size, so MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH must stay off. */
 
 /* X25519 by the verified implementation that the library carries: a third off a full TLS 1.3 handshake. */
 #define MBEDTLS_ECDH_VARIANT_EVEREST_ENABLED

@@ -1,4 +1,5 @@
 #include "gateway/stream_tls_parts.h"
+#include "gateway/tls_rest.h"
 #include "gateway/tls_sessions.h"
 
 #include <assert.h>
@@ -58,8 +59,9 @@ static void below_ended(struct stream_tls *s)
 
 /* ---- ciphertext ---- */
 
-static void bio_begin(struct stream_tls *s)
+static void bio_begin(struct stream_tls *s, bool reading)
 {
+    tls_wake(&s->session, &s->loop->buffers, reading);
     s->session.bio.out = s->loop->cipher;
     s->session.bio.out_size = TLS_CIPHER_BYTES;
     s->session.bio.out_n = 0;
@@ -69,8 +71,10 @@ static void bio_begin(struct stream_tls *s)
 static int bio_end(struct stream_tls *s)
 {
     struct span out = span_of(s->session.bio.out, s->session.bio.out_n);
-    ssize_t n = out.n > 0 ? stream_send(s->below, out) : 0;
+    ssize_t n;
 
+    tls_rest(&s->session, &s->loop->buffers);
+    n = out.n > 0 ? stream_send(s->below, out) : 0;
     if (n >= 0 && (size_t)n < out.n)
         n = stream_put(s->below, span_from(out, (size_t)n));
     s->session.bio.out = NULL;
@@ -108,7 +112,7 @@ static bool decrypt(struct stream_tls *s, uint8_t *to, size_t room, size_t *n_ou
     enum tls_read got;
     const uint8_t *p;
 
-    bio_begin(s);
+    bio_begin(s, true);
     do {
         got = decrypt_some(s, to, room, n_out);
         if (got == TLS_READ_SESSION && s->server != NULL)
@@ -116,10 +120,10 @@ static bool decrypt(struct stream_tls *s, uint8_t *to, size_t room, size_t *n_ou
     } while (got == TLS_READ_SESSION || (got == TLS_READ_MORE && stream_peek(s->below, &p) > 0));
     bio_end(s);                          /* an alert, perhaps */
     s->more = got == TLS_READ_FULL;
-    if (got == TLS_READ_END)
-        input_ends(s, STREAM_EOF, 0);
-    else if (got == TLS_READ_FAILED)
+    if (s->session.why != END_NONE)
         tls_failed(s);
+    else if (got == TLS_READ_END)
+        input_ends(s, STREAM_EOF, 0);
     else if (got == TLS_READ_MORE && s->below->input != STREAM_OPEN)
         below_ended(s);
     s->base.bytes_in += *n_out - before;
@@ -269,7 +273,7 @@ static ssize_t send_round(struct stream_tls *s, struct span data)
     ssize_t n;
     int error;
 
-    bio_begin(s);
+    bio_begin(s, false);
     while (hold_n(s->put) + data.n - taken > 0 && s->session.bio.out_n + record + TLS_RECORD_MAX <= TLS_CIPHER_BYTES) {
         n = tls_session_write(&s->session, next_record(s, span_from(data, taken), record));
         if (n < 0) {
@@ -331,7 +335,7 @@ static int tls_put(struct stream *base, struct span data)
 
 static void say_goodbye(struct stream_tls *s)
 {
-    bio_begin(s);
+    bio_begin(s, false);
     tls_session_close_notify(&s->session);
     bio_end(s);
 }
@@ -495,6 +499,8 @@ struct stream *stream_tls_open(struct stream_tls *s, struct stream **below)
     s->session.bio.out_borrowed = true;
     s->below = stream_take(below);
     stream_own(s->below, &below_events, s);
+    if (!tls_rest(&s->session, &s->loop->buffers))
+        tls_failed(s);                   /* told when there is an owner */
     return &s->base;
 }
 

@@ -7,7 +7,7 @@
  *   - an end without close_notify (RFC 8446 section 6.1) is `cut`: it may be somebody else's doing;
  *   - finish sends close_notify; so does close, unless something that was put is lost by it;
  *   - TLS that goes wrong ends both directions: -EPROTO, with words in input_words.
- * At rest it has no buffers beside those of mbedTLS. tests/gateway/test_stream_tls.c */
+ * At rest it has no buffers, and neither has mbedTLS (tls_rest.h). tests/gateway/test_stream_tls.c */
 #ifndef UPGATE_GATEWAY_STREAM_TLS_H
 #define UPGATE_GATEWAY_STREAM_TLS_H
 

@@ -1,4 +1,4 @@
-#include "gateway/tls_loop.h"
+#include "gateway/tls_rest.h"
 #include "gateway/tls_sessions.h"
 
 #include <assert.h>
@@ -40,6 +40,7 @@ void tls_loop_free(struct tls_loop *l)
     timer_clear(l->timers, &l->give_way);
     tls_home_free(&l->home);
     tls_sessions_free(l->sessions);
+    tls_buffers_free(&l->buffers);
     wipe(l->plain, TLS_PLAIN_BYTES);
     wipe(l->join, TLS_RECORD_BYTES);
     mem_free(l->cipher);

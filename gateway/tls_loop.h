@@ -15,6 +15,11 @@
 
 struct tls_sessions;
 
+/* The library's own for one record each way, shared by sessions at rest (tls_rest.h). NULL: none yet, or in use. */
+struct tls_buffers {
+    uint8_t *in, *out;
+};
+
 struct tls_loop {
     struct ready_queue *ready;
     struct timers *timers;
@@ -22,6 +27,7 @@ struct tls_loop {
     struct tls_helpers *helpers;         /* NULL: this loop does the arithmetic itself, a step each turn */
     struct tls_home home;
     struct tls_sessions *sessions;
+    struct tls_buffers buffers;
     uint8_t *plain, *join, *cipher;      /* scratch: TLS_PLAIN_BYTES, TLS_RECORD_BYTES, TLS_CIPHER_BYTES */
     size_t open;                         /* streams and handshakes that are not yet freed */
     /* handshakes with clients: see tls_handshake.c */

@@ -112,6 +112,9 @@ int tls_session_init(struct tls_session *s, struct tls_ctx *ctx, const char *nam
 void tls_session_free(struct tls_session *s)
 {
     mbedtls_ssl_free(&s->ssl);
+    if (s->rest.part != NULL)
+        mbedtls_platform_zeroize(s->rest.part, s->rest.part_n);
+    mem_free(s->rest.part);
     if (!s->bio.out_borrowed)
         mem_free(s->bio.out);
     if (s->peer != NULL)

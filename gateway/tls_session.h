@@ -19,10 +19,20 @@ struct tls_bio {
     bool alert_out;                      /* a fatal alert went out */
 };
 
+/* What is left of the library's buffers while nobody works with the session: tls_rest.c. */
+struct tls_rest {
+#define TLS_REST_COUNTER 8
+    uint8_t counter[TLS_REST_COUNTER];
+    uint8_t *part;                       /* NULL: no record is half done */
+    size_t part_n;
+    uintptr_t in_at, out_at;             /* where the buffers were */
+};
+
 struct tls_session {
     mbedtls_ssl_context ssl;
     struct tls_ctx *ctx;                 /* held */
     struct tls_bio bio;
+    struct tls_rest rest;
     struct tls_facts facts;              /* complete after the handshake */
     struct tls_peer *peer;
     char *ip;                            /* a server that has an address for a name: what its certificate must be for */

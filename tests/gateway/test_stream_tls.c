@@ -1,8 +1,9 @@
 /* The stream contract over TLS: what comes, how it ends, what is blocked, and that nothing is held that need not be. */
 #include "tests/gateway/tls_rig.h"
 
-static struct certs certs;
+#include "gateway/stream_tls_parts.h"
 
+static struct certs certs;
 
 static void begin(struct tls_rig *r)
 {
@@ -171,6 +172,49 @@ static void it_holds_nothing_at_rest(void **state)
         assert_true(mem_calls() - calls <= 2);           /* the scripted stream's own */
     }
     assert_int_equal(stream_send(r.owner.stream, SPAN_LITERAL("nor its answer")), 14);
+    rig_end(&r);
+}
+
+/* As another connection of the loop would: it uses them up. */
+static void use_shared_buffers(struct tls_rig *r)
+{
+    assert_non_null(r->loop.buffers.in);
+    assert_non_null(r->loop.buffers.out);
+    memset(r->loop.buffers.in, 0xee, MBEDTLS_SSL_IN_CONTENT_LEN);
+    memset(r->loop.buffers.out, 0xee, MBEDTLS_SSL_OUT_CONTENT_LEN);
+}
+
+static void the_library_holds_no_more_than_a_record_has(void **state)
+{
+    const struct tls_session *session;
+    struct bytes rest = { 0 };
+    struct tls_rig r;
+    size_t cut;
+
+    (void)state;
+    begin(&r);
+    session = &((const struct stream_tls *)(const void *)r.owner.stream)->session;
+    assert_null(session->ssl.MBEDTLS_PRIVATE(in_buf));
+    assert_null(session->ssl.MBEDTLS_PRIVATE(out_buf));
+    assert_null(session->ssl.MBEDTLS_PRIVATE(handshake));        /* the ticket went out with the first read */
+    use_shared_buffers(&r);
+    far_says(&r, SPAN_LITERAL("in two halves"));
+    cut = r.peer.gives.n - 7;
+    bytes_add(&rest, r.peer.gives.p + cut, 7);
+    r.peer.gives.n = cut;
+    rig_run(&r);
+    expect_bytes(&r.owner.got, "");
+    assert_in_range(session->rest.part_n, 8 + 5, 64);
+    use_shared_buffers(&r);
+    assert_int_equal(stream_send(r.owner.stream, SPAN_LITERAL("meanwhile")), 9);
+    assert_in_range(session->rest.part_n, 8 + 5, 64);            /* to write, it is not needed */
+    use_shared_buffers(&r);
+    peer_give(&r.peer, span_of(rest.p, rest.n));
+    rig_run(&r);
+    expect_bytes(&r.owner.got, "in two halves");
+    expect_bytes(&r.far_got, "meanwhile");
+    assert_null(session->rest.part);
+    bytes_free(&rest);
     rig_end(&r);
 }
 
@@ -532,6 +576,7 @@ int main(void)
         cmocka_unit_test(a_full_input_stops_and_goes_on_by_itself),
         cmocka_unit_test(a_new_owner_is_told),
         cmocka_unit_test(it_holds_nothing_at_rest),
+        cmocka_unit_test(the_library_holds_no_more_than_a_record_has),
         cmocka_unit_test(close_notify_is_the_end),
         cmocka_unit_test(an_end_without_it_is_a_cut),
         cmocka_unit_test(an_end_in_the_middle_of_a_record_is_a_cut),

@@ -17,7 +17,7 @@ ROWS = """
     stream
     stream_uv
     tls_library tls_facts tls_tickets tls_seal tls_ctx tls_parts tls_files tls_session
-    tls_sessions tls_helpers tls_loop
+    tls_sessions tls_helpers tls_loop tls_rest
     stream_tls stream_tls_parts
     tls_handshake
     resolver dial
