@@ -91,12 +91,11 @@ static void on_late(struct timer *t, uint64_t now_ms)
            &(struct dial_answer){ .why = END_CONNECT_TIMEOUT, .detail = "the TLS handshake was not completed in time" });
 }
 
-/* The alert goes out, if there is room for it. */
-static void drop(struct stream *below)
+/* The server is to hear what was wrong. */
+static void drop(struct outbound *o, struct stream *below)
 {
     if (below != NULL)
-        stream_finish(below);
-    stream_close(&below);
+        parting_begin(&o->services->tls->partings, &below);
 }
 
 static void on_handshake(void *ctx, const struct tls_answer *a)
@@ -106,7 +105,7 @@ static void on_handshake(void *ctx, const struct tls_answer *a)
 
     o->handshake = NULL;
     if (a->stream == NULL) {
-        drop(a->below);
+        drop(o, a->below);
         if (a->why != END_NO_MEMORY)
             ready.why = END_TLS_FAILED;
         if (ready.detail == NULL)

@@ -421,20 +421,30 @@ static void tls_owner_changed(struct stream *base)
     call_soon(of(base));
 }
 
+/* What is not with the kernel is lost by closing the stream below: the alert that says what was wrong, and a goodbye. A reset does not take an
+ * alert back: without close_notify nothing that was cut looks complete. */
+static void close_below(struct stream_tls *s, bool goodbye, bool reset)
+{
+    if ((s->session.why != END_NONE && s->session.bio.alert_out) || (goodbye && !stream_flushed(s->below)))
+        parting_begin(&s->loop->partings, &s->below);
+    else if (reset)
+        stream_reset(&s->below);
+    else
+        stream_close(&s->below);
+}
+
 static void tls_close(struct stream *base, bool reset)
 {
     struct stream_tls *s = of(base);
+    bool goodbye = !reset && !s->finishing && s->base.output_error == 0 && hold_n(s->put) == 0 && !s->below->blocked;
 
     assert(!s->closing);
     s->closing = true;
     s->view_n = 0;
     ready_cancel(&s->ready);
-    if (!reset && !s->finishing && s->base.output_error == 0 && hold_n(s->put) == 0 && !s->below->blocked)
+    if (goodbye)
         say_goodbye(s);
-    if (reset)
-        stream_reset(&s->below);
-    else
-        stream_close(&s->below);
+    close_below(s, goodbye, reset);
     if (!s->in_event)
         stream_tls_free(s);
 }

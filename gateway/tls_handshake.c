@@ -9,8 +9,10 @@
  * A handshake with a server begins in WORKING and needs no place. */
 #include "gateway/tls_handshake.h"
 #include "gateway/stream_tls_parts.h"
+#include "gateway/tls_sessions.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #define INPUT_BYTES ((size_t)TLS_RECORD_BYTES + 512)     /* given to a helper at once */
@@ -118,10 +120,18 @@ static void answer(struct tls_handshake *h, struct tls_answer a)
     answered(ctx, &a);
 }
 
+/* An offered session fixes the version (RFC 8446 section 4.6.1): a server that has changed would refuse every attempt that offers it. */
+static void forget_session(struct tls_handshake *h)
+{
+    if (h->tls != NULL && h->tls->session.offered)
+        tls_sessions_drop(h->loop->sessions, h->ctx, h->tls->server);
+}
+
 static void fail(struct tls_handshake *h, enum end_reason why, const char *words)
 {
     struct stream *below = stream_take(&h->below);
 
+    forget_session(h);
     answer(h, (struct tls_answer){ .below = below, .why = why, .words = words });
 }
 
@@ -199,11 +209,17 @@ static int settle(struct tls_handshake *h)
     return error;
 }
 
+/* A peer that takes nothing more may have said why: that is read first, and the input's end follows by itself. */
+static bool is_over(const struct tls_handshake *h)
+{
+    return h->below->input != STREAM_OPEN || h->below->output_error == -ENOMEM;
+}
+
 static void go_on(struct tls_handshake *h)
 {
     if (has_input(h))
         give(h);
-    else if (h->below->input != STREAM_OPEN || h->below->output_error != 0)
+    else if (is_over(h))
         fail(h, END_TLS_CUT, NULL);
     else
         stall(h);
@@ -213,10 +229,11 @@ static void on_finished(struct tls_job *job)
 {
     struct tls_handshake *h = (struct tls_handshake *)(void *)job;
     const struct tls_session *session = &h->tls->session;
+    int error = h->state != HANDSHAKE_GONE ? settle(h) : 0;
 
     if (h->state == HANDSHAKE_GONE)
         handshake_free(h);
-    else if (settle(h) != 0)
+    else if (error != 0 && (h->step == TLS_DONE || error == -ENOMEM))
         fail(h, END_TLS_CUT, NULL);
     else if (h->step == TLS_FAILED)
         fail(h, session->why, session->words);

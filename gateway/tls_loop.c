@@ -17,6 +17,7 @@ int tls_loop_init(struct tls_loop *l, const struct tls_loop_start *start)
         .join = mem_alloc(TLS_RECORD_BYTES),
         .cipher = mem_alloc(TLS_CIPHER_BYTES),
     };
+    partings_init(&l->partings, start->timers);
     list_init(&l->queue);
     list_init(&l->stalled);
     timer_init(&l->give_way, NULL);      /* tls_handshake.c says what happens then */
@@ -36,7 +37,7 @@ static void wipe(uint8_t *scratch, size_t n)
 
 void tls_loop_free(struct tls_loop *l)
 {
-    assert(l->open == 0 && list_empty(&l->queue) && list_empty(&l->stalled) && l->places == 0);
+    assert(l->open == 0 && l->partings.n == 0 && list_empty(&l->queue) && list_empty(&l->stalled) && l->places == 0);
     timer_clear(l->timers, &l->give_way);
     tls_home_free(&l->home);
     tls_sessions_free(l->sessions);

@@ -3,6 +3,7 @@
 #ifndef UPGATE_GATEWAY_TLS_LOOP_H
 #define UPGATE_GATEWAY_TLS_LOOP_H
 
+#include "gateway/parting.h"
 #include "gateway/metrics.h"
 #include "gateway/ready.h"
 #include "gateway/timers.h"
@@ -30,6 +31,7 @@ struct tls_loop {
     struct tls_buffers buffers;
     uint8_t *plain, *join, *cipher;      /* scratch: TLS_PLAIN_BYTES, TLS_RECORD_BYTES, TLS_CIPHER_BYTES */
     size_t open;                         /* streams and handshakes that are not yet freed */
+    struct partings partings;          /* closed connections whose alert or close_notify is not out */
     /* handshakes with clients: see tls_handshake.c */
     size_t places, places_max;
     struct list queue;                   /* those that wait for a place */
@@ -49,7 +51,7 @@ struct tls_loop_start {
 
 /* 0, or -ENOMEM. */
 int tls_loop_init(struct tls_loop *l, const struct tls_loop_start *start);
-/* Nothing may be open or away. */
+/* Nothing may be open, away, or on its way out. */
 void tls_loop_free(struct tls_loop *l);
 
 #endif

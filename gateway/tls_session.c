@@ -45,11 +45,25 @@ static bool bio_room(struct tls_bio *b, size_t n)
     return true;
 }
 
-/* An alert is the last record of what goes out, in clear, or by its length: 2 bytes, their type and the tag. */
+#define TAG 16
+#define GRAIN 16                         /* the library pads what it encrypts */
+
+/* Whether the last record of what the library says by itself is an alert: in clear or under TLS 1.2 by its type, under TLS 1.3 by its length
+ * (RFC 8446 section 5.2: 2 bytes and their type, padded or not, and the tag). */
 static bool ends_with_alert(const uint8_t *p, size_t n)
 {
-    return (n >= 7 && p[n - 7] == MBEDTLS_SSL_MSG_ALERT && p[n - 3] == 2) ||
-           (n >= 24 && p[n - 24] == MBEDTLS_SSL_MSG_APPLICATION_DATA && p[n - 21] == 0 && p[n - 20] == 19);
+    bool alert = false;
+
+    while (n >= 5) {
+        size_t body = (size_t)p[3] << 8 | p[4];
+        alert = p[0] == MBEDTLS_SSL_MSG_ALERT ||
+                (p[0] == MBEDTLS_SSL_MSG_APPLICATION_DATA && (body == 2 + 1 + TAG || body == GRAIN + TAG));
+        if (n < 5 + body)
+            break;
+        p += 5 + body;
+        n -= 5 + body;
+    }
+    return alert;
 }
 
 static int bio_send(void *ctx, const unsigned char *from, size_t n)
@@ -60,7 +74,7 @@ static int bio_send(void *ctx, const unsigned char *from, size_t n)
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     memcpy(b->out + b->out_n, from, n);
     b->out_n += n;
-    b->alert_out |= ends_with_alert(from, n);
+    b->alert_out = ends_with_alert(from, n);
     return (int)n;
 }
 
@@ -182,8 +196,10 @@ static void fail(struct tls_session *s, enum end_reason why, const char *words)
 
 static void send_alert(struct tls_session *s, int alert)
 {
-    if (!s->bio.alert_out)
-        mbedtls_ssl_send_alert_message(&s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, (unsigned char)alert);
+    if (s->bio.alert_out)
+        return;                          /* the library has said it */
+    mbedtls_ssl_send_alert_message(&s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, (unsigned char)alert);
+    s->bio.alert_out = true;
 }
 
 static bool is_key_update(const struct tls_session *s, int error)
@@ -250,6 +266,7 @@ enum tls_step tls_session_handshake(struct tls_session *s, bool slice)
 {
     int rv;
 
+    s->bio.alert_out = false;
     tls_tickets_opened();                /* another session's, before in this thread */
     do
         rv = mbedtls_ssl_handshake_step(&s->ssl);
@@ -277,6 +294,7 @@ static bool wants_more(struct tls_session *s)
 
 enum tls_read tls_session_read(struct tls_session *s, uint8_t *to, size_t room, size_t *n_out)
 {
+    s->bio.alert_out = false;            /* a short piece of data looks like one */
     while (*n_out < room) {
         int rv = mbedtls_ssl_read(&s->ssl, to + *n_out, room - *n_out);
         if (rv >= 0)                     /* 0: a record without content */
@@ -303,6 +321,7 @@ ssize_t tls_session_write(struct tls_session *s, struct span data)
 
     if (rv > 0)
         return rv;
+    s->bio.alert_out = false;
     fail_by(s, rv);
     return -EPROTO;
 }

@@ -16,7 +16,7 @@ struct tls_bio {
     uint8_t *out;                        /* what goes to the peer */
     size_t out_n, out_size;
     bool out_borrowed;                   /* out is the caller's and does not grow; else it is mem's */
-    bool alert_out;                      /* a fatal alert went out */
+    bool alert_out;                      /* with tls_session.why: a fatal alert went out */
 };
 
 /* What is left of the library's buffers while nobody works with the session: tls_rest.c. */

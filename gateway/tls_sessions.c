@@ -64,6 +64,14 @@ const mbedtls_ssl_session *tls_sessions_get(struct tls_sessions *c, const struct
     return &(*k)->session;
 }
 
+void tls_sessions_drop(struct tls_sessions *c, const struct tls_ctx *ctx, const char *server)
+{
+    struct kept **k = find(c, ctx->id, server);
+
+    if (k != NULL)
+        forget(k);
+}
+
 void tls_sessions_put(struct tls_sessions *c, const char *server, const struct tls_session *from)
 {
     struct kept **place = find(c, from->ctx->id, server), *k;

@@ -16,5 +16,7 @@ void tls_sessions_free(struct tls_sessions *c);          /* NULL is legal */
 const mbedtls_ssl_session *tls_sessions_get(struct tls_sessions *c, const struct tls_ctx *ctx, const char *server);
 /* Keeps what the session of this connection has become. Without memory nothing is kept. */
 void tls_sessions_put(struct tls_sessions *c, const char *server, const struct tls_session *from);
+/* The session was offered, and the handshake failed: what the server was it may not be any more (another version, other keys). */
+void tls_sessions_drop(struct tls_sessions *c, const struct tls_ctx *ctx, const char *server);
 
 #endif

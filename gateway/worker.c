@@ -87,6 +87,8 @@ static void begin_ending(struct worker *w)
     mailbox_close(&w->mailbox);
     close_listeners(w, false);
     snapshot_close_idle(w->services.snapshot);
+    if (w->services.tls != NULL)
+        partings_end(&w->tls.partings);
     ready_add(&w->ready, &w->look);
 }
 

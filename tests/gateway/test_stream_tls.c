@@ -310,6 +310,92 @@ static void what_cannot_be_decrypted_ends_both_and_is_said(void **state)
     rig_end(&r);
 }
 
+/* The far end's bytes are kept back until it may take some. */
+static void garbage_comes(struct tls_rig *r)
+{
+    far_says(r, SPAN_LITERAL("bad"));
+    r->peer.gives.p[r->peer.gives.n - 1] ^= 1;
+    rig_run(r);
+    assert_int_equal(r->owner.stream->input, STREAM_FAILED);
+}
+
+static void an_alert_outlives_its_owner(void **state)
+{
+    for (int reset = 0; reset < 2; reset++) {
+        struct tls_rig r;
+        begin(&r);
+        peer_stops_reading(&r.peer);
+        garbage_comes(&r);
+        if (reset)
+            stream_reset(&r.owner.stream);
+        else
+            stream_close(&r.owner.stream);
+        rig_run(&r);
+        assert_false(r.peer.closed);
+        peer_takes(&r.peer, 10);
+        rig_run(&r);
+        assert_false(r.far_failed);
+        peer_reads_on(&r.peer);
+        rig_run(&r);
+        assert_true(r.far_failed);
+        assert_string_equal(r.far.words, "alert received: bad_record_mac");
+        assert_true(r.peer.fin);
+        assert_false(r.peer.closed);                     /* what it may still say is read */
+        peer_ends(&r.peer);
+        rig_run(&r);
+        assert_true(r.peer.closed);
+        assert_false(r.peer.reset);
+        rig_end(&r);
+    }
+    (void)state;
+}
+
+static void a_peer_that_takes_no_alert_is_left(void **state)
+{
+    struct tls_rig r;
+
+    (void)state;
+    begin(&r);
+    peer_stops_reading(&r.peer);
+    garbage_comes(&r);
+    stream_close(&r.owner.stream);
+    rig_sleep(&r, PARTING_MS - 20);
+    assert_false(r.peer.closed);
+    rig_sleep(&r, 40);
+    assert_true(r.peer.closed);
+    rig_end(&r);
+}
+
+/* Two bytes of data have the length of an alert. */
+static void an_alert_is_sent_behind_a_short_record(void **state)
+{
+    struct tls_rig r;
+
+    (void)state;
+    begin(&r);
+    stream_send(r.owner.stream, SPAN_LITERAL("ab"));
+    rig_run(&r);
+    garbage_comes(&r);
+    assert_true(r.far_failed);
+    rig_end(&r);
+}
+
+static void a_goodbye_outlives_its_owner(void **state)
+{
+    struct tls_rig r;
+
+    (void)state;
+    begin(&r);
+    peer_stops_reading(&r.peer);
+    stream_close(&r.owner.stream);
+    rig_run(&r);
+    assert_false(r.far_ended);
+    peer_reads_on(&r.peer);
+    rig_run(&r);
+    assert_true(r.far_ended);
+    rig_end(&r);
+}
+
 static void finish_says_goodbye(void **state)
 {
     struct tls_rig r;
@@ -503,6 +589,8 @@ static void it_may_be_closed_from_its_own_event(void **state)
             r.peer.gives.p[r.peer.gives.n - 1] ^= 1;
         rig_run(&r);
         assert_null(r.owner.stream);
+        peer_ends(&r.peer);              /* it has heard the alert */
+        rig_run(&r);
         assert_true(r.peer.closed);
         rig_end(&r);
     }
@@ -582,6 +670,10 @@ int main(void)
         cmocka_unit_test(an_end_in_the_middle_of_a_record_is_a_cut),
         cmocka_unit_test(a_reset_is_a_failure_of_both),
         cmocka_unit_test(what_cannot_be_decrypted_ends_both_and_is_said),
+        cmocka_unit_test(an_alert_outlives_its_owner),
+        cmocka_unit_test(a_peer_that_takes_no_alert_is_left),
+        cmocka_unit_test(an_alert_is_sent_behind_a_short_record),
+        cmocka_unit_test(a_goodbye_outlives_its_owner),
         cmocka_unit_test(finish_says_goodbye),
         cmocka_unit_test(close_says_goodbye_unless_something_is_lost),
         cmocka_unit_test(reset_says_nothing),

@@ -108,6 +108,7 @@ static inline void rig_end_connection(struct tls_rig *r)
     tls_handshake_cancel(&r->handshake);
     stream_close(&r->owner.stream);
     stream_close(&r->answer.below);
+    partings_end(&r->loop.partings);
     for (int i = 0; i < 50; i++)
         ready_queue_run(&r->ready);
     if (r->far_made)

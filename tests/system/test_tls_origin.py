@@ -80,6 +80,30 @@ def test_requests_and_sessions(t):
         same(reused, [False, True, True], "sessions reused over %s" % versions[0].name)
 
 
+def test_a_server_that_has_changed(t):
+    """A session of TLS 1.3 is kept, and the server speaks TLS 1.2 now: it refuses the session's version once, and not for ever."""
+    ca = tls.Authority(t.path("pki"))
+    pair = ca.issue("server")
+    old, new = tls.server_context(pair, versions=tls.V12), tls.server_context(pair, versions=tls.V13)
+    speaks = [new]
+    refused = []
+
+    def handle(conn):
+        try:
+            server = tls.TlsConn(conn.sock, speaks[0], server=True)
+        except ssl.SSLError as error:
+            refused.append(str(error))
+            return
+        messages.read_request(server)
+        server.send(response(200, server.tls.version().encode(), BYE))
+        server.close()
+    gateway = t.simple(t.backend().serve(handle), upstream=upstream(ca))
+    for context, due in [(new, b"TLSv1.3"), (new, b"TLSv1.3"), (old, b"TLSv1.2"), (old, b"TLSv1.2")]:
+        speaks[0] = context
+        same(answer_of(t, gateway).body, due)
+    check(len(refused) == 1 and "unsupported protocol" in refused[0], "%r", refused)
+
+
 def test_kept_connections(t):
     ca = tls.Authority(t.path("pki"))
     backend = secured(t.backend(), tls.server_context(ca.issue("server")))
