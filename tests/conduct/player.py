@@ -120,7 +120,7 @@ class Slot:
                     return
                 continue
             sock.setblocking(True)
-            conn = wire.Conn(sock)
+            conn = wire.veil.accepted(sock, True, begin=False) if wire.veil else wire.Conn(sock)
             conn.handler = threading.Thread(target=self._handle, args=(conn,), daemon=True)
             conn.handler.start()
             with self.lock:
@@ -128,6 +128,8 @@ class Slot:
 
     def _handle(self, conn):
         try:
+            if wire.veil:
+                wire.veil.shake(conn)
             while self._one_request(conn):
                 pass
         except (Over, OSError, ValueError):

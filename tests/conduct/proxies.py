@@ -90,6 +90,8 @@ class Upgate:
             route["websocket"] = {"handshake_timeout": two, "close_timeout": "1s"}
         config = {"workers": 1, "log": {"access": {"format": "off"}}, "timeouts": wait, "listeners": listeners,
                   "upstreams": upstreams, "routes": routes, "forwarded": {"via": "upgate", "x_forwarded": True, "rfc7239": True}}
+        if harness.wire.veil:
+            config = harness.wire.veil.dress(config)
         path = os.path.join(self.folder, "upgate.yaml")
         with open(path, "w", encoding="utf-8") as out:
             out.write(harness.yaml(config))

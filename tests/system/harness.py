@@ -16,6 +16,7 @@ import time
 
 import frames
 import messages
+import over_tls
 import wire
 from wire import DEADLINE, Late, wait_until  # noqa: F401  (tests take them from here)
 
@@ -247,14 +248,24 @@ def sanitizer_environment():
 class Test:
     """What a test function gets."""
 
-    def __init__(self, binary, sanitizer="none"):
+    def __init__(self, binary, sanitizer="none", name=""):
         self.binary = binary
         self.sanitizer = sanitizer
+        self.name = name
+        self.veil = None                 # over TLS: see over_tls.py
         self.folder = tempfile.mkdtemp(prefix="upgate-test-")
         self.gateways = []
         self.listeners = []
         self.conns = []
         self.cleanups = []
+
+    def begin(self):
+        self.veil = over_tls.wear(self.name)
+
+    @property
+    def scheme(self):
+        """Of what clients ask for."""
+        return "https" if self.veil and "client" in self.veil.sides else "http"
 
     # making things
 
@@ -281,7 +292,8 @@ class Test:
 
     def config(self, **changes):
         base = merged(BASE, {"workers": 2} if self.sanitizer == "thread" else {})
-        return merged(base, changes)
+        config = merged(base, changes)
+        return self.veil.dress(config) if self.veil else config
 
     def gateway(self, _wait=True, **changes):
         """A gateway with this configuration over the usual one (listeners, upstreams, routes, timeouts, limits …)."""

@@ -195,12 +195,15 @@ def test_a_client_that_forges(t):
     request = server.request()
     same(request.body, body, "the body")
     same(request.params["REMOTE_ADDR"], "127.0.0.1", "REMOTE_ADDR")
-    for name in ("REMOTE_USER", "HTTPS", "SCRIPT_FILENAME", "PHP_VALUE", "HTTP_PROXY", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP",
-                 "SSL_CLIENT_VERIFY"):
+    same(request.params.get("HTTPS"), "on" if t.scheme == "https" else None, "HTTPS")
+    same(request.params.get("SSL_CLIENT_VERIFY"), "NONE" if t.scheme == "https" else None, "SSL_CLIENT_VERIFY")
+    for name in ("REMOTE_USER", "SCRIPT_FILENAME", "PHP_VALUE", "HTTP_PROXY", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"):
         check(name not in request.params, "%s is there: %r", name, request.params.get(name))
     own = {"CONTENT_LENGTH", "QUERY_STRING", "REQUEST_METHOD", "REQUEST_URI", "PATH_INFO", "SCRIPT_NAME", "DOCUMENT_URI", "REMOTE_ADDR",
            "REMOTE_PORT", "GATEWAY_INTERFACE", "SERVER_SOFTWARE", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT", "SERVER_ADDR",
            "REQUEST_SCHEME", "REDIRECT_STATUS"}
+    if t.scheme == "https":
+        own |= {"HTTPS", "SSL_PROTOCOL", "SSL_CIPHER", "SSL_TLS_SNI", "SSL_CLIENT_VERIFY"}
     strange = [name for name in request.params if not name.startswith("HTTP_") and name not in own]
     same(strange, [], "parameters that come from nowhere")
     server.conn.send(fcgi.answer())

@@ -372,7 +372,7 @@ def test_forwarded_for_is_rebuilt_for_untrusted_clients(t):
     _, seen, _, _ = one(t, request(fields=lies), response())
     check(b"6.6.6.6" not in seen.raw and b"7.7.7.7" not in seen.raw, "a lie reached the backend: %r", seen.head)
     same(seen.all("X-Forwarded-For"), ["127.0.0.1"], "X-Forwarded-For")
-    same(seen.all("X-Forwarded-Proto"), ["http"], "X-Forwarded-Proto")
+    same(seen.all("X-Forwarded-Proto"), [t.scheme], "X-Forwarded-Proto")
 
 
 def test_forwarded_for_is_appended_for_trusted_clients(t):

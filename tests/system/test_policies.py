@@ -4,7 +4,7 @@ import time
 import frames
 from endpoints import Reader, expect_close
 from frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, close_payload, frame, handshake, read_frame, switch
-from harness import Log, check, merged, same, yaml
+from harness import Log, check, same, yaml
 from messages import read_head, read_request, read_response, request, response
 from wire import SLOWNESS
 
@@ -479,8 +479,8 @@ def test_configurations_that_are_refused(t):
 def test_ping_interval_follows_a_short_idle_timeout(t):
     """Only idle_timeout was written: the default interval gives way."""
     door = Door(t, idle_timeout="%dms" % (1000 * SLOWNESS), ping_interval="%dms" % (500 * SLOWNESS))
-    config = merged(door.t.config(), {"upstreams": {"app": {"servers": [door.backend.address]}}, "routes": [
-        {"match": {"path": "/"}, "upstream": "app", "websocket": {"idle_timeout": "%dms" % (1000 * SLOWNESS)}}]})
+    config = t.config(upstreams={"app": {"servers": [door.backend.address]}}, routes=[
+        {"match": {"path": "/"}, "upstream": "app", "websocket": {"idle_timeout": "%dms" % (1000 * SLOWNESS)}}])
     gateway = t.start(["-c", t.write("short.yaml", yaml(config))])
     client, _ = t.upgrade(gateway, door.backend)
     same(read_frame(client).opcode, PING, "the first frame")

@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 
 import harness
 import wire
@@ -27,9 +28,11 @@ def openssl(*arguments, **options):
 class Authority:
     """Issues certificates into a folder."""
 
-    def __init__(self, folder, name="ca"):
+    def __init__(self, folder, name="ca", make=True):
         os.makedirs(folder, exist_ok=True)
         self.folder, self.name = folder, name
+        if not make:
+            return
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=" + name,
                 "-addext", "basicConstraints=critical,CA:TRUE", "-keyout", self.path(name + ".key"), "-out", self.path(name + ".crt"))
 
@@ -98,10 +101,13 @@ V13 = (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
 class TlsConn(wire.Conn):
     """TLS on a connected socket. The handshake is done when this returns, or raises ssl.SSLError, or OSError."""
 
+    shape, shaped_bytes = "whole", 0     # the next so many bytes: "bytes" in records of their own, "cut" each a write of its own
+
     def __init__(self, sock, context, record=True, server=False, name=None, session=None, begin=True):
         super().__init__(sock, record)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=server, server_hostname=name, session=session)
+        self.lock = threading.Lock()     # a test may send in one thread and receive in another
         self.held = b""                  # encrypted, and not yet taken by the kernel
         self.said_goodbye = False
         if begin:
@@ -128,17 +134,40 @@ class TlsConn(wire.Conn):
             self.incoming.write_eof()
 
     def _flush(self):
-        self.sock.sendall(self.held + self.outgoing.read())
-        self.held = b""
+        with self.lock:
+            data, self.held = self.held + self.outgoing.read(), b""
+        cut = min(len(data), self.shaped_bytes) if self.shape == "cut" else 0
+        self.shaped_bytes -= cut
+        try:
+            for i in range(cut):
+                self.sock.sendall(data[i:i + 1])
+            self.sock.sendall(data[cut:])
+        except (BrokenPipeError, ConnectionResetError):
+            if not cut:
+                raise
 
     def send(self, *pieces):
         for piece in pieces:
-            view = memoryview(piece)
-            while len(view) > 0:
-                view = view[self.tls.write(view):]
-                self._flush()
+            if not self.tls.version():
+                break                    # the peer has ended it in the middle of the handshake: said to nobody, as it would be of TCP
+            self._send_piece(memoryview(piece))
             self.count_sent += len(piece)
         return self
+
+    def _send_piece(self, view):
+        begun = False
+        while len(view) > 0:
+            alone = self.shape == "bytes" and self.shaped_bytes > 0
+            self.shaped_bytes -= alone
+            try:
+                with self.lock:
+                    view = view[self.tls.write(view[:1] if alone else view):]
+                self._flush()
+            except (BrokenPipeError, ConnectionResetError):
+                if not begun:
+                    raise
+                return                   # of one that is sent at once, nobody would have seen that the rest was not wanted
+            begun = alone
 
     def send_each_byte(self, data, pause=0.0):
         for i in range(len(data)):
@@ -152,8 +181,9 @@ class TlsConn(wire.Conn):
         if not select.select([], [self.sock], [], timeout)[1]:
             return 0
         if not self.held:
-            taken = self.tls.write(data[:16384])
-            self.held = self.outgoing.read()
+            with self.lock:
+                taken = self.tls.write(data[:16384])
+                self.held = self.outgoing.read()
             self.count_sent += taken
         else:
             taken = 0
@@ -176,8 +206,10 @@ class TlsConn(wire.Conn):
         if self.said_goodbye:
             return
         self.said_goodbye = True
+        self._decrypt()                  # unwrap looks for the peer's goodbye, and would drop what comes before it
         try:
-            self.tls.unwrap()
+            with self.lock:
+                self.tls.unwrap()
         except (ssl.SSLError, OSError, ValueError):
             pass
         self._flush()
@@ -226,7 +258,8 @@ class TlsConn(wire.Conn):
         some = False
         while not self.end:
             try:
-                plain = self.tls.read(262144)
+                with self.lock:
+                    plain = self.tls.read(262144)
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLZeroReturnError:

@@ -14,6 +14,10 @@ SLOWNESS = float(os.environ.get("UPGATE_TEST_SLOWNESS", "1"))
 DEADLINE = 20.0 * SLOWNESS
 
 
+# Where the tests run over TLS: makes what they connect and accept speak it (over_tls.py).
+veil = None
+
+
 class Late(Exception):
     """Something that should have happened did not, within its deadline."""
 
@@ -189,7 +193,7 @@ def connect(address, record=True, timeout=None, receive_buffer=None, segment=Non
     if source:
         sock.bind((source, 0))
     sock.connect(address)
-    return Conn(sock, record)
+    return veil.connected(sock, record) if veil else Conn(sock, record)
 
 
 class Listener:
@@ -217,13 +221,19 @@ class Listener:
 
     def accept(self, deadline=None, record=True):
         """The next connection, as a Conn."""
+        return self._made(self._accept(deadline), record)
+
+    def _accept(self, deadline=None):
         self.sock.settimeout(deadline or DEADLINE)
         try:
             sock, _ = self.sock.accept()
         except (TimeoutError, BlockingIOError):
             raise Late("no connection came to the backend") from None
         sock.setblocking(True)
-        conn = Conn(sock, record)
+        return sock
+
+    def _made(self, sock, record):
+        conn = veil.accepted(sock, record) if veil else Conn(sock, record)
         self.conns.append(conn)
         return conn
 
@@ -246,13 +256,15 @@ class Listener:
             if not select.select([self.sock], [], [], 0.1)[0]:
                 continue
             try:
-                conn = self.accept(1, record)
+                sock = self._accept(1)
             except (Late, OSError):
                 return
-            threading.Thread(target=self._run, args=(handler, conn), daemon=True).start()
+            threading.Thread(target=self._run, args=(handler, sock, record), daemon=True).start()
 
-    def _run(self, handler, conn):
+    def _run(self, handler, sock, record):
+        conn = sock
         try:
+            conn = self._made(sock, record)
             handler(conn)
         except (OSError, ValueError):
             pass                         # the gateway ended the connection
