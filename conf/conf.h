@@ -103,6 +103,18 @@ struct conf_eject {
     unsigned failures;                   /* in a row; 0: off */
     uint64_t for_ms;
 };
+/* Exactly one of the first four says what a check does. */
+struct conf_health {
+    bool tcp;
+    char *http, *websocket;              /* paths, as they stand on the wire; NULL: not this one */
+    char *fastcgi;                       /* a path, or "values" */
+    uint64_t interval_ms, timeout_ms;
+    unsigned rise, fall;                 /* results in a row */
+    unsigned status;                     /* that an answer has to have; 0: 200 to 399 */
+    char *body;                          /* text that has to be in it; NULL: none */
+    char *host;                          /* NULL: the server's address */
+};
+
 enum conf_hash_kind { CONF_HASH_CLIENT, CONF_HASH_PATH, CONF_HASH_HEADER, CONF_HASH_COOKIE };
 struct conf_hash {
     enum conf_hash_kind kind;
@@ -144,6 +156,8 @@ struct conf_upstream {
     size_t servers_n;
     enum conf_balance balance;
     struct conf_eject eject;
+    bool health_on;
+    struct conf_health health;
     struct conf_hash hash;               /* with CONF_BALANCE_HASH */
     unsigned hash_bound;                 /* percent of its share that a server may have, for a key to go there; 0: off */
     bool sticky_on;

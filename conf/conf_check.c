@@ -373,6 +373,7 @@ static void check_upstreams(struct conf_reader *reader)
         check_ids(reader, &c->upstreams[i]);
         check_hash(reader, &c->upstreams[i]);
         check_script(reader, &c->upstreams[i].fastcgi);
+        conf_check_health(reader, &c->upstreams[i]);
         check_root_here(reader, &c->upstreams[i].fastcgi);
     }
 }

@@ -3,7 +3,8 @@
  *   conf_check.c          names, references, what is there twice or never reached
  *   conf_check_route.c    what a route does to the requests that it takes
  *   conf_check_sticky.c   cookies that lead clients back
- *   conf_check_tls.c      certificates, and who asks whom for one */
+ *   conf_check_tls.c      certificates, and who asks whom for one
+ *   conf_check_health.c   how servers are checked */
 #ifndef UPGATE_CONF_CONF_CHECK_PARTS_H
 #define UPGATE_CONF_CONF_CHECK_PARTS_H
 
@@ -39,8 +40,11 @@ void conf_check_headers(struct conf_reader *reader, const struct conf_headers *h
 void conf_check_auth(struct conf_reader *reader, struct conf_route *route);
 void conf_check_admission(struct conf_reader *reader, const struct conf_admission *admission);
 void conf_check_path(struct conf_reader *reader, const struct conf_route *route);
+bool conf_stands_on_the_wire(const char *path);          /* nothing in it needs an escape */
 /* conf_check_sticky.c: when all references are resolved */
 void conf_check_sticky(struct conf_reader *reader);
+/* conf_check_health.c */
+void conf_check_health(struct conf_reader *reader, const struct conf_upstream *upstream);
 /* conf_check_tls.c */
 void conf_check_tls(struct conf_reader *reader);
 

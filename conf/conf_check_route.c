@@ -50,7 +50,7 @@ static bool begins_with_segments(const char *path, const char *segments)
 }
 
 /* RFC 3986 section 3.3, and what protocol/target lets through besides. */
-static bool stands_on_the_wire(const char *path)
+bool conf_stands_on_the_wire(const char *path)
 {
     for (; *path != '\0'; path++)
         if (*path <= ' ' || *path >= 0x7f || strchr("\"<>#?", *path) != NULL)
@@ -66,7 +66,7 @@ void conf_check_path(struct conf_reader *reader, const struct conf_route *route)
         (route->match.path == NULL || !begins_with_segments(route->match.path, path->strip)))
         ERROR_AT(reader, place_of(reader, &path->strip), "`strip`: the path in this route's `match` has to be %s, or to begin with it",
                  path->strip);
-    if (!ends_in_slash(reader, "prepend", &path->prepend) && path->prepend != NULL && !stands_on_the_wire(path->prepend))
+    if (!ends_in_slash(reader, "prepend", &path->prepend) && path->prepend != NULL && !conf_stands_on_the_wire(path->prepend))
         ERROR_AT(reader, place_of(reader, &path->prepend), "`prepend`: only characters that a URL holds as they are can stand here");
 }
 
@@ -97,7 +97,7 @@ static void check_forward(struct conf_reader *reader, const struct conf_route *r
     const struct rules_changes *changes = &route->headers.request;
     char shown[CONF_SHOWN_BYTES];
 
-    if (forward->path != NULL && !stands_on_the_wire(forward->path))
+    if (forward->path != NULL && !conf_stands_on_the_wire(forward->path))
         ERROR_AT(reader, place_of(reader, &forward->path), "`path`: only characters that a URL holds as they are can stand here");
     for (size_t i = 0; i < forward->pass_n; i++)
         if (forward->pass[i] != NULL && is_in(changes->set, changes->set_n, span_of_text(forward->pass[i])))

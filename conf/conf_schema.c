@@ -92,6 +92,10 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
     [CONF_IN_STICKY] = { "upstreams.NAME.sticky", "`sticky`", sizeof(struct conf_sticky), NULL,
                          "A cookie that leads a client back to the server that it was served by, requests and upgrades. It can be neither read nor "
                          "forged, and every gateway with the same key file understands it. Servers don't see it." },
+    [CONF_IN_HEALTH] = { "upstreams.NAME.health", "`health`", sizeof(struct conf_health), NULL,
+                         "How its servers are checked, each by the gateway as a whole and not by every worker. One of `tcp`, `http`, `websocket` and "
+                         "`fastcgi` says how. A server is up until its first check says otherwise; one that is down gets no request, and when "
+                         "all are down requests are answered 503. Tunnels stay." },
     [CONF_IN_FASTCGI] = { "upstreams.NAME.fastcgi", "`fastcgi`", sizeof(struct conf_fastcgi), NULL,
                           "With `protocol: fastcgi`: what the application is told, and what is expected of it. Without `script` and "
                           "`split` the application is not a file: it gets the whole path as PATH_INFO." },
@@ -276,6 +280,9 @@ static const struct conf_key keys[] = {
       BOUNDS(1, HOUR), .sentence = "How long a request waits for a connection; then it is answered 503." },
     { "eject", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, eject), .child = CONF_IN_EJECT,
       .sentence = "When a server that fails is left out, as long as there is another one." },
+    { "health", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, health), .child = CONF_IN_HEALTH,
+      AUX(conf_upstream, health_on, true), .absent = "not checked",
+      .sentence = "Servers are checked whether or not they have requests. Over TLS, and with a PROXY header, as requests are sent." },
     { "retries", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, retries), .fallback = "1", BOUNDS(0, 10),
       .sentence = "Further servers that are tried when one fails before a byte was sent; repeatable requests only." },
     { "send_proxy", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, send_proxy), .fallback = "off", .words = send_proxies,
@@ -319,6 +326,30 @@ static const struct conf_key keys[] = {
     { "secure", CONF_IN_STICKY, CONF_TYPE_WORD, FIELD(conf_sticky, secure), .fallback = "auto", .words = secures,
       .sentence = "Whether browsers send it under https only. `auto`: where the client came by TLS, to this gateway or to a trusted hop that says "
                   "so." },
+
+    { "tcp", CONF_IN_HEALTH, CONF_TYPE_SWITCH, FIELD(conf_health, tcp), .fallback = "off",
+      .sentence = "A connection can be made, with TLS where the servers speak it." },
+    { "http", CONF_IN_HEALTH, CONF_TYPE_PATH, FIELD(conf_health, http), .absent = "not this one",
+      .sentence = "A GET for this path is answered with `status`." },
+    { "websocket", CONF_IN_HEALTH, CONF_TYPE_PATH, FIELD(conf_health, websocket), .absent = "not this one",
+      .sentence = "A WebSocket can be opened at this path, and its Ping is answered." },
+    { "fastcgi", CONF_IN_HEALTH, CONF_TYPE_LABEL, FIELD(conf_health, fastcgi), .absent = "not this one",
+      .sentence = "A path: the script of that name, below `root` where there is one, answers with `status` (PHP-FPM: its ping.path). `values`: "
+                  "the server answers FCGI_GET_VALUES, which asks no script; not all of them do." },
+    { "interval", CONF_IN_HEALTH, CONF_TYPE_DURATION, FIELD(conf_health, interval_ms), .fallback = "5s", BOUNDS(10, DAY),
+      .sentence = "From one check of a server to the next, give or take a tenth." },
+    { "timeout", CONF_IN_HEALTH, CONF_TYPE_DURATION, FIELD(conf_health, timeout_ms), .fallback = "2s", BOUNDS(1, HOUR),
+      .sentence = "For a whole check." },
+    { "rise", CONF_IN_HEALTH, CONF_TYPE_COUNT, FIELD(conf_health, rise), .fallback = "2", BOUNDS(1, 1000),
+      .sentence = "So many good checks in a row, and a server is up again." },
+    { "fall", CONF_IN_HEALTH, CONF_TYPE_COUNT, FIELD(conf_health, fall), .fallback = "3", BOUNDS(1, 1000),
+      .sentence = "So many bad ones, and it is down. Of the very first check one is enough." },
+    { "status", CONF_IN_HEALTH, CONF_TYPE_COUNT, FIELD(conf_health, status), .absent = "any from 200 to 399", BOUNDS(200, 599),
+      .sentence = "The status that the answer must have, with `http` or the path of `fastcgi`." },
+    { "body", CONF_IN_HEALTH, CONF_TYPE_TEXT, FIELD(conf_health, body), .absent = "any",
+      .sentence = "Text that must be in the answer, within its first 16KiB." },
+    { "host", CONF_IN_HEALTH, CONF_TYPE_LABEL, FIELD(conf_health, host), .absent = "the server's address",
+      .sentence = "The Host that a check asks for." },
 
     { "root", CONF_IN_FASTCGI, CONF_TYPE_FOLDER, FIELD(conf_fastcgi, root), .absent = "none; needed by `script` and `split`",
       .sentence = "The folder of the application's scripts as the application sees it: DOCUMENT_ROOT, and what SCRIPT_FILENAME "

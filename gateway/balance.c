@@ -169,7 +169,7 @@ static struct server *bound_to(const struct upstream *u, const struct balance_wi
     for (size_t i = 0; wish->bound && i < u->servers_n; i++) {
         struct server *s = u->servers[i];
         enum server_tier tier = server_state_tier_bound(s->state, now_ms);
-        if (s->state->id == wish->bound_to && !was_tried(s, wish->tried) && (tier <= SERVER_IN_RESERVE || tier == best))
+        if (s->state->id == wish->bound_to && !was_tried(s, wish->tried) && (tier <= SERVER_IN_RESERVE || (tier == best && tier != SERVER_OUT)))
             return s;
     }
     return NULL;

@@ -73,6 +73,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void close_handles(struct control *c)
 {
+    engine_close(&c->engine);
     for (size_t i = 0; i < CONTROL_SIGNALS; i++)
         uv_close((uv_handle_t *)&c->signals[i], NULL);
     uv_close((uv_handle_t *)&c->drain_over, NULL);
@@ -86,8 +87,22 @@ static void on_news(uv_async_t *async)
     struct control *c = async->data;
 
     control_reload_news(c);
-    if (atomic_load(&c->workers_left) == 0 && !uv_is_closing((uv_handle_t *)async))
-        close_handles(c);
+    if (atomic_load(&c->workers_left) == 0)
+        c->ending = true;
+}
+
+/* What is being done on connections of our own ends first. */
+static void run_to_end(struct control *c)
+{
+    while (uv_loop_alive(&c->loop)) {
+        if (c->ending && c->health != NULL) {
+            health_free(c->health);
+            c->health = NULL;
+        }
+        if (c->ending && !c->engine.closed && engine_is_quiet(&c->engine))
+            close_handles(c);
+        engine_turn(&c->engine);
+    }
 }
 
 static void say_ended(void *ctx)         /* in the worker's thread */
@@ -294,11 +309,21 @@ static bool begin_tls(struct control *c)
 
 static void end_tls(struct control *c)
 {
+    engine_free(&c->engine);
     tls_helpers_free(c->helpers);
     tls_helpers_free(c->password_helpers);
     tls_tickets_free(c->tickets);
     if (c->tls_begun)
         tls_library_end();
+}
+
+/* Whatever failed before: the loop's turns are the engine's. */
+static bool begin_health(struct control *c)
+{
+    c->health = engine_open(&c->engine, &c->loop, &c->metrics, c->helpers) == 0 ? health_new(&c->engine.services) : NULL;
+    if (c->health == NULL)
+        log_error("not started: no memory");
+    return c->health != NULL;
 }
 
 static bool open_access_log(struct control *c)
@@ -322,13 +347,16 @@ static bool run(struct control *c)
     init_handles(c);
     control_notify_open(c);
     control_handover_open(c);
-    started = begin_tls(c) && open_access_log(c) && bind_all(c) && start_all(c);
+    started = begin_tls(c);
+    started = begin_health(c) && started && open_access_log(c) && bind_all(c) && start_all(c);
     inherited_close(&c->inherited);
-    if (started)
+    if (started) {
+        health_follow(c->health, c->generation);
         control_announce(c);
-    else if (atomic_load(&c->workers_left) == 0)
-        close_handles(c);
-    uv_run(&c->loop, UV_RUN_DEFAULT);
+    } else if (atomic_load(&c->workers_left) == 0) {
+        c->ending = true;
+    }
+    run_to_end(c);
     return started;
 }
 

@@ -8,6 +8,8 @@
 #define UPGATE_GATEWAY_CONTROL_PARTS_H
 
 #include "gateway/control.h"
+#include "gateway/engine.h"
+#include "gateway/health.h"
 #include "gateway/notify.h"
 #include "gateway/sockets.h"
 #include "gateway/worker.h"
@@ -40,6 +42,8 @@ struct control {
     uv_loop_t loop;
     uv_signal_t signals[CONTROL_SIGNALS];
     uv_timer_t drain_over;
+    struct engine engine;                /* connections of the control loop's own … */
+    struct health *health;               /* … to servers that are checked */
     uv_async_t news;                     /* of a worker: it has ended, or a change is made */
     struct access_sink *access_sink;
     struct quota *quota;
@@ -61,6 +65,7 @@ struct control {
     struct notify notify;
     struct control_call *calls;          /* to the workers, for the watchdog; NULL: not ready yet */
     uv_timer_t watchdog;
+    bool ending;                         /* no worker is left */
 };
 
 /* control.c */

@@ -201,6 +201,7 @@ static void commit(struct control *c, struct next *next)
     if (c->conf->limits.connections != limit_before)
         atomic_store_explicit(&c->gate.limit, control_connections_allowed(c->conf), memory_order_relaxed);
     generation_enforce(c->generation, uv_now(&c->loop));
+    health_follow(c->health, c->generation);
     c->reload.changes = next->changes;
     atomic_store(&c->reload.left, c->workers_n);
     for (unsigned i = 0; i < c->workers_n; i++)

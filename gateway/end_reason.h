@@ -52,7 +52,7 @@
     E(GATHER_FAILED, "gather_failed", true, 503, 0, "the request's body could not be stored")                                   \
     E(REFUSED, "refused", true, 400, 0, "the gateway refused the request")                                                     \
     E(RESOLVE_FAILED, "resolve_failed", true, 502, 0, "the server's name could not be resolved")                               \
-    E(NO_SERVER, "no_server", true, 503, 0, "every server of the upstream is draining")                                             \
+    E(NO_SERVER, "no_server", true, 503, 0, "every server of the upstream is down or draining")                                     \
     E(SERVER_FULL, "server_full", true, 503, 0, "the server has as many connections as it may have")                           \
     E(QUEUE_FULL, "queue_full", true, 503, 0, "too many requests wait for a server")                                           \
     E(QUEUE_TIMEOUT, "queue_timeout", true, 503, 0, "no server had a connection free in time")                                 \

@@ -32,6 +32,10 @@
     M(sticky_foreign, "sticky cookies sealed with a key that is not in the key file")             \
     M(sticky_forged, "sticky cookies that were changed, or are another upstream's")               \
     M(sticky_expired, "sticky cookies that came after their time")                                \
+    M(health_checks, "health checks of servers that came to a result")                            \
+    M(health_checks_failed, "… of which found something wrong")                                   \
+    M(servers_fell, "servers that were up and are down, by their checks")                         \
+    M(servers_rose, "servers that were down and are up again, by their checks")                   \
     M(queued, "requests that waited for a connection to a server to be free")                     \
     M(retries, "requests sent again to a server after a failure")                                 \
     M(fields_stripped, "client fields removed because they could pass for a trusted fact")        \

@@ -46,7 +46,9 @@ static void answer(struct outbound *o, const struct dial_answer *a)
     dial_answered *answered = o->answered;
     void *ctx = o->ctx;
 
-    if (a->stream != NULL)
+    if (o->request.server == NULL)
+        ;                                /* whoever checks counts what comes of it */
+    else if (a->stream != NULL)
         metrics_time(o->services->metrics, METRICS_TIME_CONNECT, timers_now_ms(o->services->timers) - o->begun_ms);
     else if (a->why != END_SERVER_FULL)
         metrics_add(&o->services->metrics->dials_failed, 1);
@@ -78,6 +80,8 @@ static struct tls_ctx *tls_of(const struct services *services, const struct outb
 
     if (!request->upstream->tls_on)
         return NULL;
+    if (request->server == NULL)
+        return tls_ctx_hold(request->tls);
     s = request->inbound != NULL ? request->inbound->snapshot : services->snapshot;
     i = (size_t)(request->upstream - s->conf->upstreams);
     assert(i < s->conf->upstreams_n);
@@ -117,9 +121,14 @@ static void on_handshake(void *ctx, const struct tls_answer *a)
     answer(o, &ready);
 }
 
+static const struct conf_address *address_of(const struct outbound *o)
+{
+    return o->request.server != NULL ? o->request.server->address : &o->request.checked->address;
+}
+
 static void begin_tls(struct outbound *o, struct stream *s)
 {
-    const struct conf_address *a = o->request.server->address;
+    const struct conf_address *a = address_of(o);
     uint64_t now_ms = timers_now_ms(o->services->timers);
 
     o->handshake = tls_handshake_with_server(o->services->tls, &s, o->tls, a->kind != CONF_ADDRESS_UNIX ? a->host : NULL, a->text,
@@ -139,7 +148,7 @@ static void on_dialed(void *ctx, const struct dial_answer *a)
     int error = 0;
 
     o->dial = NULL;
-    if (ready.stream != NULL) {
+    if (ready.stream != NULL && o->placed) {
         server_connected(o->request.server, ready.stream);
         o->placed = false;
     }
@@ -167,13 +176,13 @@ static bool dial(struct outbound *o)
 {
     struct dialer *d = o->services->dialer;
 
-    o->placed = server_connect(o->request.server);
-    if (!o->placed) {
+    o->placed = o->request.server != NULL && server_connect(o->request.server);
+    if (o->request.server != NULL && !o->placed) {
         ready_add(o->services->ready, &o->ready);
         return true;
     }
-    metrics_add(&o->services->metrics->dials, 1);
-    o->dial = d->start(d, o->request.server->address, o->request.timeout_ms, on_dialed, o);
+    metrics_add(&o->services->metrics->dials, o->placed);
+    o->dial = d->start(d, address_of(o), o->request.timeout_ms, on_dialed, o);
     return o->dial != NULL;
 }
 

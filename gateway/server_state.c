@@ -55,8 +55,17 @@ void server_state_release(struct server_state **s)
         state_free(taken);
 }
 
+enum server_health server_state_health(const struct server_state *s)
+{
+    if (!atomic_load_explicit(&s->checked, memory_order_relaxed))
+        return SERVER_UNCHECKED;
+    return atomic_load_explicit(&s->down, memory_order_relaxed) ? SERVER_DOWN : SERVER_UP;
+}
+
 enum server_tier server_state_tier_bound(const struct server_state *s, uint64_t now_ms)
 {
+    if (atomic_load_explicit(&s->down, memory_order_relaxed))
+        return SERVER_OUT;
     if (atomic_load_explicit(&s->ejected_until_ms, memory_order_relaxed) > now_ms)
         return SERVER_EJECTED;
     return atomic_load_explicit(&s->backup, memory_order_relaxed) ? SERVER_IN_RESERVE : SERVER_IN_USE;

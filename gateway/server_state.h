@@ -20,7 +20,7 @@ enum server_tier {
     SERVER_IN_USE,
     SERVER_IN_RESERVE,                   /* a backup */
     SERVER_EJECTED,                      /* it failed: better than none */
-    SERVER_OUT,                          /* draining */
+    SERVER_OUT,                          /* draining, or down by its checks */
 };
 
 struct server_state {
@@ -34,6 +34,9 @@ struct server_state {
     _Atomic unsigned weight;
     _Atomic bool backup;
     _Atomic bool draining;               /* nobody new goes there */
+    _Atomic uint64_t returned_ms;        /* when its checks found it well again, on the loops' clock; 0: it was never away */
+    _Atomic bool checked;                /* its health is checked … */
+    _Atomic bool down;                   /* … and is bad: nobody new goes there */
     char apart[SERVER_STATE_APART];
     /* what the workers count */
     _Atomic uint64_t connections;        /* open ones and those being made, kept ones too: the places that are taken */
@@ -48,6 +51,10 @@ struct server_state {
 struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, const char *name, unsigned slot);
 struct server_state *server_state_hold(struct server_state *s);
 void server_state_release(struct server_state **s);      /* NULL-safe, *s becomes NULL; in any thread */
+
+/* As its checks say: for those who show it. */
+enum server_health { SERVER_UNCHECKED, SERVER_UP, SERVER_DOWN };
+enum server_health server_state_health(const struct server_state *s);
 
 enum server_tier server_state_tier(const struct server_state *s, uint64_t now_ms);
 /* The same for whoever is bound to it: who was there before it drained may go on. */

@@ -22,7 +22,7 @@ ROWS = """
     tls_handshake
     resolver dial
     server_state server_set places tally
-    balance upstream pool health seek
+    balance upstream pool seek
     passwords sticky generation snapshot
     services quota credentials
     access_log reply route access script_file unnamed tls_tell
@@ -31,10 +31,11 @@ ROWS = """
     pump flow tunnel tunnel_parts tunnel_end tunnel_watch body_out
     gather spool
     fcgi_stderr fcgi_conn fcgi_ask fcgi_facts
+    health_check health_check_parts health_http health_fcgi health
     backend backend_h1 backend_fcgi
     exchange exchange_parts exchange_admit exchange_auth exchange_ask exchange_sticky exchange_tls exchange_request exchange_gather exchange_response exchange_end client passthrough entry inherited sockets
     listener
-    launcher worker worker_parts worker_change control control_parts control_reload control_notify control_handover admin
+    launcher worker worker_parts worker_change engine control control_parts control_reload control_notify control_handover admin
     fcgi_tool fcgi_tool_parts fcgi_tool_options fcgi_tool_body fcgi_tool_request fcgi_tool_trace fcgi_tool_connect fcgi_tool_run
     sandbox version main
 """
@@ -45,7 +46,7 @@ LIBRARIES = [
     (r"wslay/.*", ["protocol/", "gateway/version."]),
     (r"yaml\.h", ["conf/"]),
     (r"uv\.h", [f"gateway/{name}." for name in
-               "ready poller stream_uv resolver dial listener worker control version main".split()]),
+               "ready poller stream_uv resolver dial listener worker engine control version main".split()]),
     (r"mbedtls/version\.h", ["gateway/version."]),
     (r"(mbedtls|psa)/.*", ["gateway/tls_", "gateway/stream_tls"]),
 ]
