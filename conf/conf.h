@@ -244,9 +244,23 @@ struct conf_client_certificate {         /* which clients' certificates are let 
     size_t fingerprints_n;
 };
 
+struct conf_redirect_to {
+    unsigned status;
+    char *to;                            /* a URL, or a path here; {host} and {uri} stand for the request's own */
+};
+
+struct conf_respond {
+    unsigned status;
+    char *body;                          /* NULL: none */
+    char *content_type;
+};
+
 struct conf_route {
     struct conf_match match;
+    bool upstream_on, redirect_on, respond_on;   /* one of them */
     size_t upstream;                     /* index into conf.upstreams */
+    struct conf_redirect_to redirect;
+    struct conf_respond respond;
     struct conf_admission admission;
     bool client_certificate_on;
     struct conf_client_certificate client_certificate;
@@ -299,8 +313,11 @@ enum conf_tls_fact {
 };
 extern const char *const conf_tls_fact_words[CONF_TLS_FACTS];
 
+enum conf_traceparent { CONF_TRACEPARENT_PASS, CONF_TRACEPARENT_START };
 struct conf_forwarded {
     char *via;
+    char *request_id;                    /* the field's name; NULL: off */
+    enum conf_traceparent traceparent;
     bool x_forwarded, rfc7239;
     char **strip;                        /* further field names that only a trusted peer may send */
     size_t strip_n;
@@ -341,6 +358,7 @@ void conf_complain(const struct conf *c, const struct conf_file *about, bool war
 void conf_dump(const struct conf *c, FILE *out);             /* -T: YAML that loads to the same conf */
 void conf_print_schema(FILE *out);                           /* --schema: JSON Schema */
 void conf_print_reference(FILE *out);                        /* --reference: every key, type, default, bounds, sentence */
+void conf_print_man(FILE *out);                              /* --man: upgate.yaml(5), roff */
 const char *conf_yaml_version(void);
 
 #endif

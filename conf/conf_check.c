@@ -1,6 +1,7 @@
 /* conf_check: see the header. Errors are what can't work; warnings are what works, but hardly as it was meant.
  * tests/conf/test_conf_check.c */
 #include "conf/conf_check_parts.h"
+#include "protocol/rules_fields.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -150,7 +151,7 @@ static void check_used(struct conf_reader *reader)
     for (size_t i = 0; i < c->upstreams_n; i++) {
         bool used = is_passed_to(c, i);
         for (size_t j = 0; j < c->routes_n && !used; j++)
-            used = c->routes[j].upstream == i || (c->routes[j].auth.forward_on && c->routes[j].auth.forward.upstream == i);
+            used = (c->routes[j].upstream_on && c->routes[j].upstream == i) || (c->routes[j].auth.forward_on && c->routes[j].auth.forward.upstream == i);
         if (!used)
             WARN_AT(reader, item_place(reader, &c->upstreams[i]), "no route goes to the upstream `%s`", c->upstreams[i].name);
     }
@@ -313,7 +314,7 @@ static void check_upgrades(struct conf_reader *reader, const struct conf_route *
     const struct conf_key *keys = conf_block_keys(CONF_IN_WEBSOCKET, &n);
     const struct conf_upstream *upstream = &reader->conf->upstreams[route->upstream];
 
-    for (size_t i = 0; i < n && upstream->protocol == CONF_PROTOCOL_FASTCGI; i++) {
+    for (size_t i = 0; i < n && route->upstream_on && upstream->protocol == CONF_PROTOCOL_FASTCGI; i++) {
         const struct conf_place *place = conf_place_of(reader, conf_field_const(&keys[i], &route->websocket));
         if (place == NULL || keys[i].shape != CONF_ONE)
             continue;
@@ -418,6 +419,20 @@ static void check_strip(struct conf_reader *reader, char *const *name)
             ERROR_AT(reader, place_of(reader, name), "`strip`: %s can't be stripped: HTTP itself needs it", needed[i]);
 }
 
+/* What is told under one name comes from one place; and what others know by a name keeps its meaning. */
+static void check_request_id(struct conf_reader *reader)
+{
+    const struct conf_forwarded *f = &reader->conf->forwarded;
+    struct span id = span_of_text(f->request_id);
+
+    if (span_equal_nocase(id, SPAN_LITERAL("traceparent")) || span_equal_nocase(id, SPAN_LITERAL("tracestate")))
+        ERROR_AT(reader, place_of(reader, &f->request_id), "`request_id`: %s has a meaning of its own", f->request_id);
+    for (size_t i = 0; id.n > 0 && i < f->tls_fields_n; i++)
+        if (f->tls_fields[i].name.n > 0 && rules_is_same_name(f->tls_fields[i].name, id))
+            ERROR_AT(reader, item_place(reader, &f->tls_fields[i]), "`tls_fields`: %s already tells the request's id: see `request_id`",
+                     f->request_id);
+}
+
 void conf_check(struct conf_reader *reader)
 {
     const struct conf *c = reader->conf;
@@ -429,11 +444,14 @@ void conf_check(struct conf_reader *reader)
     conf_check_tls(reader);
     conf_check_sticky(reader);
     check_routes(reader);
+    check_request_id(reader);
     for (size_t i = 0; i < c->forwarded.strip_n; i++)
         check_strip(reader, &c->forwarded.strip[i]);
     if (reader->report->errors > 0)
         return;                          /* what a route with errors would match, or where it would go, is not known */
     check_routes_needed(reader);
+    for (size_t i = 0; i < c->routes_n; i++)
+        conf_check_action(reader, &c->routes[i]);
     for (size_t i = 0; i < c->listeners_n; i++)
         check_passed_to(reader, &c->listeners[i]);
     for (size_t i = 0; i < c->routes_n; i++)

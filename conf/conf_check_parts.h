@@ -37,6 +37,7 @@ static inline const struct conf_source *source_of(const struct conf_reader *read
 
 /* conf_check_route.c */
 void conf_check_headers(struct conf_reader *reader, const struct conf_headers *headers);
+void conf_check_action(struct conf_reader *reader, const struct conf_route *route);
 void conf_check_auth(struct conf_reader *reader, struct conf_route *route);
 void conf_check_admission(struct conf_reader *reader, const struct conf_admission *admission);
 void conf_check_path(struct conf_reader *reader, const struct conf_route *route);

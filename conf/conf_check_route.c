@@ -91,6 +91,15 @@ void conf_check_admission(struct conf_reader *reader, const struct conf_admissio
             }
 }
 
+/* What the gateway tells under one name comes from one place. */
+static void check_not_request_id(struct conf_reader *reader, const char *key, char *const *name)
+{
+    const char *id = reader->conf->forwarded.request_id;
+
+    if (*name != NULL && id != NULL && rules_is_same_name(span_of_text(*name), span_of_text(id)))
+        ERROR_AT(reader, place_of(reader, name), "`%s`: %s already tells the request's id: see `request_id` in `forwarded`", key, *name);
+}
+
 static void check_forward(struct conf_reader *reader, const struct conf_route *route)
 {
     const struct conf_auth_forward *forward = &route->auth.forward;
@@ -99,6 +108,8 @@ static void check_forward(struct conf_reader *reader, const struct conf_route *r
 
     if (forward->path != NULL && !conf_stands_on_the_wire(forward->path))
         ERROR_AT(reader, place_of(reader, &forward->path), "`path`: only characters that a URL holds as they are can stand here");
+    for (size_t i = 0; i < forward->pass_n; i++)
+        check_not_request_id(reader, "pass", &forward->pass[i]);
     for (size_t i = 0; i < forward->pass_n; i++)
         if (forward->pass[i] != NULL && is_in(changes->set, changes->set_n, span_of_text(forward->pass[i])))
             ERROR_AT(reader, place_of(reader, &forward->pass[i]), "`pass`: %s is set in `headers`, too: leave one out",
@@ -111,6 +122,7 @@ static void check_basic(struct conf_reader *reader, struct conf_route *route)
     const struct rules_changes *changes = &route->headers.request;
     char shown[CONF_SHOWN_BYTES];
 
+    check_not_request_id(reader, "user_field", &basic->user_field);
     basic->file.offset = place_of(reader, &basic->file.path)->offset;
     if (basic->user_field != NULL && is_in(changes->set, changes->set_n, span_of_text(basic->user_field)))
         ERROR_AT(reader, place_of(reader, &basic->user_field), "`user_field`: %s is set in `headers`, too: leave one out",
@@ -125,4 +137,17 @@ void conf_check_auth(struct conf_reader *reader, struct conf_route *route)
         check_forward(reader, route);
     if (route->auth.basic_on)
         check_basic(reader, route);
+}
+
+/* Who answers: somebody has to, and only one. */
+void conf_check_action(struct conf_reader *reader, const struct conf_route *route)
+{
+    const struct conf_respond *respond = &route->respond;
+
+    if (route->upstream_on + route->redirect_on + route->respond_on == 0)
+        ERROR_AT(reader, item_place(reader, route), "a route needs `upstream`, `redirect` or `respond`");
+    if (route->upstream_on + route->redirect_on + route->respond_on > 1)
+        ERROR_AT(reader, item_place(reader, route), "of `upstream`, `redirect` and `respond` a route can have only one");
+    if (respond->body != NULL && (respond->status == 204 || respond->status == 205 || respond->status == 304))
+        ERROR_AT(reader, place_of(reader, &respond->body), "`body`: an answer with the status %u has none", respond->status);
 }

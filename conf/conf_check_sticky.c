@@ -27,9 +27,9 @@ static void check_route(struct conf_reader *reader, const struct conf_route *rou
     const struct conf *c = reader->conf;
     const struct conf_upstream *own = &c->upstreams[route->upstream];
 
-    for (const struct conf_route *other = c->routes; own->sticky_on && other < route; other++) {
+    for (const struct conf_route *other = c->routes; route->upstream_on && own->sticky_on && other < route; other++) {
         const struct conf_upstream *theirs = &c->upstreams[other->upstream];
-        if (theirs == own || !theirs->sticky_on || !same_text(other->match.host, route->match.host) ||
+        if (!other->upstream_on || theirs == own || !theirs->sticky_on || !same_text(other->match.host, route->match.host) ||
             !same_text(other->match.listener, route->match.listener) || !same_text(theirs->sticky.cookie, own->sticky.cookie))
             continue;
         WARN_AT(reader, place_of(reader, &route->upstream),

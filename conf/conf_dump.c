@@ -57,8 +57,8 @@ static bool is_there(const struct conf_key *key, const void *block)
     if (key->type == CONF_TYPE_BLOCK && key->zero_word == NULL && key->aux_offset != 0)
         return aux_agrees(key, block);
     if (!is_string(key))
-        return true;
-    return items_of(key, block) != NULL && (key->aux_offset == 0 || aux_agrees(key, block));
+        return key->type != CONF_TYPE_REFERENCE || key->aux_offset == 0 || aux_agrees(key, block);
+    return (items_of(key, block) != NULL || key->zero_word != NULL) && (key->aux_offset == 0 || aux_agrees(key, block));
 }
 
 static bool holds_anything(enum conf_block_id id, const void *block)

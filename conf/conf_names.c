@@ -50,8 +50,10 @@ static bool refuse_control(struct conf_value *value)
 void conf_write_string(const struct conf *c, const struct conf_key *key, const void *field, FILE *out)
 {
     (void)c;
-    (void)key;
-    conf_write_text(*(char *const *)field, out);
+    if (*(char *const *)field == NULL)
+        fputs(key->zero_word, out);
+    else
+        conf_write_text(*(char *const *)field, out);
 }
 
 static bool read_printable(struct conf_value *value, size_t bytes_max, void *field)

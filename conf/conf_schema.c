@@ -65,6 +65,10 @@ static const struct conf_word same_sites[] = {
 };
 static const struct conf_word secures[] = { { "auto", CONF_SECURE_AUTO }, { "on", CONF_SECURE_ON }, { NULL, 0 } };
 static const struct conf_word redirects[] = { { "off", CONF_REDIRECT_OFF }, { "https", CONF_REDIRECT_HTTPS }, { NULL, 0 } };
+static const struct conf_word traceparents[] = { { "pass", CONF_TRACEPARENT_PASS }, { "start", CONF_TRACEPARENT_START }, { NULL, 0 } };
+static const struct conf_word redirect_statuses[] = {
+    { "301", 301 }, { "302", 302 }, { "303", 303 }, { "307", 307 }, { "308", 308 }, { NULL, 0 }
+};
 static const struct conf_word drain_codes[] = { { "1001", 1001 }, { "1012", 1012 }, { NULL, 0 } };
 
 static const struct conf_block blocks[CONF_BLOCKS] = {
@@ -108,6 +112,10 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
                         "404." },
     [CONF_IN_MATCH] = { "routes[].match", "`match`", sizeof(struct conf_match), NULL,
                         "What a request must have; every key that is given must agree." },
+    [CONF_IN_REDIRECT] = { "routes[].redirect", "`redirect`", sizeof(struct conf_redirect_to), NULL,
+                           "The gateway sends clients elsewhere." },
+    [CONF_IN_RESPOND] = { "routes[].respond", "`respond`", sizeof(struct conf_respond), NULL,
+                          "The gateway answers itself, always the same." },
     [CONF_IN_AUTH] = { "routes[].auth", "`auth`", sizeof(struct conf_auth), NULL,
                        "Who may use this route. It is settled before a server hears of a request or an upgrade." },
     [CONF_IN_AUTH_BASIC] = { "routes[].auth.basic", "`basic`", sizeof(struct conf_auth_basic), NULL,
@@ -389,8 +397,13 @@ static const struct conf_key keys[] = {
 
     { "match", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, match), .child = CONF_IN_MATCH, .absent = "every request",
       .sentence = "The requests that take this route." },
-    { "upstream", CONF_IN_ROUTE, CONF_TYPE_REFERENCE, FIELD(conf_route, upstream), .required = true,
-      .sentence = "The upstream that they go to." },
+    { "upstream", CONF_IN_ROUTE, CONF_TYPE_REFERENCE, FIELD(conf_route, upstream), AUX(conf_route, upstream_on, true),
+      .absent = "`redirect` or `respond` stands in its place", .sentence = "The upstream that they go to." },
+    { "redirect", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, redirect), .child = CONF_IN_REDIRECT,
+      AUX(conf_route, redirect_on, true), .absent = "they are answered by somebody", .sentence = "Instead of `upstream`: they are sent elsewhere." },
+    { "respond", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, respond), .child = CONF_IN_RESPOND,
+      AUX(conf_route, respond_on, true), .absent = "they are answered by somebody",
+      .sentence = "Instead of `upstream`: the gateway answers them itself." },
     { "websocket", CONF_IN_ROUTE, CONF_TYPE_BLOCK, FIELD(conf_route, websocket), .child = CONF_IN_WEBSOCKET, .zero_word = "off",
       AUX(conf_route, websocket.mode, CONF_WEBSOCKET_OFF), .absent = "upgrades are allowed, with the defaults below",
       .sentence = "WebSockets of this route. `off`: Upgrade is removed, and the request goes on as plain HTTP." },
@@ -434,6 +447,18 @@ static const struct conf_key keys[] = {
       .sentence = "What people are shown when they are asked for the password." },
     { "user_field", CONF_IN_AUTH_BASIC, CONF_TYPE_FIELD_NAME, FIELD(conf_auth_basic, user_field), .absent = "no field",
       .sentence = "A field that tells the server the user's name: X-Remote-User, say. What anybody else sends under it is removed." },
+
+    { "to", CONF_IN_REDIRECT, CONF_TYPE_LOCATION, FIELD(conf_redirect_to, to), .required = true,
+      .sentence = "Where to: a URL, or a path of the same host. `{uri}` is the request's path and query as they came, `{host}` its host without "
+                  "the port: `https://www.example.com{uri}`." },
+    { "status", CONF_IN_REDIRECT, CONF_TYPE_WORD, FIELD(conf_redirect_to, status), .fallback = "302", .words = redirect_statuses,
+      .sentence = "301 and 308 are for good and may be remembered; 307 and 308 keep the method." },
+
+    { "status", CONF_IN_RESPOND, CONF_TYPE_COUNT, FIELD(conf_respond, status), .fallback = "200", BOUNDS(200, 599),
+      .sentence = "The status. A 503 or 429 has a Retry-After of some seconds." },
+    { "body", CONF_IN_RESPOND, CONF_TYPE_BODY, FIELD(conf_respond, body), .absent = "none", .sentence = "The text, of one line or many." },
+    { "content_type", CONF_IN_RESPOND, CONF_TYPE_FIELD_VALUE, FIELD(conf_respond, content_type), .fallback = "text/plain; charset=utf-8",
+      .sentence = "What the text is." },
 
     { "upstream", CONF_IN_AUTH_FORWARD, CONF_TYPE_REFERENCE, FIELD(conf_auth_forward, upstream), .required = true,
       .sentence = "The upstream that is asked, whatever it speaks." },
@@ -518,6 +543,12 @@ static const struct conf_key keys[] = {
       .sentence = "Send X-Forwarded-For, -Proto and -Host." },
     { "rfc7239", CONF_IN_FORWARDED, CONF_TYPE_SWITCH, FIELD(conf_forwarded, rfc7239), .fallback = "off",
       .sentence = "Send Forwarded (RFC 7239)." },
+    { "request_id", CONF_IN_FORWARDED, CONF_TYPE_FIELD_NAME, FIELD(conf_forwarded, request_id), .fallback = "X-Request-Id", .zero_word = "off",
+      .sentence = "The field that tells servers the request's id, which is also in the access log and in what the log says of failures: that of a "
+                  "trusted hop, otherwise 128 random bits. What anybody else sent under this name is removed. FastCGI: HTTP_X_REQUEST_ID." },
+    { "traceparent", CONF_IN_FORWARDED, CONF_TYPE_WORD, FIELD(conf_forwarded, traceparent), .fallback = "pass", .words = traceparents,
+      .sentence = "W3C Trace Context. A good traceparent goes on as it came, and the access log has its trace_id; one that can't be read is "
+                  "removed, with its tracestate. `start`: a request without one begins a trace, marked as sampled." },
     { "tls_fields", CONF_IN_FORWARDED, CONF_TYPE_TLS_FACT, CONF_MAP, ITEMS(conf_forwarded, tls_fields, 1, 16),
       .names = CONF_TYPE_FIELD_NAME, .absent = "none",
       .sentence = "Fields in which servers are told what the client's TLS handshake proved. What anybody else sent under these names, in any "

@@ -27,6 +27,8 @@ enum conf_block_id {
     CONF_IN_CLIENT_CERTIFICATE,
     CONF_IN_ROUTE,
     CONF_IN_MATCH,
+    CONF_IN_REDIRECT,
+    CONF_IN_RESPOND,
     CONF_IN_AUTH,
     CONF_IN_AUTH_BASIC,
     CONF_IN_AUTH_FORWARD,
@@ -68,6 +70,8 @@ enum conf_type_id {
     CONF_TYPE_FINGERPRINT,               /* char *, a SHA-256 in 64 small hexadecimal digits */
     CONF_TYPE_FIELD_NAME,                /* char *, a token that is no field of HTTP's own machinery */
     CONF_TYPE_FIELD_VALUE,               /* char *, printable text, blanks at neither end */
+    CONF_TYPE_LOCATION,                  /* char *, a URL or a path, with {host} and {uri} */
+    CONF_TYPE_BODY,                      /* char *, text of many lines */
     CONF_TYPE_FOLDER,                    /* char *, an absolute path in normal form */
     CONF_TYPE_FILE,                      /* char *, a path below some folder, in normal form */
     CONF_TYPE_FILE_NAME,                 /* char *, one segment of a path, or its end */

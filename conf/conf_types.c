@@ -308,9 +308,10 @@ void conf_write_text(const char *text, FILE *out)
     }
     putc('"', out);
     for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
+        const char *letter = *text == '\n' ? "n" : *text == '\r' ? "r" : *text == '\t' ? "t" : text;
+        if (*text == '"' || *text == '\\' || letter != text)
             putc('\\', out);
-        putc(*text, out);
+        putc(*letter, out);
     }
     putc('"', out);
 }
@@ -352,6 +353,8 @@ static const struct conf_type types[CONF_TYPES] = {
     [CONF_TYPE_FIELD_VALUE] = { "text", "printable", NULL, sizeof(char *), conf_read_field_value, conf_write_string },
     [CONF_TYPE_LOG_TARGET] = { "target", "stdout, or an absolute path", "^(stdout|/.+)$", 0, conf_read_log_target,
                                conf_write_string },
+    [CONF_TYPE_LOCATION] = { "location", "\"https://www.example.com{uri}\", /elsewhere", "^(https?://|/)", 0, conf_read_location, conf_write_string },
+    [CONF_TYPE_BODY] = { "text", "of one line or many", NULL, 0, conf_read_body, conf_write_string },
     [CONF_TYPE_FOLDER] = { "folder", "/srv/www/public", "^/", 0, conf_read_folder, conf_write_string },
     [CONF_TYPE_FILE] = { "file", "index.php, app/index.php", "^[^/].*[^/]$|^[^/]$", 0, conf_read_file, conf_write_string },
     [CONF_TYPE_FILE_NAME] = { "file name", "index.php, .php", "^[^/]+$", 0, conf_read_file_name, conf_write_string },

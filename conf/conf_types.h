@@ -56,7 +56,7 @@ bool conf_is_printable(struct span text);
 conf_read_function conf_read_label, conf_read_text, conf_read_folder, conf_read_file, conf_read_file_name, conf_read_name,
     conf_read_token, conf_read_hash, conf_read_origin, conf_read_host, conf_read_path, conf_read_log_target, conf_read_server_names,
     conf_read_named_file, conf_read_server_name, conf_read_tls_fact, conf_read_subject, conf_read_fingerprint,
-    conf_read_field_name, conf_read_field_value;
+    conf_read_field_name, conf_read_field_value, conf_read_location, conf_read_body;
 conf_write_function conf_write_hash, conf_write_string;
 
 #endif

@@ -377,6 +377,8 @@ static void json_begin(struct access_log *l, const char *kind, struct span clien
 static void json_request(struct access_log *l, const char *kind, const struct access_request *r)
 {
     json_begin(l, kind, r->client, r->listener);
+    put_text_if_any(l, "request_id", r->id);
+    put_text_if_any(l, "trace_id", r->trace_id);
     put_text_if_any(l, "user", r->user);
     put_text(l, "method", r->method);
     put_text(l, "target", r->target);

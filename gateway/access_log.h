@@ -38,6 +38,7 @@ struct access_request {
     struct span client;                  /* whose request it is: address:port, or the address where a field told no port */
     struct span listener;
     struct span user;                    /* whom the gateway found it to be; empty: nobody was asked */
+    struct span id, trace_id;            /* by what name it is known, and the trace it belongs to; empty: none */
     struct span method, target, host;
     unsigned version_minor;
     struct span referer, user_agent;     /* combined format */

@@ -36,6 +36,7 @@
     E(BODY_TIMEOUT, "body_timeout", true, 408, 0, "the request body stalled")                                                  \
     E(CLIENT_STALLED, "client_stalled", true, 0, 0, "the client did not read the response")                                    \
     E(REDIRECTED, "redirected", false, 308, 0, "ask for it with https")                                                        \
+    E(RESPONDED, "responded", false, 200, 0, "answered by the route itself")                                                  \
     E(CLIENT_CERTIFICATE, "client_certificate", true, 403, 0, "a client certificate is needed here, and not any")              \
     E(NO_ROUTE, "no_route", true, 404, 0, "no route matches the request")                                                      \
     E(DENIED, "denied", true, 403, 0, "clients of that address are not let in here")                                           \

@@ -192,22 +192,6 @@ static enum fault change_path(struct exchange *x)
     return how.strip.n + how.prepend.n > 0 ? target_rewrite(&x->arena, &how, &x->rules.target) : FAULT_NONE;
 }
 
-/* RFC 9110 section 15.4.9. The port is not taken over: it is the one of clear text. */
-static enum fault point_to_https(struct exchange *x)
-{
-    struct span host = x->rules.host.host, path = x->rules.target.path_and_query;
-    bool asterisk = x->rules.target.form == TARGET_ASTERISK;
-    size_t room = sizeof("https://") + host.n + path.n;
-    char *text = arena_alloc(&x->arena, room);
-
-    if (host.n == 0)
-        return FAULT_HOST;               /* HTTP/1.0 without Host: nobody can say where to */
-    if (text == NULL)
-        return FAULT_NO_MEMORY;
-    x->location = span_of(text, (size_t)snprintf(text, room, "https://%.*s%.*s", SPAN_FORMAT(host), SPAN_FORMAT(asterisk ? SPAN_EMPTY : path)));
-    return FAULT_NONE;
-}
-
 static enum fault check(struct exchange *x)
 {
     struct rules_policy policy = { .max_via = 8, .pseudonym = span_of_text(x->snapshot->conf->forwarded.via) };
@@ -217,7 +201,7 @@ static enum fault check(struct exchange *x)
     if (fault != FAULT_NONE)
         return fault;
     if (x->client.inbound->listener->redirect == CONF_REDIRECT_HTTPS)
-        return point_to_https(x);
+        return exchange_point_to_https(x);
     x->route = route_find(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules);
     if (route_is_ambiguous(x->snapshot->conf, x->client.inbound->listener, x->head->method, &x->rules))
         return FAULT_TARGET;
@@ -226,7 +210,7 @@ static enum fault check(struct exchange *x)
         fault = change_path(x);
     if (fault != FAULT_NONE)
         return fault;
-    if (x->route == NULL || x->route->websocket.mode == CONF_WEBSOCKET_OFF)
+    if (x->route == NULL || !x->route->upstream_on || x->route->websocket.mode == CONF_WEBSOCKET_OFF)
         return FAULT_NONE;
     offer = ws_offer_read(x->head, &x->offer, &fault);
     x->websocket = offer == WS_OFFER_GOOD && exchange_may_switch(x);
@@ -249,6 +233,11 @@ static enum step end_if_bodyless(struct exchange *x)
 
 void exchange_go_on(struct exchange *x)
 {
+    if (!x->route->upstream_on) {
+        exchange_act(x);
+        return;
+    }
+    x->trace.changes.next = exchange_request_changes(x);
     if (exchange_reach(x, &x->snapshot->upstreams[x->route->upstream]) != STEP_OVER)
         exchange_run(x);
 }
@@ -320,6 +309,7 @@ static struct exchange *make(struct services *services, const struct exchange_cl
     ready_init(&x->ready, on_ready);
     x->begun_ms = x->progress_ms = timers_now_ms(services->timers);
     metrics_add(&services->metrics->exchanges_open, 1);
+    exchange_name(x);
     if (!exchange_note_tls(x))
         x->end = END_NO_MEMORY;
     stream_own(exchange_client_stream(x), &client_events, x);

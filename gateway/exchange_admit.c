@@ -161,7 +161,7 @@ enum end_reason exchange_admit(struct exchange *x)
         return END_DENIED;
     if (!exchange_certificate_admitted(x))
         return END_CLIENT_CERTIFICATE;
-    if (!exchange_tell_tls(x) || !exchange_stick(x))
+    if (!exchange_tell_tls(x) || !exchange_tell_name(x) || !exchange_stick(x))
         return END_NO_MEMORY;
     if (x->websocket && !takes(x, QUOTA_HANDSHAKES, &limits->handshakes_per_client))
         return END_CLIENT_HANDSHAKES;

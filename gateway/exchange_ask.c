@@ -19,7 +19,7 @@
 struct question {
     struct http1_head head;
     struct rules_request rules;
-    struct rules_changes changes, told_of_tls;
+    struct rules_changes changes, told_of_tls, told_of_trace;
     struct field told[2];
     struct exchange *exchange;
     struct upstream *upstream;
@@ -72,7 +72,9 @@ static enum fault make_question(struct exchange *x, struct question *q)
     q->told[0] = (struct field){ SPAN_LITERAL("X-Forwarded-Method"), x->head->method };
     q->told[1] = (struct field){ SPAN_LITERAL("X-Forwarded-Uri"), x->asked_target };
     q->told_of_tls = x->told;
-    q->told_of_tls.next = NULL;          /* the route's own changes are for its own servers */
+    q->told_of_tls.next = &q->told_of_trace;
+    q->told_of_trace = x->trace.changes;
+    q->told_of_trace.next = NULL;        /* the route's own changes are for its own servers */
     q->changes = (struct rules_changes){ .set = q->told, .set_n = 2, .next = &q->told_of_tls };
     q->upstream = &x->snapshot->upstreams[x->route->auth.forward.upstream];
     return fault;

@@ -11,6 +11,7 @@ static void log_line(struct exchange *x)
     struct access_exchange line = {
         .request = { .client = span_of_text(x->real_name),
                      .listener = span_of_text(x->client.inbound->listener->name), .user = x->user,
+                     .id = x->trace.id, .trace_id = x->trace.trace_id,
                      .host = x->rules.authority, .tls = x->tls },
         .status = x->status,
         .bytes_in = x->bytes_in,
@@ -98,6 +99,7 @@ void exchange_kill(struct exchange *x)
 void exchange_give_up(struct exchange *x, enum end_reason why, enum fault fault, unsigned status)
 {
     struct reply r = { .status = status, .sentence = fault != FAULT_NONE ? fault_sentence(fault) : status == 200 ? NULL : end_reason_sentence(why) };
+    const struct conf_respond *respond = why == END_RESPONDED ? &x->route->respond : NULL;
 
     x->fault = fault;
     if (x->response != RESPONSE_AWAITED || status == 0) {
@@ -106,6 +108,12 @@ void exchange_give_up(struct exchange *x, enum end_reason why, enum fault fault,
     }
     if (why == END_REDIRECTED)
         r.location = x->location;
+    if (why == END_REDIRECTED && x->route != NULL)
+        r.sentence = NULL;
+    if (respond != NULL) {
+        r.body = span_of_text(respond->body);
+        r.content_type = respond->content_type;
+    }
     if (why == END_UNAUTHORIZED)
         r.realm = x->route->auth.basic.realm;
     r.version_minor = x->head != NULL ? x->head->version_minor : 1;
@@ -127,7 +135,7 @@ void exchange_refuse(struct exchange *x, enum fault fault)
 
 void exchange_log_failure(const struct exchange *x, const struct backend_failure *f, const char *then)
 {
-    log_warn("upstream %s server %s: %s%s%s%s", x->upstream->conf->name, x->server->state->name,
+    log_warn("upstream %s server %s: %s%s%s%s%s%.*s", x->upstream->conf->name, x->server->state->name,
              f->fault != FAULT_NONE ? fault_sentence(f->fault) : end_reason_sentence(f->why), f->detail != NULL ? ": " : "",
-             f->detail != NULL ? f->detail : "", then);
+             f->detail != NULL ? f->detail : "", then, x->trace.id.n > 0 ? "; request " : "", SPAN_FORMAT(x->trace.id));
 }

@@ -6,6 +6,8 @@
  *   exchange_ask.c        an upstream is asked whether the request may go on
  *   exchange_tls.c        what the client's TLS handshake proved
  *   exchange_sticky.c     a cookie leads it to the server that it was served by before
+ *   exchange_trace.c      by what name the request is known
+ *   exchange_act.c        what is answered without a server
  *   exchange_request.c    the way to a server, and the request's body
  *   exchange_gather.c     a body that is put aside first
  *   exchange_response.c   the answer, and the switch
@@ -20,6 +22,7 @@
 #include "gateway/exchange.h"
 #include "gateway/gather.h"
 #include "gateway/seek.h"
+#include "protocol/trace.h"
 #include "protocol/ws_handshake.h"
 
 enum request_state { REQUEST_BEGIN, REQUEST_BODY, REQUEST_DONE };
@@ -27,6 +30,18 @@ enum response_state { RESPONSE_AWAITED, RESPONSE_BODY, RESPONSE_DONE };
 
 /* What an exchange can be waiting for: for how long, and what its end is called. One row for each. */
 enum wait { WAIT_BEGIN, WAIT_PERMISSION, WAIT_PLACE, WAIT_CONNECT, WAIT_SWITCH, WAIT_CLIENT_SENDS, WAIT_SERVER_READS, WAIT_ANSWER, WAIT_SERVER_SENDS, WAIT_CLIENT_READS };
+
+/* By what name the request is known. */
+struct exchange_trace {
+    struct span id;                      /* empty: none is wanted */
+    struct span trace_id;                /* of the trace it belongs to; empty: none that is known */
+    bool bad;                            /* the client's traceparent can't be read */
+    char made[TRACE_ID_BYTES];
+    struct field set[2];
+    char *remove[2];
+    struct rules_changes changes;        /* what servers are told of it, in front of all others; next NULL: not yet */
+};
+
 struct exchange {
     struct services *services;
     struct exchange_client client;
@@ -46,6 +61,7 @@ struct exchange {
     struct credentials_check *check;     /* not NULL: a password is being checked; nothing else happens meanwhile */
     struct span user;                    /* who it is, once that is known */
     struct question *question;           /* not NULL: an upstream is asked whether the request may go on; nothing else happens meanwhile */
+    struct exchange_trace trace;
     struct rules_changes told;           /* what servers are told of the client's TLS, in front of all other changes; next NULL: nothing */
     struct access_tls tls;
     struct rules_changes granted;        /* what came of either: fields for the server, in front of the route's own changes */
@@ -106,6 +122,8 @@ static inline const struct net_address *exchange_real_client(const struct exchan
 /* What a server is told otherwise than the client said it. */
 static inline const struct rules_changes *exchange_request_changes(const struct exchange *x)
 {
+    if (x->trace.changes.next != NULL)
+        return &x->trace.changes;
     if (x->told.next != NULL)
         return &x->told;
     return x->granted.next != NULL ? &x->granted : &x->route->headers.request;
@@ -132,6 +150,14 @@ bool exchange_note_tls(struct exchange *x);
 /* exchange_sticky.c; false: no memory */
 bool exchange_stick(struct exchange *x);                         /* reads the cookie, and takes it out of the head */
 bool exchange_stick_on(struct exchange *x, struct rules_reply_facts *facts);     /* a cookie for the answer, where one is due */
+
+/* exchange_trace.c */
+void exchange_name(struct exchange *x);
+bool exchange_tell_name(struct exchange *x);                     /* makes trace.changes, without a next; false: no memory */
+
+/* exchange_act.c */
+enum fault exchange_point_to_https(struct exchange *x);
+void exchange_act(struct exchange *x);                           /* as the route says; frees the exchange */
 
 /* exchange_auth.c */
 void exchange_authenticate(struct exchange *x);                  /* as the route wants it, and then on */

@@ -147,6 +147,8 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
         .server_record = x->server,
         .names = { .client = span_of_text(x->real_name),
                    .user = x->user,
+                   .id = x->trace.id,
+                   .trace_id = x->trace.trace_id,
                    .target = x->head->target,
                    .host = x->rules.authority,
                    .listener = x->client.inbound->listener->name,

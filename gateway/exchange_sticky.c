@@ -40,7 +40,7 @@ bool exchange_stick(struct exchange *x)
     struct sticky_cookie cookie;
     enum sealed_verdict verdict;
 
-    x->sticky = sticky_of(x->snapshot->generation->sticky, x->route->upstream);
+    x->sticky = x->route->upstream_on ? sticky_of(x->snapshot->generation->sticky, x->route->upstream) : NULL;
     if (x->sticky == NULL)
         return true;
     name = span_of_text(sticky_conf(x->sticky)->cookie);

@@ -1,5 +1,6 @@
 /* main: what the operator types. */
 #include "conf/conf.h"
+#include "gateway/advice.h"
 #include "gateway/control.h"
 #include "gateway/fcgi_tool.h"
 #include "gateway/generation.h"
@@ -28,7 +29,7 @@ static const char usage[] =
     "                                      --to fcgi:ADDRESS: a FastCGI server\n"
     "upgate fcgi [OPTION]… ADDRESS         a request to a FastCGI server: upgate fcgi --help\n"
     "upgate sticky-key                     a key for a `sticky` key file, from the kernel's random numbers\n"
-    "upgate --schema | --reference         the configuration as JSON Schema, or as text\n"
+    "upgate --schema | --reference | --man the configuration as JSON Schema, as text, as a manual page\n"
     "upgate -V                             versions\n";
 
 enum action { ACTION_RUN, ACTION_CHECK, ACTION_DUMP };
@@ -40,13 +41,14 @@ struct options {
     size_t listen_n, to_n;
 };
 
-enum { OPTION_LISTEN = 256, OPTION_TO, OPTION_SCHEMA, OPTION_REFERENCE };
+enum { OPTION_LISTEN = 256, OPTION_TO, OPTION_SCHEMA, OPTION_REFERENCE, OPTION_MAN };
 
 static const struct option long_options[] = {
     { "listen", required_argument, NULL, OPTION_LISTEN },
     { "to", required_argument, NULL, OPTION_TO },
     { "schema", no_argument, NULL, OPTION_SCHEMA },
     { "reference", no_argument, NULL, OPTION_REFERENCE },
+    { "man", no_argument, NULL, OPTION_MAN },
     { "version", no_argument, NULL, 'V' },
     { "help", no_argument, NULL, 'h' },
     { NULL, 0, NULL, 0 },
@@ -88,6 +90,9 @@ static int take_option(struct options *o, int option)
         return 0;
     case OPTION_REFERENCE:
         conf_print_reference(stdout);
+        return 0;
+    case OPTION_MAN:
+        conf_print_man(stdout);
         return 0;
     case 'V':
         version_print(stdout);
@@ -141,6 +146,7 @@ static int act(const struct options *o, char *const *argv, struct conf *conf, si
 {
     switch (o->action) {
     case ACTION_CHECK:
+        advice_print(conf, stderr);
         if (!check_files(conf))
             return 1;
         printf("%s: good\n", file_of(o) != NULL ? file_of(o) : "command line");
@@ -153,6 +159,7 @@ static int act(const struct options *o, char *const *argv, struct conf *conf, si
         break;
     }
     log_set_level(conf->log.level);
+    advice_log(conf);
     return control_run(argv, conf, file_of(o), handles_left);
 }
 

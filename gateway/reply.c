@@ -41,7 +41,7 @@ static enum fault add_what_the_status_wants(struct headers *h, const struct repl
         f = add(h, "Upgrade", "websocket");
         if (f == FAULT_NONE)
             f = add(h, "Sec-WebSocket-Version", "13");
-    } else if (status == 405 || status == 200) {
+    } else if (status == 405 || (status == 200 && r->content_type == NULL)) {
         f = add(h, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
     } else if (status == 503 || status == 429) {
         f = add(h, "Retry-After", retry_after);
@@ -82,14 +82,20 @@ struct numbers {
     char length[16], retry_after[16];
 };
 
+/* RFC 9110 section 8.6: no Content-Length in a 204; what it would say of a 304 is not known. */
+static bool is_bodiless(unsigned status)
+{
+    return status == 204 || status == 304;
+}
+
 static enum fault fill(struct headers *h, const struct reply *r, const struct numbers *text)
 {
     const char *connection = connection_value(r);
     enum fault f = headers_add(h, SPAN_LITERAL("Date"), reply_date());
 
-    if (f == FAULT_NONE)
-        f = add(h, "Content-Type", "text/plain; charset=utf-8");
-    if (f == FAULT_NONE)
+    if (f == FAULT_NONE && (r->content_type == NULL || r->body.n > 0))
+        f = add(h, "Content-Type", r->content_type != NULL ? r->content_type : "text/plain; charset=utf-8");
+    if (f == FAULT_NONE && !is_bodiless(r->status))
         f = add(h, "Content-Length", text->length);
     if (f == FAULT_NONE)
         f = add_what_the_status_wants(h, r, text->retry_after);
@@ -102,30 +108,36 @@ static enum fault fill(struct headers *h, const struct reply *r, const struct nu
     return f;
 }
 
+static struct span sentence_of(const struct reply *r, char *room, size_t size)
+{
+    const char *reason = http1_reason(r->status);
+    int n = r->sentence != NULL ? snprintf(room, size, "%u %s: %s.\n", r->status, reason, r->sentence)
+                                : snprintf(room, size, "%u %s\n", r->status, reason);
+
+    return span_of(room, (size_t)n < size ? (size_t)n : size - 1);
+}
+
 int reply_put(struct stream *s, const struct reply *r, uint64_t *body_bytes_out)
 {
     struct arena arena;
     struct headers h;
     struct span head = SPAN_EMPTY;
     struct numbers text;
-    char body[256];
-    const char *reason = http1_reason(r->status);
-    int n, error;
+    char room[256];
+    struct span body = r->content_type != NULL ? r->body : sentence_of(r, room, sizeof(room));
+    bool tells = !r->head_request && !is_bodiless(r->status) && body.n > 0;
+    int error;
 
-    n = r->sentence != NULL ? snprintf(body, sizeof(body), "%u %s: %s.\n", r->status, reason, r->sentence)
-                            : snprintf(body, sizeof(body), "%u %s\n", r->status, reason);
-    if (n >= (int)sizeof(body))
-        n = (int)sizeof(body) - 1;
-    snprintf(text.length, sizeof(text.length), "%d", n);
+    snprintf(text.length, sizeof(text.length), "%zu", body.n);
     snprintf(text.retry_after, sizeof(text.retry_after), "%u", r->retry_after_s > 0 ? r->retry_after_s : RETRY_AFTER_S);
     arena_init(&arena, 8192 + r->location.n);
     headers_init(&h, &arena, 0);
     if (fill(&h, r, &text) == FAULT_NONE)
         head = http1_write_response_head(&arena, r->status, SPAN_EMPTY, &h);
     error = head.p == NULL ? -ENOMEM : stream_put(s, head);
-    if (error == 0 && !r->head_request)
-        error = stream_put(s, span_of(body, (size_t)n));
+    if (error == 0 && tells)
+        error = stream_put(s, body);
     arena_free(&arena);
-    *body_bytes_out = r->head_request ? 0 : (uint64_t)n;
+    *body_bytes_out = tells ? body.n : 0;
     return error;
 }

@@ -7,13 +7,15 @@
 #include "protocol/span.h"
 
 struct reply {
-    unsigned status;                     /* 400 … 599, 308, or 200 for OPTIONS answered here */
+    unsigned status;                     /* 200 … 599 */
     const char *sentence;                /* no full stop; NULL: the status's own words */
     bool keep_alive;                     /* else Connection: close */
     bool head_request;                   /* no body is sent */
     unsigned version_minor;              /* of the request */
     unsigned retry_after_s;              /* of a 429 or 503; 0: a few seconds */
-    struct span location;                /* of a 308 */
+    struct span location;                /* of a redirect */
+    const char *content_type;            /* of `body`, the operator's own text, which then stands in place of the sentence; NULL: there is none */
+    struct span body;
     const char *realm;                   /* of a 401: what is asked for a name and a password */
 };
 

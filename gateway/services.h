@@ -9,6 +9,7 @@
 #include "gateway/snapshot.h"
 #include "gateway/timers.h"
 #include "gateway/tls_loop.h"
+#include "protocol/trace.h"
 
 struct access_log;
 struct credentials;
@@ -24,6 +25,7 @@ struct services {
     struct access_log *access_log;
     struct credentials *credentials;
     struct quota *quota;                 /* shared by all workers */
+    struct trace_ids trace_ids;
     struct list entries;                 /* accepted connections that are not clients yet */
     struct list clients;                 /* open client connections that are not tunnels */
     struct list tunnels;

@@ -64,11 +64,14 @@ static void write_record(struct tunnel *t)
 {
     const struct tunnel_origin *o = &t->origin;
     const uint8_t *at = t->text;
-    struct span client = next_text(&at, o->client_n), user = next_text(&at, o->user_n), target = next_text(&at, o->target_n);
+    struct span client = next_text(&at, o->client_n), user = next_text(&at, o->user_n), id = next_text(&at, o->id_n);
+    struct span trace_id = next_text(&at, o->trace_id_n), target = next_text(&at, o->target_n);
     struct span host = next_text(&at, o->host_n), protocol = next_text(&at, o->protocol_n);
     struct access_tunnel record = {
         .request = { .client = client,
                      .user = user,
+                     .id = id,
+                     .trace_id = trace_id,
                      .target = target,
                      .host = host,
                      .method = SPAN_LITERAL("GET"),      /* no other method makes a tunnel */
@@ -320,7 +323,8 @@ static struct tunnel *tunnel_with_texts(const struct tunnel_start *start)
 {
     struct span target = span_first(start->names.target, TEXT_BYTES_MAX), host = span_first(start->names.host, TEXT_BYTES_MAX);
     struct span protocol = span_first(start->protocol, TEXT_BYTES_MAX);
-    struct tunnel *t = mem_zalloc(sizeof(*t) + start->names.client.n + start->names.user.n + target.n + host.n + protocol.n);
+    size_t n = start->names.client.n + start->names.user.n + start->names.id.n + start->names.trace_id.n + target.n + host.n + protocol.n;
+    struct tunnel *t = mem_zalloc(sizeof(*t) + n);
     uint8_t *at;
 
     if (t == NULL)
@@ -328,6 +332,8 @@ static struct tunnel *tunnel_with_texts(const struct tunnel_start *start)
     at = t->text;
     t->origin.client_n = keep(&at, start->names.client);
     t->origin.user_n = keep(&at, start->names.user);
+    t->origin.id_n = keep(&at, start->names.id);
+    t->origin.trace_id_n = keep(&at, start->names.trace_id);
     t->origin.target_n = keep(&at, target);
     t->origin.host_n = keep(&at, host);
     t->origin.protocol_n = keep(&at, protocol);

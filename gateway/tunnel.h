@@ -16,7 +16,7 @@ struct tunnel_start {
     struct server *server_record;
     struct quota_share *share;           /* the client's connection as it is counted; taken with the streams */
     struct {                             /* for the record */
-        struct span client, user, target, host;    /* address:port, and of the request; copied */
+        struct span client, user, id, trace_id, target, host;    /* address:port, and of the request; copied */
         const char *listener, *upstream, *server;  /* borrowed from the snapshot */
     } names;
 };

@@ -36,7 +36,7 @@ struct side {
 /* Of the request that became the tunnel, what the record says of it. There may be very many tunnels: lengths, not spans. */
 struct tunnel_origin {
     const char *listener, *upstream, *server;      /* the snapshot's */
-    uint16_t client_n, user_n, target_n, host_n, protocol_n;      /* one behind the other in text */
+    uint16_t client_n, user_n, id_n, trace_id_n, target_n, host_n, protocol_n;      /* one behind the other in text */
 };
 
 struct tunnel {

@@ -221,6 +221,7 @@ static void init_services(struct worker *w)
     w->services.timers = &w->timers;
     w->services.ready = &w->ready;
     w->services.metrics = &w->metrics;
+    services_random(w->services.trace_ids.key.bytes, sizeof(w->services.trace_ids.key.bytes));
     list_init(&w->services.entries);
     list_init(&w->services.clients);
     list_init(&w->services.tunnels);

@@ -85,6 +85,8 @@ static const char minimal_dump[] =
     "  via: upgate\n"
     "  x_forwarded: on\n"
     "  rfc7239: off\n"
+    "  request_id: X-Request-Id\n"
+    "  traceparent: pass\n"
     "  strip: []\n";
 
 static void every_default(void **state)
@@ -112,7 +114,7 @@ static const struct {
     { MINIMAL "limits: { body_bytes: 2048GiB }\n", "body_bytes: 2TiB\n" },
     { MINIMAL "log: { access: { to: \"/a b\\\"c\\\\\" } }\n", "to: \"/a b\\\"c\\\\\"\n" },
     { MINIMAL "forwarded: { via: \"|\", strip: [ \"*\", \"!a\", \"`\", X-Y, \"-\", \"~\", \"1\", \"off\", \"'\" ] }\n",
-      "  via: \"|\"\n  x_forwarded: on\n  rfc7239: off\n  strip: [ \"*\", \"!a\", \"`\", X-Y, \"-\", \"~\", 1, off, \"'\" ]\n" },
+      "  via: \"|\"\n  x_forwarded: on\n  rfc7239: off\n  request_id: X-Request-Id\n  traceparent: pass\n  strip: [ \"*\", \"!a\", \"`\", X-Y, \"-\", \"~\", 1, off, \"'\" ]\n" },
     { AROUND("{ address: 80, name: \"Ü: # { [ , \" }", "a: { servers: [ 1 ] }",
              "{ upstream: a, match: { listener: \"Ü: # { [ , \" } }"),
       "name: \"Ü: # { [ , \"\n" },

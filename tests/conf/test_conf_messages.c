@@ -43,7 +43,9 @@ static const struct {
       "f.yaml:1:14: a listener needs `address`\n    listeners: [ { name: x } ]\n                 ^\n"
       "f.yaml:2:30: a server needs `address`\n    upstreams: { a: { servers: [ { weight: 1 } ] } }\n                             "
       "    ^\n"
-      "f.yaml:3:11: a route needs `upstream`\n    routes: [ {} ]\n              ^\n" },
+    },
+    { "listeners: [ 80 ]\nupstreams: { a: { servers: [ 1 ] } }\nroutes: [ {} ]\n",
+      "f.yaml:3:11: a route needs `upstream`, `redirect` or `respond`\n    routes: [ {} ]\n              ^\n" },
     { MINIMAL "workers:\n", "f.yaml:4:9: `workers` is empty: give it a value, or leave it out\n    workers:\n            ^\n" },
     { MINIMAL "limits:\n",
       "f.yaml:4:8: `limits`: keys (`key: value`) must stand here; nothing does\n    limits:\n           ^\n" },

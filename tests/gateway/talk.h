@@ -59,7 +59,7 @@ static inline void expect_not_in(const struct bytes *got, const char *what)
         fail_msg("`%s` is in `%s`", what, bytes_text(got));
 }
 
-static void expect_ends_with(const struct bytes *got, const char *what)
+static inline void expect_ends_with(const struct bytes *got, const char *what)
 {
     size_t n = strlen(what);
 
@@ -109,7 +109,7 @@ static inline struct peer *begin_with_origin(struct world *w, const char *reques
     return client;
 }
 
-static void leave(struct world *w, struct peer *client)
+static inline void leave(struct world *w, struct peer *client)
 {
     peer_ends(client);
     world_run(w);

@@ -33,11 +33,11 @@ ROWS = """
     fcgi_stderr fcgi_conn fcgi_ask fcgi_facts
     health_check health_check_parts health_http health_fcgi health
     backend backend_h1 backend_fcgi
-    exchange exchange_parts exchange_admit exchange_auth exchange_ask exchange_sticky exchange_tls exchange_request exchange_gather exchange_response exchange_end client passthrough entry inherited sockets
+    exchange exchange_parts exchange_act exchange_admit exchange_auth exchange_ask exchange_sticky exchange_tls exchange_trace exchange_request exchange_gather exchange_response exchange_end client passthrough entry inherited sockets
     listener
     launcher worker worker_parts worker_change engine control control_parts control_reload control_notify control_handover admin
     fcgi_tool fcgi_tool_parts fcgi_tool_options fcgi_tool_body fcgi_tool_request fcgi_tool_trace fcgi_tool_connect fcgi_tool_run
-    sandbox version main
+    sandbox version advice main
 """
 
 # Libraries: who may include their headers. version.c prints the numbers of all of them, and does nothing else.
