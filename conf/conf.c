@@ -206,6 +206,7 @@ static struct conf_upstream *add_app(struct conf_reader *reader)
     }
     conf_read_defaults(reader, CONF_IN_UPSTREAM, app);
     conf_read_defaults(reader, CONF_IN_ROUTE, route);
+    route->upstream_on = true;
     app->name = (char *)(uintptr_t)name.p;
     return app;
 }
