@@ -110,7 +110,7 @@ def test_installed_under_usr(t):
 
 
 def test_installed_elsewhere(t):
-    install(t, "/opt/upgate")
-    unit = open(t.path("root/opt/upgate/lib/systemd/system/upgate.service"), encoding="utf-8").read()
-    check("ExecStart=/opt/upgate/bin/upgate -c /opt/upgate/etc/upgate/upgate.yaml" in unit, "the unit: %s", unit)
-    run(t, t.binary, "-t", "-c", t.path("root/opt/upgate/etc/upgate/upgate.yaml"))
+    install(t, "/usr/local")
+    unit = open(t.path("root/usr/local/lib/systemd/system/upgate.service"), encoding="utf-8").read()
+    check("ExecStart=/usr/local/bin/upgate -c /usr/local/etc/upgate/upgate.yaml" in unit, "the unit: %s", unit)
+    run(t, t.binary, "-t", "-c", t.path("root/usr/local/etc/upgate/upgate.yaml"))
