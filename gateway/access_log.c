@@ -513,10 +513,14 @@ void access_log_exchange(struct access_log *l, const struct access_exchange *x)
         combined_request(l, &x->request, x->status, x->bytes_out);
     } else {
         json_request(l, "exchange", &x->request);
+        if (x->route != 0)
+            put_number(l, "route", x->route);
         put_number(l, "status", x->status);
         put_number(l, "bytes_in", x->bytes_in);
         put_number(l, "bytes_out", x->bytes_out);
         put_number(l, "duration_ms", x->duration_ms);
+        if (x->answered)
+            put_number(l, "response_ms", x->response_ms);
         if (x->attempts > 1)
             put_number(l, "attempts", x->attempts);
         json_end(l, x->end, x->fault, x->detail);

@@ -51,6 +51,9 @@ struct access_exchange {
     unsigned status;                     /* 0: none was sent */
     uint64_t bytes_in, bytes_out;        /* body bytes from and to the client */
     uint64_t duration_ms;
+    bool answered;                       /* by a server … */
+    uint64_t response_ms;                /* … so long after the end of the request (0: before it) */
+    size_t route;                        /* counted from 1; 0: none */
     unsigned attempts;                   /* servers tried */
     enum end_reason end;
     enum fault fault;

@@ -88,6 +88,8 @@ struct exchange {
     struct timer timer;
     enum wait wait;
     uint64_t begun_ms, progress_ms;
+    bool answered;                       /* by a server: its head came … */
+    uint64_t response_ms;                /* … so long after asked_ms */
     uint64_t asked_ms;                   /* when the request was complete; 0: not yet */
     struct ready ready;
     unsigned retry_after_s;              /* of a refusal that is over by then; 0: nobody knows */

@@ -74,10 +74,12 @@ static bool client_sent_more(const struct exchange *x)
     return stream_peek(exchange_client_stream(x), &p) > 0;
 }
 
-static void note_response_time(const struct exchange *x)
+static void note_response_time(struct exchange *x)
 {
     uint64_t took_ms = x->request == REQUEST_DONE ? timers_now_ms(x->services->timers) - x->asked_ms : 0;
 
+    x->answered = true;
+    x->response_ms = took_ms;
     metrics_time(x->services->metrics, METRICS_TIME_RESPONSE, took_ms);
     metrics_observe(&snapshot_upstream_counts(x->snapshot, (size_t)(x->upstream - x->snapshot->upstreams), x->services->number)->response, took_ms);
 }

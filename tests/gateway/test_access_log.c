@@ -88,7 +88,7 @@ static struct access_exchange usual(void)
         .request = { .client = SPAN_LITERAL("192.0.2.1:4711"), .listener = SPAN_LITERAL("public"), .method = SPAN_LITERAL("GET"),
                      .target = SPAN_LITERAL("/a?b"), .host = SPAN_LITERAL("example.com"), .version_minor = 1,
                      .upstream = SPAN_LITERAL("app"), .server = SPAN_LITERAL("127.0.0.1:9000") },
-        .status = 200, .bytes_in = 1, .bytes_out = UINT64_MAX, .duration_ms = 3, .attempts = 1, .end = END_COMPLETE,
+        .route = 4, .status = 200, .bytes_in = 1, .bytes_out = UINT64_MAX, .duration_ms = 3, .answered = true, .response_ms = 2, .attempts = 1, .end = END_COMPLETE,
     };
 }
 
@@ -108,6 +108,8 @@ static void an_exchange(void **state)
     begin(&d, CONF_ACCESS_JSON);
     access_log_exchange(d.log, &x);
     x.attempts = 2;
+    x.route = 0;
+    x.answered = false;
     x.end = END_CONNECT_FAILED;
     x.fault = FAULT_TRUNCATED;
     x.detail = "connection \"refused\"";
@@ -119,7 +121,8 @@ static void an_exchange(void **state)
     assert_int_equal(expect_json(text), 2);
     expect_in(text, "\"kind\":\"exchange\",\"client\":\"192.0.2.1:4711\",\"listener\":\"public\",\"method\":\"GET\","
                     "\"target\":\"/a?b\",\"host\":\"example.com\",\"upstream\":\"app\",\"server\":\"127.0.0.1:9000\","
-                    "\"status\":200,\"bytes_in\":1,\"bytes_out\":18446744073709551615,\"duration_ms\":3,\"end\":\"complete\"}\n");
+                    "\"route\":4,\"status\":200,\"bytes_in\":1,\"bytes_out\":18446744073709551615,\"duration_ms\":3,\"response_ms\":2,"
+                    "\"end\":\"complete\"}\n");
     expect_in(text, "\"host\":\"example.com\",\"status\":200,");         /* no server was chosen: none is named */
     expect_in(text, "\"attempts\":2,\"end\":\"connect_failed\",\"fault\":\"truncated\","
                     "\"detail\":\"connection \\\"refused\\\"\"}\n");
