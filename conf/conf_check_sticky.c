@@ -16,6 +16,9 @@ static void check_one(struct conf_reader *reader, struct conf_upstream *upstream
     if (sticky->same_site == CONF_SAME_SITE_NONE && sticky->secure == CONF_SECURE_AUTO)
         WARN_AT(reader, place_of(reader, &sticky->same_site),
                 "`same_site: none`: browsers take such a cookie only under https; add `secure: on` where that is what clients speak");
+    if (upstream->retries == 0 && upstream->eject.failures == 0 && upstream->servers_n > 1)
+        WARN_AT(reader, place_of(reader, &upstream->retries),
+                "`retries: 0`: a dead server's clients are led to it, and answered 502, as long as their cookies are good; add `eject`");
     if (upstream->balance == CONF_BALANCE_HASH && upstream->hash.kind == CONF_HASH_COOKIE && same_text(upstream->hash.name, sticky->cookie))
         ERROR_AT(reader, place_of(reader, &upstream->hash), "`hash`: the cookie `%s` is the gateway's own: it changes with each client",
                  sticky->cookie);

@@ -64,6 +64,10 @@ static void warnings(void **state)
     (void)state;
     warned(fill_in(HOLE, "sticky: { key_file: /k, same_site: none }"), "warning: `same_site: none`: browsers take such a cookie only under https");
     conf_free(load_good(fill_in(HOLE, "sticky: { key_file: /k }")));     /* other hosts, other cookies */
+    warned("listeners: [ 80 ]\nupstreams: { a: { servers: [ 1, 2 ], retries: 0, sticky: { key_file: /k } } }\nroutes: [ { upstream: a } ]\n",
+           "`retries: 0`: a dead server's clients are led to it, and answered 502");
+    conf_free(load_good("listeners: [ 80 ]\nroutes: [ { upstream: a } ]\n"
+                        "upstreams: { a: { servers: [ 1, 2 ], retries: 0, eject: { failures: 3 }, sticky: { key_file: /k } } }\n"));
     warned("listeners: [ 8080 ]\nupstreams: { a: { servers: [ 1 ], sticky: { key_file: /k } }, b: { servers: [ 2 ], sticky: { key_file: /k } } }\n"
            "routes: [ { match: { host: x.test, path: /a }, upstream: a }, { match: { host: x.test }, upstream: b } ]\n",
            "`b` and `a` have sticky cookies of the same name, `upgate`, and routes for the same host");

@@ -564,6 +564,7 @@ static void *run_shift(void *arg)
         } else if (atomic_load(&shared->set->waiting_n) == 0 && (use_idle(s) || places_take(shared))) {
             work(s);
         } else {
+            x->wait.wanted = rand_r(&s->seed) % 2 == 0 ? shared : NULL;
             places_wait(&s->port, &x->wait, SIZE_MAX, false, NOW);
         }
     }
@@ -619,6 +620,7 @@ static void many_threads_few_places(void **state)
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(shifts[i].thread, NULL);
     assert_true(most_inside <= 3);
+    assert_int_equal(shared->waiting + set->waiting_any + set->waiting_n, 0);
     for (unsigned i = 0; i < THREADS; i++) {
         assert_int_equal(shifts[i].served, JOBS);
         for (; shifts[i].idle > 0; shifts[i].idle--)

@@ -137,6 +137,21 @@ def test_forged_ones_are_nothing_special(t):
     check(not gateway.said("warning") and not gateway.said("error"), "a forged cookie is more than information")
 
 
+def test_keys_are_not_left_in_a_core_file(t):
+    """Also where a reload brings the first key."""
+    server, path = named(t, "server0"), key(t, new_key(1))
+
+    def core_limit(gateway):
+        with open("/proc/%d/limits" % gateway.process.pid, encoding="ascii") as limits:
+            return next(line.split()[4:6] for line in limits if line.startswith("Max core file size"))
+    gateway, = fleet(t, 1, [server], path)
+    same(core_limit(gateway), ["0", "0"], "the limit of core files")
+    plain = t.simple(server, workers=2)
+    upstream = {"servers": [{"address": server.address}], "sticky": {"key_file": path}}
+    plain.reload(t.config(workers=2, upstreams={"app": upstream}, routes=[{"upstream": "app"}]))
+    same(core_limit(plain), ["0", "0"], "the limit of core files after a reload")
+
+
 def test_a_key_from_the_command_line(t):
     lines = [subprocess.run([t.binary, "sticky-key"], capture_output=True, text=True, check=True, timeout=60).stdout for _ in range(2)]
     check(lines[0] != lines[1], "the same key twice")
