@@ -1,4 +1,4 @@
-# The libraries as imported targets: deps::uv, deps::llhttp, deps::wslay, deps::mbedtls, deps::yaml, deps::crypt, Threads::Threads.
+# The libraries as imported targets: deps::uv, deps::llhttp, deps::wslay, deps::mbedtls, deps::yaml, deps::crypt, deps::seccomp, Threads::Threads.
 #
 # cmake/dependencies.sh decides for each of the first four between an installed library that is new enough and one of
 # its own under UPGATE_DEPS_DIR; what it left in that folder is used, anything else is taken from the system.
@@ -83,6 +83,12 @@ if(NOT UPGATE_CRYPT_HEADERS OR NOT UPGATE_CRYPT_LIBRARY)
 endif()
 add_library(deps::crypt INTERFACE IMPORTED GLOBAL)
 target_link_libraries(deps::crypt INTERFACE ${UPGATE_CRYPT_LIBRARY})
+
+pkg_check_modules(seccomp QUIET IMPORTED_TARGET GLOBAL libseccomp)
+if(NOT seccomp_FOUND)
+    message(FATAL_ERROR "libseccomp is missing (Debian: libseccomp-dev)")
+endif()
+add_library(deps::seccomp ALIAS PkgConfig::seccomp)
 
 pkg_check_modules(yaml QUIET IMPORTED_TARGET GLOBAL yaml-0.1)
 if(NOT yaml_FOUND)

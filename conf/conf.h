@@ -328,6 +328,10 @@ struct conf_forwarded {
 struct conf {
     unsigned workers;                    /* 0 = auto: one per CPU */
     unsigned tls_threads;                /* 0 = auto: one per CPU */
+    char *user, *group;                  /* whom to become, started as root; NULL: nobody else, the user's own */
+    bool sandbox;
+    char **sandbox_folders;
+    size_t sandbox_folders_n;
     struct conf_log log;
     struct conf_limits limits;
     struct conf_timeouts timeouts;
@@ -354,6 +358,10 @@ void conf_free(struct conf *c);
 /* A message about the content of a file that the configuration names, in the same form: where it is named, a sentence. */
 void conf_complain(const struct conf *c, const struct conf_file *about, bool warning, FILE *messages, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+
+/* Every file that the configuration names. */
+typedef void conf_file_fn(void *ctx, const struct conf_file *file);
+void conf_each_file(const struct conf *c, conf_file_fn *fn, void *ctx);
 
 void conf_dump(const struct conf *c, FILE *out);             /* -T: YAML that loads to the same conf */
 void conf_print_schema(FILE *out);                           /* --schema: JSON Schema */

@@ -150,6 +150,17 @@ static const struct conf_key keys[] = {
       BOUNDS(1, 1024),
       .sentence = "Threads that do the arithmetic of TLS handshakes, so that open connections don't wait for it. `auto`: one per CPU. They "
                   "run at a lower priority than the workers, and only where a configuration has TLS." },
+    { "user", CONF_IN_FILE, CONF_TYPE_NAME, FIELD(conf, user), .absent = "whoever starts it",
+      .sentence = "Started as root, the gateway becomes this user for good, when it has read keys and bound its listeners. What a reload reads "
+                  "again has to be readable by that user, and a port below 1024 can then be added by a restart or USR2 only." },
+    { "group", CONF_IN_FILE, CONF_TYPE_NAME, FIELD(conf, group), .absent = "the user's own",
+      .sentence = "The group that goes with `user`; the other groups that the user is in go with it, too." },
+    { "sandbox", CONF_IN_FILE, CONF_TYPE_SWITCH, FIELD(conf, sandbox), .fallback = "on",
+      .sentence = "After the start the process can open no file but those in folders that the configuration names, in /etc and the system's "
+                  "libraries (Landlock), and make no system call but those that it needs (seccomp). What is refused is told in the log." },
+    { "sandbox_folders", CONF_IN_FILE, CONF_TYPE_FOLDER, CONF_LIST, ITEMS(conf, sandbox_folders, 0, 64), .absent = "none",
+      .sentence = "Further folders in which files may be read, written and made after the start: those that a later configuration may name. "
+                  "Without it, such a configuration takes a new process (USR2)." },
     { "log", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, log), .child = CONF_IN_LOG, .sentence = "The log and the access log." },
     { "limits", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, limits), .child = CONF_IN_LIMITS,
       .sentence = "Limits on messages and connections." },

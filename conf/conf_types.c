@@ -355,7 +355,7 @@ static const struct conf_type types[CONF_TYPES] = {
                                conf_write_string },
     [CONF_TYPE_LOCATION] = { "location", "\"https://www.example.com{uri}\", /elsewhere", "^(https?://|/)", 0, conf_read_location, conf_write_string },
     [CONF_TYPE_BODY] = { "text", "of one line or many", NULL, 0, conf_read_body, conf_write_string },
-    [CONF_TYPE_FOLDER] = { "folder", "/srv/www/public", "^/", 0, conf_read_folder, conf_write_string },
+    [CONF_TYPE_FOLDER] = { "folder", "/srv/www/public", "^/", sizeof(char *), conf_read_folder, conf_write_string },
     [CONF_TYPE_FILE] = { "file", "index.php, app/index.php", "^[^/].*[^/]$|^[^/]$", 0, conf_read_file, conf_write_string },
     [CONF_TYPE_FILE_NAME] = { "file name", "index.php, .php", "^[^/]+$", 0, conf_read_file_name, conf_write_string },
     [CONF_TYPE_NAMED_FILE] = { "file", "an absolute path", "^/.+$", 0, conf_read_named_file, conf_write_string },

@@ -2,7 +2,9 @@
 #include "gateway/launcher.h"
 #include "gateway/log.h"
 #include "gateway/metrics_text.h"
+#include "gateway/privileges.h"
 #include "gateway/quota.h"
+#include "gateway/sandbox.h"
 #include "gateway/tls_library.h"
 #include "gateway/tls_tickets.h"
 #include "protocol/mem.h"
@@ -338,6 +340,25 @@ static bool open_access_log(struct control *c)
     return error == 0;
 }
 
+static void warn_unreadable(void *ctx, const struct conf_file *file)
+{
+    const struct privileges *p = ctx;
+
+    log_warn("%s cannot be read by the user %s: a reload will fail; let that user's group read it", file->path, p->user);
+}
+
+/* Nothing that needs root, or a file nobody named, comes after it; and no thread before. */
+static bool lock_in(struct control *c)
+{
+    struct privileges p;
+
+    if (!privileges_find(c->conf, &p))
+        return false;
+    if (p.change)
+        privileges_each_unreadable(&p, c->conf, warn_unreadable, &p);
+    return privileges_drop(&p) && open_access_log(c) && sandbox_enter(c->conf, c->file);
+}
+
 static bool run(struct control *c)
 {
     bool started;
@@ -348,7 +369,7 @@ static bool run(struct control *c)
     control_notify_open(c);
     control_handover_open(c);
     started = begin_tls(c);
-    started = begin_health(c) && started && open_access_log(c) && bind_all(c) && start_all(c);
+    started = begin_health(c) && started && bind_all(c) && lock_in(c) && start_all(c);
     inherited_close(&c->inherited);
     if (started) {
         health_follow(c->health, c->generation);
@@ -366,6 +387,7 @@ static bool prepare_handover(struct control *c, char *const *argv)
     if (!inherited_open(&c->inherited))
         return false;
     c->launcher = launcher_start(argv);
+    sandbox_prepare(c->generation->conf);
     return true;
 }
 

@@ -259,6 +259,8 @@ void control_reload(struct control *c)
     } else {
         undo(c, &next);
         metrics_add(&c->metrics.reloads_failed, 1);
+        if (c->conf->sandbox)
+            log_info("reload: a folder that the sandbox does not know can be opened by a new process only (USR2)");
         log_error("reload: %s is not put in force; the configuration stays as it is", c->file);
     }
     if (c->reload.changes == NULL)

@@ -5,6 +5,7 @@
 #include "gateway/fcgi_tool.h"
 #include "gateway/generation.h"
 #include "gateway/log.h"
+#include "gateway/privileges.h"
 #include "gateway/sticky.h"
 #include "gateway/tls_library.h"
 #include "gateway/tls_tickets.h"
@@ -121,6 +122,30 @@ static struct conf *load(const struct options *o)
     return conf_load_file(file_of(o), stderr);
 }
 
+struct reader {
+    const struct conf *conf;
+    struct privileges privileges;
+};
+
+static void warn_unreadable(void *ctx, const struct conf_file *file)
+{
+    const struct reader *r = ctx;
+
+    conf_complain(r->conf, file, true, stderr, "%s cannot be read by the user %s: a reload will fail", file->path, r->privileges.user);
+}
+
+/* What root can read, the user that it becomes may not. */
+static bool check_user(const struct conf *conf)
+{
+    struct reader r = { .conf = conf };
+
+    if (!privileges_find(conf, &r.privileges))
+        return false;
+    if (r.privileges.change)
+        privileges_each_unreadable(&r.privileges, conf, warn_unreadable, &r);
+    return true;
+}
+
 /* Takes the conf: what it names is read, as at a start. */
 static bool check_files(struct conf *conf)
 {
@@ -134,7 +159,7 @@ static bool check_files(struct conf *conf)
         return false;
     }
     tickets = tls_tickets_new();
-    good = tickets != NULL && generation_load(g, tickets, stderr);
+    good = tickets != NULL && generation_load(g, tickets, stderr) && check_user(g->conf);
     generation_release(&g);
     tls_tickets_free(tickets);
     tls_library_end();

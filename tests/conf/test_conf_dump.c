@@ -4,6 +4,8 @@
 static const char minimal_dump[] =
     "workers: auto\n"
     "tls_threads: auto\n"
+    "sandbox: on\n"
+    "sandbox_folders: []\n"
     "log:\n"
     "  level: info\n"
     "  access:\n"

@@ -35,9 +35,9 @@ ROWS = """
     backend backend_h1 backend_fcgi
     exchange exchange_parts exchange_act exchange_admit exchange_auth exchange_ask exchange_sticky exchange_tls exchange_trace exchange_request exchange_gather exchange_response exchange_end client passthrough entry inherited sockets
     listener
-    launcher worker worker_parts worker_change engine control control_parts control_reload control_notify control_handover admin
+    privileges sandbox sandbox_files sandbox_calls launcher worker worker_parts worker_change engine control control_parts control_reload control_notify control_handover admin
     fcgi_tool fcgi_tool_parts fcgi_tool_options fcgi_tool_body fcgi_tool_request fcgi_tool_trace fcgi_tool_connect fcgi_tool_run
-    sandbox version advice main
+    version advice main
 """
 
 # Libraries: who may include their headers. version.c prints the numbers of all of them, and does nothing else.
@@ -45,6 +45,7 @@ LIBRARIES = [
     (r"llhttp\.h", ["protocol/", "gateway/version."]),
     (r"wslay/.*", ["protocol/", "gateway/version."]),
     (r"yaml\.h", ["conf/"]),
+    (r"seccomp\.h", ["gateway/sandbox_calls."]),
     (r"uv\.h", [f"gateway/{name}." for name in
                "ready poller stream_uv resolver dial listener worker engine control version main".split()]),
     (r"mbedtls/version\.h", ["gateway/version."]),

@@ -223,6 +223,8 @@ class Gateway:
         text = "\n".join(self.stderr_lines)
         found = SANITIZER_REPORT.search(text)
         check(not found, "a report on standard error: %s", text[found.start():found.start() + 3000] if found else "")
+        refused = [line for line in self.stderr_lines if "sandbox: the system call" in line]
+        check(not refused, "the gateway's own sandbox refused it something: %s", refused)
         check(not self.bad_records, "not JSON in the access log: %r", self.bad_records[:3])
         leaks = LEAK_CHECK.findall(text)
         if self.sanitizer == "address":

@@ -141,7 +141,7 @@ def test_a_kept_connection_to_a_server_lives_on(t):
 
 def test_a_listener_is_added(t):
     backend = t.app()
-    gateway = start(t, conf(t, backend.address))
+    gateway = start(t, conf(t, backend.address, sandbox_folders=[t.folder]))
     gateway.reload(conf(t, backend.address, listeners=["127.0.0.1:0", "unix:" + t.path("a.sock"), "127.0.0.1:0"]))
     gateway.wait_listening(3)
     check(gateway.address(0) != gateway.address(1), "two listeners at one port")
@@ -427,7 +427,7 @@ def test_a_thousand_reloads_lose_nothing(t):
                conf(t, two.address, one.address, listeners=["127.0.0.1:0", extra], log={"level": "info", "access": {"format": "off"}},
                     upstreams={"other": {"servers": [two.address]}}, limits={"header_bytes": "32KiB"}),
                conf(t, two.address, log={"level": "info", "access": {"format": "off"}}, timeouts={"keepalive": "20s"})]
-    gateway = start(t, configs[0])
+    gateway = start(t, dict(configs[0], sandbox_folders=[t.folder]))
     load = Load(gateway, 6)
     wait_until(lambda: len(load.count) > 50 and len(load.messages) > 50, what="the load")
     for turn in range(1000):
