@@ -18,7 +18,8 @@
 /* Buffers for records of the full size both ways, as by default: the connections of a loop share them (gateway/tls_rest.c). That needs all to be
  * of one size, so MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH must stay off. */
 
-/* X25519 by the verified implementation that the library carries: a third off a full TLS 1.3 handshake. */
+/* X25519 by the verified implementation that the library carries, for all that gateway/tls_curve.c leads to it: half of a full TLS 1.3
+ * handshake. */
 #define MBEDTLS_ECDH_VARIANT_EVEREST_ENABLED
 
 /* Workers are threads that share certificates and ticket keys. */
