@@ -102,6 +102,10 @@ enum conf_balance { CONF_BALANCE_ROUND_ROBIN, CONF_BALANCE_LEAST_BUSY, CONF_BALA
 struct conf_eject {
     unsigned failures;                   /* in a row; 0: off */
     uint64_t for_ms;
+    unsigned error_rate;                 /* percent; 0: off */
+    uint64_t window_ms;                  /* … of the requests in so long … */
+    uint64_t requests;                   /* … if there were so many */
+    bool statuses;                       /* 500, 502, 503 and 504 are failures, too */
 };
 /* Exactly one of the first four says what a check does. */
 struct conf_health {
@@ -156,6 +160,7 @@ struct conf_upstream {
     size_t servers_n;
     enum conf_balance balance;
     struct conf_eject eject;
+    uint64_t slow_start_ms;              /* 0: off */
     bool health_on;
     struct conf_health health;
     struct conf_hash hash;               /* with CONF_BALANCE_HASH */

@@ -302,6 +302,10 @@ static const struct conf_key keys[] = {
     { "health", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, health), .child = CONF_IN_HEALTH,
       AUX(conf_upstream, health_on, true), .absent = "not checked",
       .sentence = "Servers are checked whether or not they have requests. Over TLS, and with a PROXY header, as requests are sent." },
+    { "slow_start", CONF_IN_UPSTREAM, CONF_TYPE_DURATION, FIELD(conf_upstream, slow_start_ms), .fallback = "off", .zero_word = "off",
+      BOUNDS(1, DAY),
+      .sentence = "How long a server that was down, or left out, takes to get its whole share again: its weight grows evenly from next to nothing. "
+                  "With `balance: hash` its keys come back to it one by one." },
     { "retries", CONF_IN_UPSTREAM, CONF_TYPE_COUNT, FIELD(conf_upstream, retries), .fallback = "1", BOUNDS(0, 10),
       .sentence = "Further servers that are tried when one fails before a byte was sent; repeatable requests only." },
     { "send_proxy", CONF_IN_UPSTREAM, CONF_TYPE_WORD, FIELD(conf_upstream, send_proxy), .fallback = "off", .words = send_proxies,
@@ -325,9 +329,18 @@ static const struct conf_key keys[] = {
                   "renewed. What it has begun, tunnels too, goes on." },
 
     { "failures", CONF_IN_EJECT, CONF_TYPE_COUNT, FIELD(conf_eject, failures), .fallback = "off", .zero_word = "off", BOUNDS(1, 1000000),
-      .sentence = "So many in a row: no connection, no answer in time, a broken one. A status, whatever it is, is no failure." },
+      .sentence = "So many in a row: no connection, no answer in time, a broken one. A status is none, unless `statuses` is on." },
     { "for", CONF_IN_EJECT, CONF_TYPE_DURATION, FIELD(conf_eject, for_ms), .fallback = "30s", BOUNDS(1, DAY),
       .sentence = "How long; twice as long each time that it fails again as soon as it is back, up to eight times." },
+    { "error_rate", CONF_IN_EJECT, CONF_TYPE_COUNT, FIELD(conf_eject, error_rate), .fallback = "off", .zero_word = "off", BOUNDS(1, 100),
+      .sentence = "So many percent of the requests within `window` failed, in a row or not: then it is left out in the same way." },
+    { "window", CONF_IN_EJECT, CONF_TYPE_DURATION, FIELD(conf_eject, window_ms), .fallback = "10s", BOUNDS(10, HOUR),
+      .sentence = "How long requests are counted for `error_rate` before counting begins anew; and how long a server has to do well until it is "
+                  "forgotten how often it was left out." },
+    { "requests", CONF_IN_EJECT, CONF_TYPE_COUNT, FIELD(conf_eject, requests), .fallback = "20", BOUNDS(1, 1000000),
+      .sentence = "Fewer than so many say nothing of the `error_rate`." },
+    { "statuses", CONF_IN_EJECT, CONF_TYPE_SWITCH, FIELD(conf_eject, statuses), .fallback = "off",
+      .sentence = "Answers with the status 500, 502, 503 or 504 count as failures, too." },
 
     { "cookie", CONF_IN_STICKY, CONF_TYPE_TOKEN, FIELD(conf_sticky, cookie), .fallback = "upgate",
       .sentence = "Its name. Upstreams whose routes share a host need different ones." },

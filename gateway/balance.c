@@ -45,7 +45,7 @@ static bool takes_part(const struct choice *c, const struct server *s)
 
 static uint64_t weight_of(const struct server *s)
 {
-    return atomic_load_explicit(&s->state->weight, memory_order_relaxed);
+    return (uint64_t)atomic_load_explicit(&s->state->weight, memory_order_relaxed) * s->warmth;
 }
 
 /* By what is asked of a server for its weight. */
@@ -175,6 +175,15 @@ static struct server *bound_to(const struct upstream *u, const struct balance_wi
     return NULL;
 }
 
+/* Those that are back not long ago weigh less: the same for all that is compared in one choice. */
+static void feel_warmth(const struct choice *c)
+{
+    for (size_t i = 0; i < c->upstream->servers_n; i++) {
+        struct server *s = c->upstream->servers[i];
+        s->warmth = server_state_warmth(s->state, c->upstream->conf->slow_start_ms, c->now_ms);
+    }
+}
+
 static bool others_wait(const struct upstream *u)
 {
     return atomic_load(&u->set->waiting_any) > 0 && atomic_load(&u->set->places) != 0;
@@ -209,6 +218,7 @@ enum balance_verdict balance_choose(struct upstream *u, struct balance_wish *wis
         c.tier = best;
         c.tried = 0;
     }
+    feel_warmth(&c);
     begin_turns(&c);
     if (!others_wait(u))
         *out = choose(&c, wish);

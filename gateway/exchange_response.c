@@ -100,7 +100,7 @@ static enum step response_head(struct exchange *x, const struct http1_head *in)
         return client_lost(x);
     note_response_time(x);
     x->status = in->status;
-    server_did_well(x->server, x->upstream);
+    server_answered(x->server, x->upstream, in->status);
     body_out_init(&x->out, framing);
     exchange_response_enter(x, RESPONSE_BODY);
     return STEP_MOVED;

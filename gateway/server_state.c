@@ -75,3 +75,15 @@ enum server_tier server_state_tier(const struct server_state *s, uint64_t now_ms
 {
     return atomic_load_explicit(&s->draining, memory_order_relaxed) ? SERVER_OUT : server_state_tier_bound(s, now_ms);
 }
+
+unsigned server_state_warmth(const struct server_state *s, uint64_t slow_start_ms, uint64_t now_ms)
+{
+    uint64_t checked_ms = atomic_load_explicit(&s->returned_ms, memory_order_relaxed);
+    uint64_t ejected_ms = atomic_load_explicit(&s->ejected_until_ms, memory_order_relaxed);
+    uint64_t back_ms = ejected_ms > checked_ms ? ejected_ms : checked_ms, units;
+
+    if (slow_start_ms == 0 || back_ms == 0 || (now_ms > back_ms && now_ms - back_ms >= slow_start_ms))
+        return SERVER_WARM;
+    units = now_ms > back_ms ? SERVER_WARM * (now_ms - back_ms) / slow_start_ms : 0;
+    return units > 0 ? (unsigned)units : 1;
+}

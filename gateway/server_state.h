@@ -45,6 +45,8 @@ struct server_state {
     _Atomic unsigned failures;           /* in a row */
     _Atomic unsigned ejections;          /* … and how often it was ejected for that, since it last did well */
     _Atomic uint64_t ejected_until_ms;
+    _Atomic uint64_t window_begun_ms;    /* since then are counted: … */
+    _Atomic uint64_t attempts, errors;
 };
 
 /* Copies what it needs. name NULL: its address. NULL: no memory. The caller holds it. */
@@ -59,6 +61,9 @@ enum server_health server_state_health(const struct server_state *s);
 enum server_tier server_state_tier(const struct server_state *s, uint64_t now_ms);
 /* The same for whoever is bound to it: who was there before it drained may go on. */
 enum server_tier server_state_tier_bound(const struct server_state *s, uint64_t now_ms);
+/* A server's whole weight is its weight in these units; one that is back for less than slow_start_ms (0: off) has fewer of them. */
+#define SERVER_WARM 256
+unsigned server_state_warmth(const struct server_state *s, uint64_t slow_start_ms, uint64_t now_ms);
 static inline uint64_t server_state_busy(const struct server_state *s)
 {
     return atomic_load_explicit(&s->exchanges, memory_order_relaxed) + atomic_load_explicit(&s->tunnels, memory_order_relaxed);

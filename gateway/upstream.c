@@ -3,6 +3,7 @@
 #include "protocol/mem.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COMPLAIN_EVERY_MS 10000
@@ -101,12 +102,44 @@ void server_end(struct server *s, enum server_use use)
 /* ---- how it does ---- */
 
 #define EJECT_DOUBLES_MAX 3
+#define FAILED_WORDS_BYTES 80
+
+/* By whoever comes first when a window is over. Others may count into the one or the other meanwhile: so exact it need not be. */
+static void renew_window(struct server_state *state, uint64_t window_ms, uint64_t now)
+{
+    uint64_t begun_ms = atomic_load_explicit(&state->window_begun_ms, memory_order_relaxed);
+
+    if (now - begun_ms < window_ms || now < begun_ms ||
+        !atomic_compare_exchange_strong_explicit(&state->window_begun_ms, &begun_ms, now, memory_order_relaxed, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&state->attempts, 0, memory_order_relaxed);
+    atomic_store_explicit(&state->errors, 0, memory_order_relaxed);
+}
+
+static void note_attempt(struct server *s, const struct upstream *u, bool error)
+{
+    if (u->conf->eject.error_rate == 0)
+        return;
+    renew_window(s->state, u->conf->eject.window_ms, now_ms(s));
+    atomic_fetch_add_explicit(&s->state->attempts, 1, memory_order_relaxed);
+    if (error)
+        atomic_fetch_add_explicit(&s->state->errors, 1, memory_order_relaxed);
+}
+
+/* One good answer does not prove much of a server that answers every other request. */
+static bool has_proved_itself(const struct server *s, const struct upstream *u)
+{
+    uint64_t until_ms = atomic_load_explicit(&s->state->ejected_until_ms, memory_order_relaxed);
+
+    return u->conf->eject.error_rate == 0 || now_ms(s) >= until_ms + u->conf->eject.window_ms;
+}
 
 void server_did_well(struct server *s, const struct upstream *u)
 {
+    note_attempt(s, u, false);
     if (atomic_load_explicit(&s->state->failures, memory_order_relaxed) != 0)
         atomic_store_explicit(&s->state->failures, 0, memory_order_relaxed);
-    if (atomic_load_explicit(&s->state->ejections, memory_order_relaxed) != 0 &&
+    if (atomic_load_explicit(&s->state->ejections, memory_order_relaxed) != 0 && has_proved_itself(s, u) &&
         atomic_exchange_explicit(&s->state->ejections, 0, memory_order_relaxed) != 0)
         log_warn("upstream %s server %s: does well again", u->conf->name, s->state->name);
 }
@@ -119,28 +152,53 @@ static bool others_are_left(const struct server *s, const struct upstream *u)
     return false;
 }
 
-/* One more failure after it is back is enough to be ejected again, for longer. */
-static void eject(struct server *s, const struct upstream *u, unsigned failures)
+/* One more failure after it is back is enough to be ejected again, for longer; where it is the rate that counts, a window full of them. */
+static void eject(struct server *s, const struct upstream *u, const char *after)
 {
     unsigned before = atomic_fetch_add_explicit(&s->state->ejections, 1, memory_order_relaxed);
     uint64_t for_ms = u->conf->eject.for_ms << (before < EJECT_DOUBLES_MAX ? before : EJECT_DOUBLES_MAX);
 
-    atomic_store_explicit(&s->state->failures, u->conf->eject.failures - 1, memory_order_relaxed);
+    atomic_store_explicit(&s->state->failures, u->conf->eject.failures > 0 ? u->conf->eject.failures - 1 : 0, memory_order_relaxed);
     atomic_store_explicit(&s->state->ejected_until_ms, now_ms(s) + for_ms, memory_order_relaxed);
+    atomic_store_explicit(&s->state->attempts, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->state->errors, 0, memory_order_relaxed);
     metrics_add(&u->worker.metrics->ejections, 1);
-    log_warn("upstream %s server %s: left out for %llums, after %u failure%s in a row", u->conf->name, s->state->name,
-             (unsigned long long)for_ms, failures, failures == 1 ? "" : "s");
+    log_warn("upstream %s server %s: left out for %llums, after %s", u->conf->name, s->state->name, (unsigned long long)for_ms, after);
+}
+
+/* Whether it has failed too often, and how, in words. */
+static bool has_failed(const struct server *s, const struct upstream *u, unsigned failures, char words[FAILED_WORDS_BYTES])
+{
+    const struct conf_eject *conf = &u->conf->eject;
+    uint64_t attempts = atomic_load_explicit(&s->state->attempts, memory_order_relaxed);
+    uint64_t errors = atomic_load_explicit(&s->state->errors, memory_order_relaxed);
+
+    if (conf->failures != 0 && failures >= conf->failures) {
+        snprintf(words, FAILED_WORDS_BYTES, "%u failure%s in a row", failures, failures == 1 ? "" : "s");
+        return true;
+    }
+    snprintf(words, FAILED_WORDS_BYTES, "%llu failures in %llu requests", (unsigned long long)errors, (unsigned long long)attempts);
+    return conf->error_rate != 0 && attempts >= conf->requests && errors * 100 >= attempts * conf->error_rate;
 }
 
 /* Attempts that were under way when it was ejected do not make it worse. */
 void server_did_badly(struct server *s, const struct upstream *u)
 {
     unsigned failures = atomic_fetch_add_explicit(&s->state->failures, 1, memory_order_relaxed) + 1;
+    char words[FAILED_WORDS_BYTES];
 
-    if (u->conf->eject.failures == 0 || failures < u->conf->eject.failures)
-        return;
-    if (atomic_load_explicit(&s->state->ejected_until_ms, memory_order_relaxed) <= now_ms(s) && others_are_left(s, u))
-        eject(s, u, failures);
+    note_attempt(s, u, true);
+    if (has_failed(s, u, failures, words) && atomic_load_explicit(&s->state->ejected_until_ms, memory_order_relaxed) <= now_ms(s) &&
+        others_are_left(s, u))
+        eject(s, u, words);
+}
+
+void server_answered(struct server *s, const struct upstream *u, unsigned status)
+{
+    if (u->conf->eject.statuses && (status == 500 || status == 502 || status == 503 || status == 504))
+        server_did_badly(s, u);
+    else
+        server_did_well(s, u);
 }
 
 /* ---- its places ---- */

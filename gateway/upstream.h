@@ -43,6 +43,7 @@ struct server {
     bool place_in_hand;                  /* one was granted: the next connection that is begun takes it */
     bool http10;                         /* its last answer was HTTP/1.0: it may not understand chunked */
     long turn;                           /* weighted round robin's running balance */
+    unsigned warmth;                     /* server_state_warmth at the choice that is being made */
 };
 
 /* What a worker gives its upstreams. */
@@ -94,6 +95,7 @@ void server_end(struct server *s, enum server_use use);
 /* What came of an attempt at it: whoever fails again and again is ejected, as the conf says, unless nobody else is left. */
 void server_did_well(struct server *s, const struct upstream *u);
 void server_did_badly(struct server *s, const struct upstream *u);
+void server_answered(struct server *s, const struct upstream *u, unsigned status);       /* one of the two, as the conf says */
 
 /* A connection is begun: false when there is no place. Then either it fails, or the stream is told to give the place back when it is closed. */
 bool server_connect(struct server *s);

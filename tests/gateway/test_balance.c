@@ -123,6 +123,95 @@ static void heavy_ones_are_spread_over_the_cycle(void **state)
     end(&f);
 }
 
+/* Of so many choices, those that went to the first. */
+static unsigned to_first(struct fleet *f, unsigned choices)
+{
+    unsigned served = 0;
+
+    for (unsigned i = 0; i < choices; i++)
+        served += choose(f, 0) == 0;
+    return served;
+}
+
+/* Between two more servers of the same weight, after a tenth, half and all of its time. */
+static void one_that_is_back_takes_its_share_by_and_by(void **state)
+{
+    static const struct {
+        uint64_t after_ms;
+        unsigned least, most;            /* of 1000 */
+    } rows[] = { { 0, 0, 3 }, { 1000, 40, 52 }, { 5000, 195, 205 }, { 9000, 305, 315 }, { 10000, 333, 334 }, { 100000, 333, 334 } };
+    struct fleet f;
+
+    (void)state;
+    for (int ejected = 0; ejected < 2; ejected++)
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            unsigned served;
+            begin(&f, CONF_BALANCE_ROUND_ROBIN, 3, NULL);
+            f.conf.slow_start_ms = 10000;
+            assert_in_range(to_first(&f, 999), 333, 333);        /* none of them was ever away */
+            atomic_store(ejected ? &state_of(&f, 0)->ejected_until_ms : &state_of(&f, 0)->returned_ms, f.now_ms);
+            f.now_ms += rows[i].after_ms;
+            served = to_first(&f, 1000);
+            if (served < rows[i].least || served > rows[i].most)
+                fail_msg("after %u ms: %u of 1000", (unsigned)rows[i].after_ms, served);
+            f.conf.slow_start_ms = 0;
+            assert_in_range(to_first(&f, 999), 330, 336);
+            end(&f);
+        }
+}
+
+/* By the number of tunnels that it has, and not one more: an empty server is no reason to fill it at once. */
+static void least_busy_fills_one_that_is_back_by_and_by(void **state)
+{
+    struct fleet f;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_LEAST_BUSY, 2, NULL);
+    f.conf.slow_start_ms = 10000;
+    atomic_store(&state_of(&f, 1)->tunnels, 100);
+    atomic_store(&state_of(&f, 0)->returned_ms, f.now_ms);
+    for (int tenth = 1; tenth <= 10; tenth++) {
+        f.now_ms += 1000;
+        for (int i = 0; i < 100 && choose(&f, 0) == 0; i++)
+            atomic_fetch_add(&state_of(&f, 0)->tunnels, 1);
+        assert_in_range(atomic_load(&state_of(&f, 0)->tunnels), 10 * tenth - 1, 10 * tenth + 2);
+    }
+    end(&f);
+}
+
+/* A key moves once, and only to the one that is back. */
+static void keys_come_back_one_by_one(void **state)
+{
+    size_t before[1000], moved = 0, expected = 0;
+    struct fleet f;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_HASH, 4, NULL);
+    f.conf.slow_start_ms = 10000;
+    atomic_store(&state_of(&f, 0)->returned_ms, f.now_ms);
+    for (int tenth = 0; tenth <= 10; tenth++, f.now_ms += 1000) {
+        size_t here = 0;
+        for (size_t k = 0; k < 1000; k++) {
+            struct balance_wish wish = { .keyed = true, .key = hash_pair(k, 7) };
+            struct server *s;
+            size_t place = 0;
+            assert_int_equal(balance_choose(&f.upstream, &wish, &s), BALANCE_FOUND);
+            while (f.upstream.servers[place] != s)
+                place++;
+            here += place == 0;
+            if (tenth > 0 && place != before[k]) {
+                assert_int_equal(place, 0);
+                moved++;
+            }
+            before[k] = place;
+        }
+        expected = 1000 * (size_t)tenth / (30 + (size_t)tenth);  /* its weight, of all weights */
+        assert_in_range(here, expected > 40 ? expected - 40 : 0, expected + 40);
+    }
+    assert_true(moved > 200);
+    end(&f);
+}
+
 static void one_that_was_tried_is_passed_over(void **state)
 {
     struct fleet f;
@@ -549,6 +638,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_exact_over_every_cycle),
         cmocka_unit_test(heavy_ones_are_spread_over_the_cycle),
+        cmocka_unit_test(one_that_is_back_takes_its_share_by_and_by),
+        cmocka_unit_test(least_busy_fills_one_that_is_back_by_and_by),
+        cmocka_unit_test(keys_come_back_one_by_one),
         cmocka_unit_test(one_that_was_tried_is_passed_over),
         cmocka_unit_test(trying_others_does_not_spoil_the_shares),
         cmocka_unit_test(the_least_busy_for_its_weight),

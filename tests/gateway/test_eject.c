@@ -141,6 +141,88 @@ static void never_the_last(void **state)
     leave(&w, world_client(&w));
 }
 
+/* ---- by the rate ---- */
+
+#define RATE(keys) "listeners: [ 127.0.0.1:1 ]\nroutes: [ { upstream: app, timeouts: { response: 1s } } ]\n" \
+                   "upstreams: { app: { servers: [ 9001, 9002 ], retries: 0, eject: { " keys " } } }\n"
+
+static void every_other_request_fails(void **state)
+{
+    struct conf *rated = world_conf(RATE("error_rate: 50, requests: 4, window: 10s, for: 10s"));
+    struct world w;
+
+    (void)state;
+    world_begin(&w, rated);
+    for (int i = 0; i < 2; i++) {
+        assert_false(is_out(&w, 0));
+        at_first(&w, DIAL_GIVES, ANSWER);
+        at_first(&w, DIAL_REFUSED, "");
+    }
+    assert_true(is_out(&w, 0));
+    expect_in(&w.log, "upstream app server 127.0.0.1:9001: left out for 10000ms, after 2 failures in 4 requests");
+    world_sleep(&w, 10010);
+    for (int i = 0; i < 2; i++) {        /* as bad as before, and one good answer in between hides nothing */
+        assert_false(is_out(&w, 0));
+        at_first(&w, DIAL_GIVES, ANSWER);
+        at_first(&w, DIAL_REFUSED, "");
+    }
+    assert_true(is_out(&w, 0));
+    expect_in(&w.log, "left out for 20000ms, after 2 failures in 4 requests");
+    world_sleep(&w, 20010 + 10000);
+    at_first(&w, DIAL_GIVES, ANSWER);
+    expect_in(&w.log, "upstream app server 127.0.0.1:9001: does well again");
+    assert_int_equal(state_of(&w, 0)->ejections, 0);
+    world_end(&w);
+    conf_free(rated);
+}
+
+static void few_failures_and_old_ones_say_nothing(void **state)
+{
+    struct conf *rated = world_conf(RATE("error_rate: 50, requests: 4, window: 10s"));
+    struct world w;
+
+    (void)state;
+    world_begin(&w, rated);
+    for (int i = 0; i < 3; i++)
+        at_first(&w, DIAL_REFUSED, "");  /* all of them, but too few */
+    world_sleep(&w, 10010);
+    at_first(&w, DIAL_REFUSED, "");      /* of another window */
+    for (int i = 0; i < 8; i++)          /* a third */
+        at_first(&w, i % 3 == 0 ? DIAL_REFUSED : DIAL_GIVES, i % 3 == 0 ? "" : ANSWER);
+    assert_int_equal(w.metrics.ejections, 0);
+    assert_false(is_out(&w, 0));
+    world_end(&w);
+    conf_free(rated);
+}
+
+static void statuses_count_where_they_are_to(void **state)
+{
+    static const struct {
+        const char *keys, *status;
+        bool out;
+    } rows[] = {
+        { "failures: 2", "503", false }, { "failures: 2, statuses: on", "503", true }, { "failures: 2, statuses: on", "500", true },
+        { "failures: 2, statuses: on", "501", false }, { "failures: 2, statuses: on", "404", false },
+        { "error_rate: 100, requests: 2, statuses: on", "502", true }, { "error_rate: 100, requests: 2", "502", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[512], answer[128];
+        struct conf *rated;
+        struct world w;
+        snprintf(text, sizeof(text), RATE("%s"), rows[i].keys);
+        snprintf(answer, sizeof(answer), "HTTP/1.1 %s x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", rows[i].status);
+        rated = world_conf(text);
+        world_begin(&w, rated);
+        at_first(&w, DIAL_GIVES, answer);
+        at_first(&w, DIAL_GIVES, answer);
+        assert_int_equal(is_out(&w, 0), rows[i].out);
+        world_end(&w);
+        conf_free(rated);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +230,9 @@ int main(void)
         cmocka_unit_test(an_answer_between_them_is_enough),
         cmocka_unit_test(longer_each_time_until_it_does_well),
         cmocka_unit_test(never_the_last),
+        cmocka_unit_test(every_other_request_fails),
+        cmocka_unit_test(few_failures_and_old_ones_say_nothing),
+        cmocka_unit_test(statuses_count_where_they_are_to),
     };
 
     return cmocka_run_group_tests(tests, load, unload);
