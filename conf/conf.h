@@ -160,6 +160,7 @@ struct conf_upstream {
     size_t servers_n;
     enum conf_balance balance;
     struct conf_eject eject;
+    uint64_t resolve_ms;                 /* 0: off, a name is one server */
     uint64_t slow_start_ms;              /* 0: off */
     bool health_on;
     struct conf_health health;

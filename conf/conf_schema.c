@@ -302,6 +302,11 @@ static const struct conf_key keys[] = {
     { "health", CONF_IN_UPSTREAM, CONF_TYPE_BLOCK, FIELD(conf_upstream, health), .child = CONF_IN_HEALTH,
       AUX(conf_upstream, health_on, true), .absent = "not checked",
       .sentence = "Servers are checked whether or not they have requests. Over TLS, and with a PROXY header, as requests are sent." },
+    { "resolve", CONF_IN_UPSTREAM, CONF_TYPE_DURATION, FIELD(conf_upstream, resolve_ms), .fallback = "30s", .zero_word = "off",
+      BOUNDS(100, DAY),
+      .sentence = "How often host names of servers are looked up anew. Where a name has several addresses of one family, each of its addresses is a "
+                  "server with all that the name's line says: its weight, too; up to 32. A name that cannot be looked up keeps its last "
+                  "addresses; open connections and tunnels are never touched. `off`: a name is one server, whatever its addresses." },
     { "slow_start", CONF_IN_UPSTREAM, CONF_TYPE_DURATION, FIELD(conf_upstream, slow_start_ms), .fallback = "off", .zero_word = "off",
       BOUNDS(1, DAY),
       .sentence = "How long a server that was down, or left out, takes to get its whole share again: its weight grows evenly from next to nothing. "

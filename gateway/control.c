@@ -93,14 +93,20 @@ static void on_news(uv_async_t *async)
         c->ending = true;
 }
 
+static void end_health(struct control *c)
+{
+    health_free(c->health);
+    names_free(c->names);
+    c->health = NULL;
+    c->names = NULL;
+}
+
 /* What is being done on connections of our own ends first. */
 static void run_to_end(struct control *c)
 {
     while (uv_loop_alive(&c->loop)) {
-        if (c->ending && c->health != NULL) {
-            health_free(c->health);
-            c->health = NULL;
-        }
+        if (c->ending)
+            end_health(c);
         if (c->ending && !c->engine.closed && engine_is_quiet(&c->engine))
             close_handles(c);
         engine_turn(&c->engine);
@@ -319,13 +325,38 @@ static void end_tls(struct control *c)
         tls_library_end();
 }
 
+static int ask_for_name(void *ctx, struct resolver_wait *w, const char *host, unsigned port)
+{
+    return resolver_ask(((struct control *)ctx)->engine.resolver, w, host, port);
+}
+
+static void on_names(void *ctx, const char *host, size_t servers)
+{
+    struct control *c = ctx;
+
+    generation_enforce(c->generation, c->names, uv_now(&c->loop));
+    health_follow(c->health, c->generation);
+    log_info("the name %s stands for %zu server%s now", host, servers, servers == 1 ? "" : "s");
+}
+
+static void follow_servers(struct control *c)
+{
+    names_follow(c->names, c->conf);
+    health_follow(c->health, c->generation);
+}
+
 /* Whatever failed before: the loop's turns are the engine's. */
 static bool begin_health(struct control *c)
 {
-    c->health = engine_open(&c->engine, &c->loop, &c->metrics, c->helpers) == 0 ? health_new(&c->engine.services) : NULL;
-    if (c->health == NULL)
+    struct names_start names = { .timers = &c->engine.timers, .ask = ask_for_name, .changed = on_names, .ctx = c };
+
+    if (engine_open(&c->engine, &c->loop, &c->metrics, c->helpers) == 0) {
+        c->health = health_new(&c->engine.services);
+        c->names = names_new(&names);
+    }
+    if (c->health == NULL || c->names == NULL)
         log_error("not started: no memory");
-    return c->health != NULL;
+    return c->health != NULL && c->names != NULL;
 }
 
 static bool open_access_log(struct control *c)
@@ -372,7 +403,7 @@ static bool run(struct control *c)
     started = begin_health(c) && started && bind_all(c) && lock_in(c) && start_all(c);
     inherited_close(&c->inherited);
     if (started) {
-        health_follow(c->health, c->generation);
+        follow_servers(c);
         control_announce(c);
     } else if (atomic_load(&c->workers_left) == 0) {
         c->ending = true;

@@ -44,6 +44,7 @@ struct control {
     uv_timer_t drain_over;
     struct engine engine;                /* connections of the control loop's own … */
     struct health *health;               /* … to servers that are checked */
+    struct names *names;
     uv_async_t news;                     /* of a worker: it has ended, or a change is made */
     struct access_sink *access_sink;
     struct quota *quota;

@@ -200,7 +200,8 @@ static void commit(struct control *c, struct next *next)
     log_set_level(c->conf->log.level);
     if (c->conf->limits.connections != limit_before)
         atomic_store_explicit(&c->gate.limit, control_connections_allowed(c->conf), memory_order_relaxed);
-    generation_enforce(c->generation, uv_now(&c->loop));
+    generation_enforce(c->generation, c->names, uv_now(&c->loop));
+    names_follow(c->names, c->conf);
     health_follow(c->health, c->generation);
     c->reload.changes = next->changes;
     atomic_store(&c->reload.left, c->workers_n);

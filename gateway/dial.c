@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define DIAL_ADDRESSES 8                 /* of one name, for one connection */
+
 struct dialer_uv {
     struct dialer base;
     struct stream_uv_loop *loop;
@@ -24,8 +26,8 @@ struct dial {
     struct dialer_uv *dialer;
     dial_answered *answered;
     void *ctx;
-    struct resolver_answer addresses;
-    size_t next_address;
+    size_t addresses_n, next_address;
+    struct sockaddr_storage addresses[DIAL_ADDRESSES];
     struct resolver_wait wait;
     struct timer timer;
     struct ready ready;                  /* connected at once, or no address left: answered from the loop */
@@ -132,8 +134,8 @@ static int try_one(struct dial *d, const struct sockaddr_storage *to)
 
 static void try_next(struct dial *d)
 {
-    while (d->next_address < d->addresses.n) {
-        int rv = try_one(d, &d->addresses.addresses[d->next_address++]);
+    while (d->next_address < d->addresses_n) {
+        int rv = try_one(d, &d->addresses[d->next_address++]);
         if (rv == 0)
             return;
         if (rv > 0)
@@ -163,7 +165,8 @@ static void on_addresses(struct resolver_wait *w, const struct resolver_answer *
         fail(d, END_RESOLVE_FAILED, a->error);
         return;
     }
-    d->addresses = *a;
+    for (size_t i = 0; i < a->n && i < DIAL_ADDRESSES; i++)
+        d->addresses[d->addresses_n++] = a->addresses[i];
     try_next(d);
 }
 
@@ -211,9 +214,9 @@ static int begin(struct dial *d, const struct conf_address *to)
     d->wait.answered = on_addresses;
     if (to->kind == CONF_ADDRESS_NAME)
         return resolver_ask(d->dialer->resolver, &d->wait, to->host, to->port);
-    d->last_error = to->kind == CONF_ADDRESS_UNIX ? unix_address(to, &d->addresses.addresses[0])
-                                                  : numeric_address(to, &d->addresses.addresses[0]);
-    d->addresses.n = d->last_error == 0;
+    d->last_error = to->kind == CONF_ADDRESS_UNIX ? unix_address(to, &d->addresses[0])
+                                                  : numeric_address(to, &d->addresses[0]);
+    d->addresses_n = d->last_error == 0;
     try_next(d);
     return 0;
 }

@@ -33,7 +33,7 @@ static bool make_parts(struct engine *e, struct tls_helpers *helpers)
     if (stream_uv_loop_init(&e->streams, e->uv, &e->ready) != 0)
         return false;
     e->tls_made = tls_loop_init(&e->tls, &tls) == 0;
-    e->resolver = resolver_new(e->uv, &e->ready);
+    e->resolver = resolver_new(e->uv, &e->ready, 0);
     e->services.dialer = e->resolver != NULL ? dialer_uv_new(&e->streams, &e->timers, e->resolver) : NULL;
     return e->tls_made && e->services.dialer != NULL;
 }

@@ -7,15 +7,66 @@
 
 /* ---- sets ---- */
 
-static void set_members(struct server_set *set, const struct conf_upstream *conf)
-{
-    struct server_wish *wishes = mem_alloc(conf->servers_n * sizeof(*wishes));
+#define WISH_NAME_BYTES 512              /* an id and an address */
+#define WISHES_BYTES ((size_t)64 << 20)
 
-    for (size_t i = 0; wishes != NULL && i < conf->servers_n; i++)
-        wishes[i] = (struct server_wish){ .conf = &conf->servers[i], .address = &conf->servers[i].address };
-    if (wishes == NULL || server_set_update(set, wishes, conf->servers_n) != 0)
+static const struct names_list *addresses_of(const struct names *names, const struct conf_upstream *conf, size_t server)
+{
+    return conf->resolve_ms != 0 ? names_find(names, &conf->servers[server].address) : NULL;
+}
+
+/* Each address of a name is a server; one that the operator gave a name is called by both. false: no memory. */
+static bool wish_for_each(struct arena *a, const struct conf_server *conf, const struct names_list *list, struct server_wish *out)
+{
+    char name[WISH_NAME_BYTES];
+
+    for (size_t i = 0; i < list->n; i++) {
+        struct span copy = SPAN_EMPTY;
+        if (conf->id != NULL) {
+            snprintf(name, sizeof(name), "%s@%s", conf->id, list->texts[i]);
+            copy = arena_copy(a, span_of(name, strlen(name) + 1));
+            if (copy.p == NULL)
+                return false;
+        }
+        out[i] = (struct server_wish){
+            .conf = conf, .address = &list->addresses[i], .name = (const char *)copy.p, .host = conf->address.host
+        };
+    }
+    return true;
+}
+
+static struct server_wish *make_wishes(struct arena *a, const struct names *names, const struct conf_upstream *conf, size_t *n_out)
+{
+    struct server_wish *wishes;
+    size_t most = 0, n = 0;
+
+    for (size_t i = 0; i < conf->servers_n; i++)
+        most += addresses_of(names, conf, i) != NULL ? addresses_of(names, conf, i)->n : 1;
+    wishes = arena_alloc(a, most * sizeof(*wishes));
+    for (size_t i = 0; wishes != NULL && i < conf->servers_n; i++) {
+        const struct names_list *list = addresses_of(names, conf, i);
+        if (list == NULL)
+            wishes[n++] = (struct server_wish){ .conf = &conf->servers[i], .address = &conf->servers[i].address };
+        else if (!wish_for_each(a, &conf->servers[i], list, wishes + n))
+            return NULL;
+        else
+            n += list->n;
+    }
+    *n_out = n;
+    return wishes;
+}
+
+static void set_members(struct server_set *set, const struct conf_upstream *conf, const struct names *names)
+{
+    struct server_wish *wishes;
+    struct arena arena;
+    size_t n;
+
+    arena_init(&arena, WISHES_BYTES);
+    wishes = make_wishes(&arena, names, conf, &n);
+    if (wishes == NULL || server_set_update(set, wishes, n) != 0)
         log_error("upstream %s: no memory; its servers stay as they were", conf->name);
-    mem_free(wishes);
+    arena_free(&arena);
     atomic_store(&set->places, conf->connections);
 }
 
@@ -39,7 +90,7 @@ static struct server_set *make_set(const struct conf_upstream *conf)
     struct server_set *set = server_set_new(conf->name);
 
     if (set != NULL)
-        set_members(set, conf);
+        set_members(set, conf, NULL);
     if (set != NULL && set->members_n == 0)
         server_set_release(&set);
     return set;
@@ -58,10 +109,10 @@ static bool open_sets(struct generation *g, const struct generation *before)
     return g->sets != NULL;
 }
 
-void generation_enforce(struct generation *g, uint64_t now_ms)
+void generation_enforce(struct generation *g, const struct names *names, uint64_t now_ms)
 {
     for (size_t i = 0; i < g->conf->upstreams_n; i++) {
-        set_members(g->sets[i], &g->conf->upstreams[i]);
+        set_members(g->sets[i], &g->conf->upstreams[i], names);
         places_review(g->sets[i], now_ms);
     }
 }

@@ -5,6 +5,7 @@
 #ifndef UPGATE_GATEWAY_GENERATION_H
 #define UPGATE_GATEWAY_GENERATION_H
 
+#include "gateway/names.h"
 #include "gateway/passwords.h"
 #include "gateway/server_set.h"
 #include "gateway/sticky.h"
@@ -30,9 +31,9 @@ struct generation *generation_new(struct conf *conf, const struct generation *be
  * `messages` have it, in the form of conf_load_file. tickets: keys that listeners without a file of their own share; they outlive every generation. */
 bool generation_load(struct generation *g, struct tls_tickets *tickets, FILE *messages);
 bool generation_has_secrets(const struct generation *g); /* loaded: there are keys in memory */
-/* It comes into force: sets that it shares with the one before get the members and places that it wants. Cannot fail: without memory such a
- * set keeps its members, which is said in the log. */
-void generation_enforce(struct generation *g, uint64_t now_ms);
+/* It comes into force, or names stand for something else: its sets, which it may share with the one before, get the members and places that it
+ * wants. names NULL: each is one server. Cannot fail: without memory such a set keeps its members, which is said in the log. */
+void generation_enforce(struct generation *g, const struct names *names, uint64_t now_ms);
 /* Its parts, for a generation of somebody else's making: false: no memory. close is what undoes it, whether or not it went well. */
 bool generation_open_parts(struct generation *g, const struct generation *before);
 void generation_close_parts(struct generation *g);

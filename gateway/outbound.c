@@ -121,18 +121,17 @@ static void on_handshake(void *ctx, const struct tls_answer *a)
     answer(o, &ready);
 }
 
-static const struct conf_address *address_of(const struct outbound *o)
+static const struct server_state *state_of(const struct outbound *o)
 {
-    return o->request.server != NULL ? o->request.server->address : &o->request.checked->address;
+    return o->request.server != NULL ? o->request.server->state : o->request.checked;
 }
 
 static void begin_tls(struct outbound *o, struct stream *s)
 {
-    const struct conf_address *a = address_of(o);
+    const struct server_state *server = state_of(o);
     uint64_t now_ms = timers_now_ms(o->services->timers);
 
-    o->handshake = tls_handshake_with_server(o->services->tls, &s, o->tls, a->kind != CONF_ADDRESS_UNIX ? a->host : NULL, a->text,
-                                             on_handshake, o);
+    o->handshake = tls_handshake_with_server(o->services->tls, &s, o->tls, server->host, server->address.text, on_handshake, o);
     if (o->handshake == NULL) {
         stream_close(&s);
         answer(o, &(struct dial_answer){ .why = END_NO_MEMORY });
@@ -182,7 +181,7 @@ static bool dial(struct outbound *o)
         return true;
     }
     metrics_add(&o->services->metrics->dials, o->placed);
-    o->dial = d->start(d, address_of(o), o->request.timeout_ms, on_dialed, o);
+    o->dial = d->start(d, &state_of(o)->address, o->request.timeout_ms, on_dialed, o);
     return o->dial != NULL;
 }
 

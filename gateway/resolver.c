@@ -12,7 +12,9 @@ struct resolver_entry {
     struct resolver *resolver;
     uv_getaddrinfo_t question;
     bool asking;
+    bool failing;                        /* the last question had no answer */
     uint64_t answered_ms;                /* of the loop's clock; 0 = never */
+    uint64_t asked_ms;                   /* when somebody asked for it last */
     struct resolver_answer answer;
     unsigned port;
     char host[];
@@ -21,10 +23,11 @@ struct resolver_entry {
 struct resolver {
     uv_loop_t *loop;
     struct ready_queue *ready;
+    uint64_t fresh_ms;
     struct list entries;
 };
 
-struct resolver *resolver_new(uv_loop_t *loop, struct ready_queue *ready)
+struct resolver *resolver_new(uv_loop_t *loop, struct ready_queue *ready, uint64_t fresh_ms)
 {
     struct resolver *r = mem_zalloc(sizeof(*r));
 
@@ -32,6 +35,7 @@ struct resolver *resolver_new(uv_loop_t *loop, struct ready_queue *ready)
         return NULL;
     r->loop = loop;
     r->ready = ready;
+    r->fresh_ms = fresh_ms;
     list_init(&r->entries);
     return r;
 }
@@ -46,6 +50,21 @@ void resolver_free(struct resolver *r)
         mem_free(e);
     }
     mem_free(r);
+}
+
+/* Those of a configuration that is gone, mostly. An answer that is being delivered is looked at by nobody but who waits. */
+static void forget_unused(struct resolver *r, uint64_t now_ms)
+{
+    struct list *next;
+
+    for (struct list *l = r->entries.next; l != &r->entries; l = next) {
+        struct resolver_entry *e = LIST_OWNER(l, struct resolver_entry, link);
+        next = l->next;
+        if (e->asking || !list_empty(&e->waiting) || now_ms - e->asked_ms < RESOLVER_UNUSED_MS)
+            continue;
+        list_remove(&e->link);
+        mem_free(e);
+    }
 }
 
 static struct resolver_entry *entry_of(struct resolver *r, const char *host, unsigned port)
@@ -111,15 +130,15 @@ static void note_answer(struct resolver_entry *e, const struct addrinfo *found)
 static void on_answer(uv_getaddrinfo_t *question, int status, struct addrinfo *found)
 {
     struct resolver_entry *e = question->data;
-    bool stale_serves = e->answered_ms != 0 && e->answer.error == 0 &&
-                        uv_now(e->resolver->loop) - e->answered_ms < RESOLVER_STALE_MS;
+    bool stale_serves = e->answered_ms != 0 && e->answer.error == 0, was_failing = e->failing;
 
     e->asking = false;
+    e->failing = status != 0;
     if (status == 0)
         note_answer(e, found);
-    else if (stale_serves)
+    else if (stale_serves && !was_failing)
         log_warn("the name %s cannot be resolved now (%s); its last addresses are used", e->host, uv_strerror(status));
-    else
+    else if (!stale_serves)
         e->answer = (struct resolver_answer){ .error = status };
     uv_freeaddrinfo(found);
     deliver_all(e);
@@ -142,12 +161,16 @@ int resolver_ask(struct resolver *r, struct resolver_wait *w, const char *host, 
 {
     struct resolver_entry *e = entry_of(r, host, port);
 
+    if (e != NULL) {
+        e->asked_ms = uv_now(r->loop);
+        forget_unused(r, e->asked_ms);
+    }
     ready_init(&w->ready, deliver);
     list_init(&w->link);
     w->entry = e;
     if (e == NULL)
         return -ENOMEM;
-    if (e->answered_ms != 0 && e->answer.error == 0 && uv_now(r->loop) - e->answered_ms < RESOLVER_FRESH_MS) {
+    if (e->answered_ms != 0 && e->answer.error == 0 && uv_now(r->loop) - e->answered_ms < r->fresh_ms) {
         ready_add(r->ready, &w->ready);
         return 0;
     }
@@ -162,4 +185,9 @@ void resolver_cancel(struct resolver_wait *w)
     list_remove(&w->link);
     ready_cancel(&w->ready);
     w->entry = NULL;
+}
+
+const char *resolver_words(int error)
+{
+    return uv_strerror(error);
 }

@@ -90,13 +90,24 @@ static void obey(struct server_state *state, const struct conf_server *conf)
     atomic_store_explicit(&state->draining, conf->drain, memory_order_relaxed);
 }
 
+static const char *name_of(const struct server_wish *wish)
+{
+    if (wish->name != NULL)
+        return wish->name;
+    return wish->conf->id != NULL ? wish->conf->id : wish->address->text;
+}
+
 /* Who has another name now is another server: it is found by its name everywhere else. */
 static struct server_state *find_wanted(struct server_state *const *states, size_t n, const struct server_wish *wish)
 {
     struct server_state *known = find(states, n, wish->address->text);
-    const char *name = wish->conf->id != NULL ? wish->conf->id : wish->address->text;
 
-    return known != NULL && strcmp(known->name, name) == 0 ? known : NULL;
+    return known != NULL && strcmp(known->name, name_of(wish)) == 0 ? known : NULL;
+}
+
+static struct server_state *make(struct server_set *s, const struct server_wish *wish, unsigned slot)
+{
+    return server_state_new(s, wish->address, name_of(wish), wish->host != NULL ? wish->host : wish->address->host, slot);
 }
 
 /* In the order of the wishes; a second one with the same address is no other server. NULL: no memory. */
@@ -110,8 +121,7 @@ static struct server_state **gather(struct server_set *s, const struct server_wi
         struct server_state *known = find_wanted(s->members, s->members_n, &wishes[i]);
         if (find(fresh, *fresh_n_out, address) != NULL)
             continue;
-        known = known != NULL ? server_state_hold(known)
-                              : server_state_new(s, wishes[i].address, wishes[i].conf->id, free_slot(s, fresh, *fresh_n_out));
+        known = known != NULL ? server_state_hold(known) : make(s, &wishes[i], free_slot(s, fresh, *fresh_n_out));
         if (known == NULL) {
             release_all(fresh, *fresh_n_out);
             return NULL;

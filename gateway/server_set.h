@@ -28,6 +28,8 @@ struct server_set {
 struct server_wish {
     const struct conf_server *conf;
     const struct conf_address *address;
+    const char *name;                    /* NULL: the conf's id, or the address */
+    const char *host;                    /* whom TLS asks for; NULL: the address's host */
 };
 
 struct server_set *server_set_new(const char *name);     /* NULL: no memory. Without members; the caller holds it */

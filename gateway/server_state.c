@@ -11,6 +11,7 @@ static void state_free(struct server_state *s)
     mem_free(s->address.path);
     mem_free(s->address.text);
     mem_free(s->name);
+    mem_free(s->host);
     mem_free(s);
 }
 
@@ -20,7 +21,7 @@ static bool copy_text(char **to, const char *from)
     return from == NULL || *to != NULL;
 }
 
-struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, const char *name, unsigned slot)
+struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, const char *name, const char *host, unsigned slot)
 {
     struct server_state *s = mem_zalloc(sizeof(*s));
 
@@ -32,7 +33,7 @@ struct server_state *server_state_new(struct server_set *set, const struct conf_
     s->address.kind = address->kind;
     s->address.port = address->port;
     if (copy_text(&s->address.host, address->host) && copy_text(&s->address.path, address->path) &&
-        copy_text(&s->address.text, address->text) && copy_text(&s->name, name != NULL ? name : address->text)) {
+        copy_text(&s->address.text, address->text) && copy_text(&s->name, name) && copy_text(&s->host, host)) {
         s->id = hash_of(span_of_text(s->name));
         return s;
     }

@@ -28,6 +28,7 @@ struct server_state {
     struct server_set *set;              /* whose member it is, or was; outlives it */
     struct conf_address address;         /* its own copy */
     char *name;                          /* what the operator calls it, or its address: in logs, metrics, cookies */
+    char *host;                          /* whom TLS asks for: the address's, or the name's that stands for it; NULL: a UNIX socket's */
     uint64_t id;                         /* the name's hash: the same in every gateway */
     unsigned slot;                       /* its number in the set, no other's as long as it is a member */
     /* what the control loop says */
@@ -49,8 +50,8 @@ struct server_state {
     _Atomic uint64_t attempts, errors;
 };
 
-/* Copies what it needs. name NULL: its address. NULL: no memory. The caller holds it. */
-struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, const char *name, unsigned slot);
+/* Copies what it needs; host may be NULL. NULL: no memory. The caller holds it. */
+struct server_state *server_state_new(struct server_set *set, const struct conf_address *address, const char *name, const char *host, unsigned slot);
 struct server_state *server_state_hold(struct server_state *s);
 void server_state_release(struct server_state **s);      /* NULL-safe, *s becomes NULL; in any thread */
 

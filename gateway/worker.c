@@ -274,7 +274,7 @@ static bool make_parts(struct worker *w, const struct worker_start *start)
     struct upstream_worker own = worker_own(w);
 
     w->services.snapshot = snapshot_new(start->generation, &own);
-    w->resolver = resolver_new(&w->loop, &w->ready);
+    w->resolver = resolver_new(&w->loop, &w->ready, RESOLVER_FRESH_MS);
     w->services.dialer = dialer_uv_new(&w->streams, &w->timers, w->resolver);
     w->services.access_log = access_log_new(start->access_sink, format, &w->ready, &w->timers, &w->metrics);
     return stream_uv_loop_init(&w->streams, &w->loop, &w->ready) == 0 && poller_lead(&w->streams.poller) == 0 && make_tls(w, start) &&

@@ -48,7 +48,7 @@ static void begin(struct phone *p)
     loop_begin(&p->loop);
     assert_int_equal(stream_uv_loop_init(&p->streams, &p->loop.uv, &p->loop.ready), 0);
     timers_init(&p->timers, clock_of, p);
-    p->resolver = resolver_new(&p->loop.uv, &p->loop.ready);
+    p->resolver = resolver_new(&p->loop.uv, &p->loop.ready, RESOLVER_FRESH_MS);
     p->dialer = dialer_uv_new(&p->streams, &p->timers, p->resolver);
     assert_true(p->resolver != NULL && p->dialer != NULL);
 }

@@ -276,7 +276,7 @@ static inline void world_reload(struct world *w, const char *text)
     struct snapshot *before = w->services.snapshot, *now = snapshot_new(g, &own);
 
     assert_non_null(now);
-    generation_enforce(g, w->now_ms);
+    generation_enforce(g, NULL, w->now_ms);
     snapshot_follow(now, before);
     w->services.snapshot = now;
     snapshot_release(&before);

@@ -21,7 +21,7 @@ ROWS = """
     stream_tls stream_tls_parts
     tls_handshake
     resolver dial
-    server_state server_set places tally
+    server_state server_set places names tally
     balance upstream pool seek
     passwords sticky generation snapshot
     services quota credentials

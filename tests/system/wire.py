@@ -199,14 +199,14 @@ def connect(address, record=True, timeout=None, receive_buffer=None, segment=Non
 class Listener:
     """A listening socket whose connections the test accepts when it likes."""
 
-    def __init__(self, path=None, receive_buffer=None, backlog=512, port=0, revived=False):
+    def __init__(self, path=None, receive_buffer=None, backlog=512, port=0, revived=False, host="127.0.0.1"):
         self.path = path
         self.sock = socket.socket(socket.AF_UNIX if path else socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if port or revived:                              # somebody will listen here again while old connections are still about
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind(path or ("127.0.0.1", port))
+        self.sock.bind(path or (host, port))
         self.sock.listen(backlog)
         self.port = None if path else self.sock.getsockname()[1]
         self.conns = []
