@@ -1,5 +1,9 @@
 #include "gateway/pump.h"
 
+
+#define PIPE_MOST ((size_t)1 << 30)      /* asked for at once, so that a size_t holds it everywhere */
+#define HEADER_BYTES 64                  /* so few bytes in front of a splice are copied into the out-buffer */
+
 void pump_init(struct pump *p, struct stream *from, struct stream *to, const struct ws_scan_rules *rules)
 {
     *p = (struct pump){ .from = from, .to = to };
@@ -53,6 +57,62 @@ static bool verify(struct pump *p)
     return p->cleared > 0 || p->skip > 0;
 }
 
+/* ---- what needs no look ---- */
+
+static bool may_splice(const struct pump *p)
+{
+    uint64_t n = ws_scan_unseen(&p->scan);
+
+    return !p->discard && p->cleared == 0 && p->skip == 0 && (n >= PUMP_SPLICE_BYTES || (n > 0 && p->spliced));
+}
+
+bool pump_blocked(const struct pump *p)
+{
+    return p->cleared > 0 || (p->spliced && p->to->blocked);
+}
+
+/* Bytes that left the pump, 0, or <0. */
+static ssize_t splice_on(struct pump *p)
+{
+    uint64_t n = ws_scan_unseen(&p->scan);
+    ssize_t taken = stream_splice(p->to, p->from, n < PIPE_MOST ? (size_t)n : PIPE_MOST);
+
+    if (taken > 0) {
+        ws_scan_passed_unseen(&p->scan, (uint64_t)taken);
+        p->moved += (uint64_t)taken;
+        p->spliced = true;
+    }
+    return taken;
+}
+
+/* A header, or the end of one frame and the next one's header: goes out together with the payload that is spliced next. */
+static ssize_t put_before_splice(struct pump *p, struct span header)
+{
+    int error = stream_put(p->to, header);
+
+    return error != 0 ? error : (ssize_t)header.n;
+}
+
+static ssize_t send_cleared(struct pump *p, const uint8_t *bytes)
+{
+    if (p->discard)
+        return (ssize_t)p->cleared;
+    if (p->cleared <= HEADER_BYTES && ws_scan_unseen(&p->scan) >= PUMP_SPLICE_BYTES && !p->to->blocked)
+        return put_before_splice(p, span_of(bytes, p->cleared));
+    return stream_send(p->to, span_of(bytes, p->cleared));
+}
+
+/* A long frame that was read before anything was known of it could not be spliced; the one behind it may be as long. */
+static void look_ahead(struct pump *p, size_t taken)
+{
+    if (taken >= PUMP_SPLICE_BYTES && p->scan.unseen_before)
+        p->long_before = true;
+    if (!p->long_before || taken == 0 || !ws_scan_at_boundary(&p->scan))
+        return;
+    p->long_before = false;
+    stream_splice(p->to, p->from, 0);
+}
+
 /* Bytes that left the pump, or <0. */
 static ssize_t pass(struct pump *p)
 {
@@ -61,11 +121,12 @@ static ssize_t pass(struct pump *p)
 
     stream_peek(p->from, &bytes);
     if (p->cleared > 0)
-        taken = p->discard ? (ssize_t)p->cleared : stream_send(p->to, span_of(bytes, p->cleared));
+        taken = send_cleared(p, bytes);
     if (taken < 0)
         return taken;
     stream_consume(p->from, (size_t)taken);
     p->cleared -= (size_t)taken;
+    look_ahead(p, (size_t)taken);
     p->moved += p->discard ? 0 : (uint64_t)taken;
     if (p->cleared == 0 && p->skip > 0) {
         stream_consume(p->from, p->skip);
@@ -104,6 +165,15 @@ enum pump_result pump_run(struct pump *p)
     if (lost_what_was_cleared(p))
         return PUMP_RESET;               /* and what went out last is no whole frame: `cleared` stays */
     for (int round = 0; round < PUMP_ROUNDS_MAX; round++) {
+        ssize_t spliced = may_splice(p) ? splice_on(p) : STREAM_NO_SPLICE;
+        if (spliced > 0 && !p->to->blocked)
+            continue;
+        if (spliced >= 0)
+            return p->to->blocked ? PUMP_BLOCKED : why_stopped(p);
+        if (spliced != STREAM_NO_SPLICE)
+            return PUMP_DEAF;
+        if (ws_scan_unseen(&p->scan) == 0 && !p->to->blocked)
+            p->spliced = false;
         if (p->cleared == 0 && p->skip == 0 && !verify(p))
             return why_stopped(p);
         if (pass(p) < 0)

@@ -1,7 +1,8 @@
 /* pump: one direction of a tunnel: peek, verify, send, consume.
  *
  * Bytes pass unchanged and without a copy: the scanner says how many of them are lawful, the stream takes as many as the peer reads, and
- * exactly these are consumed. What was verified but not yet taken is remembered as a number (`cleared`), never as a buffer. */
+ * exactly these are consumed. What was verified but not yet taken is remembered as a number (`cleared`), never as a buffer. Of a long frame whose
+ * payload needs no look, only the header is seen: the rest, exactly as long as it was announced, is spliced where both streams can do that. */
 #ifndef UPGATE_GATEWAY_PUMP_H
 #define UPGATE_GATEWAY_PUMP_H
 
@@ -9,6 +10,7 @@
 #include "protocol/ws_scan.h"
 
 #define PUMP_ROUNDS_MAX 8                /* pieces (of at most a scratch buffer) in one turn; the rest waits for the next */
+#define PUMP_SPLICE_BYTES 32768          /* payload that needs no look, from here on: from socket to socket */
 #define PUMP_PING_BYTES 8                 /* of a Ping's payload: random, so that no peer can answer before it was asked */
 
 struct pump {
@@ -16,6 +18,8 @@ struct pump {
     struct ws_scan scan;
     size_t cleared;                      /* verified bytes at the front of `from` that `to` has not taken yet */
     bool hold_close;                     /* a Close that comes is noted, not passed on */
+    bool spliced;                        /* what `to` has taken of the frame that stands open went past the scratch buffer */
+    bool long_before;                    /* … or it was read into that, but was long enough */
     bool discard;                        /* what is lawful is thrown away: nothing may reach `to` any more, but a Close is waited for */
     size_t skip;                         /* bytes behind the cleared ones that are swallowed: a Pong to the gateway's own Ping */
     bool ping_out;                       /* a Ping with this payload went to `from`, and its Pong is awaited */
@@ -41,6 +45,8 @@ enum pump_result {
 
 void pump_init(struct pump *p, struct stream *from, struct stream *to, const struct ws_scan_rules *rules);
 enum pump_result pump_run(struct pump *p);
+/* `to` does not take what is there for it. */
+bool pump_blocked(const struct pump *p);
 /* What went out last was the end of a frame: a frame of the gateway's own may follow. Never true with WS_VERIFY_BLIND. */
 bool pump_at_boundary(const struct pump *p);
 

@@ -66,6 +66,20 @@ int stream_put(struct stream *s, struct span data)
     return error;
 }
 
+ssize_t stream_splice(struct stream *to, struct stream *from, size_t n)
+{
+    ssize_t taken;
+
+    if (to->output_error != 0)
+        return to->output_error;
+    if (to->ops->splice == NULL || to->ops != from->ops || from->input != STREAM_OPEN)
+        return STREAM_NO_SPLICE;
+    taken = to->ops->splice(to, from, n);
+    if (taken > 0)
+        to->bytes_out += (uint64_t)taken;
+    return taken;
+}
+
 int stream_finish(struct stream *s)
 {
     return s->output_error != 0 ? s->output_error : s->ops->finish(s);

@@ -19,6 +19,7 @@
 #include "gateway/end_reason.h"
 #include "protocol/span.h"
 
+#include <errno.h>
 #include <sys/types.h>
 
 struct stream_events {
@@ -47,6 +48,7 @@ struct stream_ops {
     void (*close)(struct stream *s, bool reset);
     void (*owner_changed)(struct stream *s);
     uint64_t (*unacknowledged)(struct stream *s, uint64_t *acknowledged_out);
+    ssize_t (*splice)(struct stream *to, struct stream *from, size_t n);         /* NULL: never */
 };
 
 struct stream {
@@ -58,10 +60,10 @@ struct stream {
     int output_error;                    /* 0, or negative errno, sticky */
     bool cut;                            /* with STREAM_EOF: the peer did not say that it would end (TLS without close_notify). A message that
                                           * is delimited by nothing but the end is not complete; for all others it makes no difference */
+    bool blocked;                        /* bytes that were put or taken are not yet with the kernel */
+    enum stream_input input : 8;
     enum end_reason input_why;           /* with STREAM_FAILED: what the stream itself can say of it, or END_NONE … */
     const char *input_words;             /* … and in words, static, or NULL; also with cut */
-    enum stream_input input;
-    bool blocked;                        /* bytes that were put or taken are not yet with the kernel */
     uint64_t bytes_in, bytes_out;        /* over its life */
 };
 
@@ -78,6 +80,12 @@ void stream_consume(struct stream *s, size_t n);             /* n <= last peek; 
 ssize_t stream_send(struct stream *s, struct span data);     /* bytes taken; 0 = blocked; <0 = sticky error */
 int stream_put(struct stream *s, struct span data);          /* 0 = taken whole; <0 = sticky error */
 int stream_finish(struct stream *s);                         /* half-close after everything taken is out */
+/* Moves up to n bytes that come next in `from`, unseen and not copied. Only where nothing of it can be peeked, and n is much. Bytes that `to`
+ * took; 0 = nothing for now: go on when `from` is readable, which it says without having read, or `to` is writable (or `from` has come to its
+ * end: see its input); <0 = to's sticky error, or STREAM_NO_SPLICE: not these two, or not now. Peeking ends it: bytes are read again.
+ * n 0: much may come next. Little of it is read at first, so that the rest can be spliced. */
+#define STREAM_NO_SPLICE (-ENOTSUP)
+ssize_t stream_splice(struct stream *to, struct stream *from, size_t n);
 /* Both NULL-safe and idempotent through *s, which becomes NULL. close drops what is not yet with the kernel: finish first, and wait
  * for stream_flushed, where it matters. reset makes the peer see a failure (RST), so that a cut message never looks complete. */
 void stream_close(struct stream **s);

@@ -14,6 +14,7 @@
 
 #define PUT_LEAST_BYTES 512              /* of an out-buffer: heads and chunk sizes follow each other */
 #define LITTLE_BYTES 256                 /* left unread: copied in front of the next read, not kept apart */
+#define GLANCE_BYTES 16                  /* behind what was spliced whole: what comes next may be spliced, too, but for its header */
 
 struct stream_uv {
     struct stream base;
@@ -22,6 +23,7 @@ struct stream_uv {
     struct ready ready;                  /* flush what was put; announce what was left to a new owner; read on; be freed */
     struct hold *in;                     /* what the owner left */
     struct hold *out;                    /* bytes put or not yet taken by the kernel */
+    struct pipe *pipe;                   /* spliced and not yet taken: goes out behind the first pipe->before bytes of `out`; or NULL */
     int fd;
     int late_error;                      /* the socket failed: told behind what is left to read */
     bool may_read : 1;                   /* the kernel may hold input: it will not say so again */
@@ -32,6 +34,8 @@ struct stream_uv {
     bool tell_readable : 1;              /* the owner is new */
     bool finishing : 1, finished : 1;
     bool closing : 1;
+    bool raw : 1;                        /* what comes is to be spliced: it is told of, and not read */
+    bool glance : 1;                     /* the next read is a small one */
 };
 
 static struct stream_uv *of(struct stream *s)
@@ -58,6 +62,7 @@ void stream_uv_loop_close(struct stream_uv_loop *l)
     assert(l->open == 0);
     l->begun = false;
     poller_close(&l->poller);
+    pipes_close(&l->pipes);
     mem_free(l->scratch);
     l->scratch = NULL;
 }
@@ -142,10 +147,11 @@ static void read_to_scratch(struct stream_uv *s)
 {
     struct span left = hold_bytes(s->in);
     uint8_t *scratch = s->loop->scratch;
-    ssize_t n = read_some(s, scratch + left.n, STREAM_UV_SCRATCH_BYTES - left.n);
+    ssize_t n = read_some(s, scratch + left.n, s->glance ? GLANCE_BYTES : STREAM_UV_SCRATCH_BYTES - left.n);
 
     if (!note_read(s, n))
         return;
+    s->glance = false;
     if (n > 0) {
         if (left.n > 0)
             memcpy(scratch, left.p, left.n);
@@ -180,11 +186,15 @@ static void on_input(struct stream_uv *s)
 {
     if (!wants_input(s))
         return;
-    if (hold_n(s->in) <= LITTLE_BYTES)
+    if (s->raw) {
+        s->raw = false;
+        s->base.events->readable(s->base.ctx);
+    } else if (hold_n(s->in) <= LITTLE_BYTES) {
         read_to_scratch(s);
-    else
+    } else {
         read_to_own(s);
-    if (wants_input(s))
+    }
+    if (!s->raw && wants_input(s))       /* who splices goes on by himself */
         ready_add(s->loop->ready, &s->ready);
 }
 
@@ -193,6 +203,11 @@ static size_t uv_peek(struct stream *base, const uint8_t **p)
     struct stream_uv *s = of(base);
     struct span there = s->loop->viewer == base ? s->loop->view : hold_bytes(s->in);
 
+    if (s->raw) {
+        s->raw = false;
+        if (wants_input(s))
+            ready_add(s->loop->ready, &s->ready);
+    }
     *p = there.p;
     return there.n;
 }
@@ -219,6 +234,7 @@ static void output_failed(struct stream_uv *s, int error)
     s->base.blocked = false;
     s->wait_writable = false;
     hold_drop(&s->out);
+    pipes_put(&s->loop->pipes, &s->pipe);
 }
 
 static ssize_t send_both(int fd, struct span first, struct span second)
@@ -229,7 +245,7 @@ static ssize_t send_both(int fd, struct span first, struct span second)
     return sendmsg(fd, &(struct msghdr){ .msg_iov = parts, .msg_iovlen = 2 }, MSG_NOSIGNAL);
 }
 
-static ssize_t write_some(struct stream_uv *s, struct span first, struct span second)
+static ssize_t write_some(struct stream_uv *s, struct span first, struct span second, int more)
 {
     size_t allowed = weather_send(first.n + second.n);
     ssize_t n;
@@ -249,7 +265,7 @@ static ssize_t write_some(struct stream_uv *s, struct span first, struct span se
         second = SPAN_EMPTY;
     }
     do
-        n = second.n == 0 ? send(s->fd, first.p, first.n, MSG_NOSIGNAL) : send_both(s->fd, first, second);
+        n = second.n == 0 ? send(s->fd, first.p, first.n, MSG_NOSIGNAL | more) : send_both(s->fd, first, second);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
@@ -258,31 +274,79 @@ static ssize_t write_some(struct stream_uv *s, struct span first, struct span se
 
 static void finish_if_flushed(struct stream_uv *s)
 {
-    if (!s->finishing || s->finished || hold_n(s->out) > 0)
+    if (!s->finishing || s->finished || s->base.blocked)
         return;
     s->finished = true;
     if (shutdown(s->fd, SHUT_WR) != 0 && errno != ENOTCONN)
         output_failed(s, -errno);
 }
 
-/* Offers the kernel what was put. Afterwards either nothing is left, or there will be news of room. */
+/* The first n bytes of what was put; the rest of them is to wait, or 0. More follows at once: the kernel may send both together. */
+static ssize_t flush_before_pipe(struct stream_uv *s, size_t n)
+{
+    struct span first = span_first(hold_bytes(s->out), n);
+    ssize_t sent = write_some(s, first, SPAN_EMPTY, MSG_MORE);
+
+    if (sent > 0)
+        hold_take(&s->out, (size_t)sent);
+    return sent < 0 ? sent : (ssize_t)n - sent;
+}
+
+/* 0: all of it is out, and the pipe is given back; 1: it has to wait; or negative errno. */
+static ssize_t flush_pipe(struct stream_uv *s)
+{
+    struct pipe *p = s->pipe;
+    ssize_t n = p->before > 0 ? flush_before_pipe(s, p->before) : 0;
+
+    if (n < 0)
+        return n;
+    p->before = (size_t)n;
+    if (n > 0)
+        return 1;
+    while (p->n > 0) {
+        size_t allowed = weather_send(p->n);
+        if (allowed < p->n) {
+            s->write_again = true;
+            ready_add(s->loop->ready, &s->ready);
+        }
+        n = allowed > 0 ? pipe_empty(p, s->fd, allowed) : -EAGAIN;
+        if (n < 0)
+            return n == -EAGAIN ? 1 : n;
+        if (allowed < p->n + (size_t)n)
+            return 1;
+    }
+    pipes_put(&s->loop->pipes, &s->pipe);
+    return 0;
+}
+
+/* 0, 1 or negative errno, as above. */
+static ssize_t flush_all(struct stream_uv *s)
+{
+    ssize_t n = s->pipe != NULL ? flush_pipe(s) : 0;
+
+    if (n != 0 || hold_n(s->out) == 0)
+        return n;
+    n = write_some(s, hold_bytes(s->out), SPAN_EMPTY, 0);
+    if (n < 0)
+        return n;
+    hold_take(&s->out, (size_t)n);
+    return hold_n(s->out) > 0;
+}
+
+/* Offers the kernel what was put or spliced. Afterwards either nothing is left, or there will be news of room. */
 static void flush(struct stream_uv *s)
 {
     ssize_t n;
 
     if (s->base.output_error != 0)
         return;
-    if (hold_n(s->out) > 0) {
-        n = write_some(s, hold_bytes(s->out), SPAN_EMPTY);
-        if (n < 0) {
-            output_failed(s, (int)n);
-            s->tell_writable = true;
-            return;
-        }
-        hold_take(&s->out, (size_t)n);
+    n = flush_all(s);
+    if (n < 0) {
+        output_failed(s, (int)n);
+        s->tell_writable = true;
+        return;
     }
-    s->wait_writable = hold_n(s->out) > 0;
-    s->base.blocked = hold_n(s->out) > 0;
+    s->wait_writable = s->base.blocked = n > 0;
     finish_if_flushed(s);
 }
 
@@ -310,7 +374,7 @@ static ssize_t uv_send(struct stream *base, struct span data)
         s->tell_writable = true;
         return 0;
     }
-    n = write_some(s, hold_bytes(s->out), data);
+    n = write_some(s, hold_bytes(s->out), data, 0);
     if (n < 0) {
         output_failed(s, (int)n);
         return n;
@@ -349,6 +413,74 @@ static int uv_put(struct stream *base, struct span data)
     if (!s->wait_writable)
         ready_add(s->loop->ready, &s->ready);
     return 0;
+}
+
+/* ---- from socket to socket ---- */
+
+/* What came into the pipe, or nothing for now, or why not. */
+static ssize_t splice_in(struct stream_uv *from, struct pipe *pipe, size_t n)
+{
+    size_t room = weather_read(n < PIPE_BYTES ? n : PIPE_BYTES);
+    ssize_t got = room > 0 ? pipe_fill(pipe, from->fd, room) : 0;
+
+    if (room == 0) {
+        ready_add(from->loop->ready, &from->ready);
+    } else if (got == -EAGAIN) {         /* it is empty: an empty pipe has room */
+        from->may_read = false;
+        got = 0;
+    } else if (got == -EINVAL || got == -ENOSYS || got == -EPERM) {
+        from->loop->pipes.refused = true;
+        return STREAM_NO_SPLICE;
+    } else {
+        note_read(from, got);
+        from->may_read = got > 0;
+    }
+    return got > 0 ? got : 0;
+}
+
+static bool can_splice(const struct stream_uv *to, const struct stream_uv *from)
+{
+    bool shows = from->loop->viewer == &from->base && from->loop->view.n > 0;
+
+    return !shows && hold_n(from->in) == 0 && from->late_error == 0 && to->loop == from->loop && !to->loop->pipes.refused;
+}
+
+static ssize_t uv_splice(struct stream *to_base, struct stream *from_base, size_t n)
+{
+    struct stream_uv *to = of(to_base), *from = of(from_base);
+    struct pipe *pipe;
+    ssize_t got;
+
+    assert(!to->finishing);
+    if (n == 0)
+        from->glance = true;
+    if (n == 0 || !can_splice(to, from))
+        return n == 0 ? 0 : STREAM_NO_SPLICE;
+    from->raw = true;
+    if (to->wait_writable) {
+        to->tell_writable = true;
+        return 0;
+    }
+    if (!from->may_read)
+        return 0;
+    pipe = pipes_get(&to->loop->pipes);
+    if (pipe == NULL)
+        return STREAM_NO_SPLICE;         /* the peek that follows sees to it that it is read */
+    got = splice_in(from, pipe, n);
+    if (got <= 0) {
+        pipes_put(&to->loop->pipes, &pipe);
+        return got;
+    }
+    if ((size_t)got == n) {
+        from->raw = false;
+        from->glance = true;
+        ready_add(from->loop->ready, &from->ready);
+    }
+    pipe->before = hold_n(to->out);
+    to->pipe = pipe;
+    flush(to);
+    to->tell_writable |= to->base.blocked;
+    return to->base.output_error != 0 ? to->base.output_error : got;
 }
 
 static int uv_finish(struct stream *base)
@@ -401,6 +533,7 @@ static void stream_free(struct stream_uv *s)
     s->loop->open--;
     hold_drop(&s->in);
     hold_drop(&s->out);
+    pipes_put(&s->loop->pipes, &s->pipe);
     mem_free(s);
 }
 
@@ -450,7 +583,7 @@ static uint64_t uv_unacknowledged(struct stream *base, uint64_t *acknowledged_ou
 {
     struct stream_uv *s = of(base);
     int queued = 0;
-    uint64_t n = hold_n(s->out);
+    uint64_t n = hold_n(s->out) + (s->pipe != NULL ? s->pipe->n : 0);
 
     if (ioctl(s->fd, SIOCOUTQ, &queued) == 0 && queued > 0)
         n += (uint64_t)queued;
@@ -469,6 +602,7 @@ static const struct stream_ops uv_ops = {
     .close = uv_close_stream,
     .owner_changed = uv_owner_changed,
     .unacknowledged = uv_unacknowledged,
+    .splice = uv_splice,
 };
 
 struct stream *stream_uv_new(struct stream_uv_loop *l, int fd, int *error_out)

@@ -4,13 +4,15 @@
  * while both peers keep up:
  *   - read lands in the worker's scratch buffer; only what the owner leaves is copied into a buffer of the stream's own, and a stream
  *     that holds STREAM_UV_INPUT_BYTES or more is not read any further;
- *   - write goes straight to the kernel; an out-buffer exists only for stream_put, until the end of the turn or while blocked.
+ *   - write goes straight to the kernel; an out-buffer exists only for stream_put, until the end of the turn or while blocked;
+ *   - what is spliced goes from socket to socket through a pipe; one that the output did not take whole stays with the stream until it does.
  * At rest a stream has no buffer at all. Where there is no memory to keep what an owner left, the input fails (-ENOMEM) and shows nothing of it.
  *
  * Debug builds honour UPGATE_WEATHER="read<=1,send<=7,block=30%,seed=42": short reads, short writes and refusals as a bad day brings them. */
 #ifndef UPGATE_GATEWAY_STREAM_UV_H
 #define UPGATE_GATEWAY_STREAM_UV_H
 
+#include "gateway/pipes.h"
 #include "gateway/poller.h"
 #include "gateway/ready.h"
 #include "gateway/stream.h"
@@ -26,6 +28,7 @@ struct stream_uv_loop {
     uint8_t *scratch;                    /* STREAM_UV_SCRATCH_BYTES */
     const struct stream *viewer;         /* whose owner is being shown the scratch buffer, only inside `readable` … */
     struct span view;                    /* … and what of it is not yet consumed */
+    struct pipes pipes;
     size_t open;                         /* streams that are not yet freed: the ready queue does it */
     bool begun;                          /* between init and close */
 };

@@ -20,7 +20,7 @@ static void note_rtt(struct tunnel *t, struct side *s, uint64_t rtt_ms)
 /* Who was heard, who does not read, whose Pong came. */
 void tunnel_note_movement(struct tunnel *t, struct side *s)
 {
-    bool blocked = s->pump.cleared > 0;
+    bool blocked = pump_blocked(&s->pump);
     uint64_t now_ms;
 
     if (s->stream->bytes_in == s->heard_bytes && !blocked && !s->blocked && !s->pump.pong_seen)
@@ -31,7 +31,7 @@ void tunnel_note_movement(struct tunnel *t, struct side *s)
         s->heard_ms = now_ms;
         s->ping_due = false;
     }
-    if (s->blocked && s->pump.moved != s->blocked_moved) {
+    if (s->blocked && (s->pump.moved != s->blocked_moved || !blocked)) {
         s->blocked_ms += now_ms - s->blocked_from_ms;
         s->blocked = false;
         s->heard_ms = now_ms;            /* what it said meanwhile, a Pong perhaps, is only read from now on */

@@ -219,6 +219,7 @@ static void begin_frame(struct ws_scan *s, const struct ws_head *h)
     struct ws_place *place = &s->place;
 
     place->message_is_text = is_checked_text(s, h);
+    s->unseen_before = !place->message_is_text;
     if (h->opcode != WS_CONTINUATION)
         place->message_opcode = h->opcode;
     place->message_bytes += h->length;
@@ -366,6 +367,20 @@ enum ws_scan_verdict ws_scan_feed(struct ws_scan *s, const uint8_t *p, size_t n,
         back_to_mark(&w, s);
     *passed_out = w.at;
     return verdict_of(step);
+}
+
+uint64_t ws_scan_unseen(const struct ws_scan *s)
+{
+    return s->fault == FAULT_NONE && s->rules.verify != WS_VERIFY_BLIND && !s->place.message_is_text ? s->place.payload_left : 0;
+}
+
+void ws_scan_passed_unseen(struct ws_scan *s, uint64_t n)
+{
+    assert(n <= ws_scan_unseen(s));
+    s->place.payload_left -= n;          /* the mask is not turned: only text is unmasked */
+    s->counts.payload_bytes += n;
+    if (n > 0 && s->place.payload_left == 0)
+        end_frame(s);
 }
 
 bool ws_scan_at_boundary(const struct ws_scan *s)

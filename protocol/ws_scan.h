@@ -65,6 +65,7 @@ struct ws_scan {                         /* the caller embeds it and touches onl
     struct ws_place place;
     uint8_t control_opcode;              /* of the control frame that was delivered and not yet done with; else 0 */
     bool close_seen;
+    bool unseen_before;                  /* the data frame begun last is one whose payload is not checked */
     uint64_t messages_allowed;           /* over its life; the caller moves it on with time. The first byte of one more is a fault */
 };
 
@@ -89,6 +90,9 @@ void ws_scan_init(struct ws_scan *s, const struct ws_scan_rules *rules);
  * a control frame that is not done with is delivered again). */
 enum ws_scan_verdict ws_scan_feed(struct ws_scan *s, const uint8_t *p, size_t n, size_t *passed_out,
                                   struct ws_control *control_out);
+/* How many bytes from here on may pass without being looked at: what is left of a data frame whose payload is not checked. */
+uint64_t ws_scan_unseen(const struct ws_scan *s);
+void ws_scan_passed_unseen(struct ws_scan *s, uint64_t n);       /* so many of them did */
 /* The delivered control frame has been passed on whole, or swallowed. Behind a Close every byte is FAULT_WS_AFTER_CLOSE. */
 void ws_scan_control_done(struct ws_scan *s);
 /* True when what passed ends at a frame boundary, and a frame of ours may follow; in front of a delivered control frame it does,

@@ -15,7 +15,7 @@ ROWS = """
     log metrics metrics_text notify
     timers ready weather mailbox poller hold
     stream
-    stream_uv parting
+    pipes stream_uv parting
     tls_library tls_curve tls_gcm tls_facts tls_tickets tls_seal tls_ctx tls_parts tls_files tls_session
     tls_sessions tls_helpers tls_loop tls_rest
     stream_tls stream_tls_parts

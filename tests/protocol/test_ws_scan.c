@@ -705,6 +705,44 @@ static void random_lawful(void **state)
     }
 }
 
+/* What needs no look may pass without one, exactly as long as it was announced; and then the next header is looked at. */
+static void unseen_payload(void **state)
+{
+    static const uint8_t frames[] = { 0x82, 0x85, 0, 0, 0, 0, 'a', 0x83, 0x80 }, text[] = { 0x81, 0x85, 0, 0, 0, 0, 'a' };
+    struct ws_scan_rules rules = { .from_client = true, .verify = WS_VERIFY_UTF8 };
+    struct ws_control control;
+    struct ws_scan s;
+    size_t passed;
+
+    (void)state;
+    ws_scan_init(&s, &rules);
+    assert_int_equal(ws_scan_unseen(&s), 0);
+    assert_int_equal(ws_scan_feed(&s, frames, 7, &passed, &control), WS_SCAN_MORE);
+    assert_int_equal(passed, 7);
+    assert_int_equal(ws_scan_unseen(&s), 4);
+    ws_scan_passed_unseen(&s, 3);
+    assert_false(ws_scan_at_boundary(&s));
+    assert_int_equal(s.counts.messages, 0);
+    ws_scan_passed_unseen(&s, 1);
+    assert_true(ws_scan_at_boundary(&s));
+    assert_int_equal(ws_scan_unseen(&s), 0);
+    assert_int_equal(s.counts.messages, 1);
+    assert_int_equal(s.counts.payload_bytes, 5);
+    assert_int_equal(ws_scan_feed(&s, frames + 7, 2, &passed, &control), WS_SCAN_FAULT);
+    assert_int_equal(ws_scan_unseen(&s), 0);
+    ws_scan_init(&s, &rules);
+    ws_scan_feed(&s, text, sizeof(text), &passed, &control);
+    assert_int_equal(ws_scan_unseen(&s), 0);             /* text is looked at … */
+    rules.verify = WS_VERIFY_FRAMES;
+    ws_scan_init(&s, &rules);
+    ws_scan_feed(&s, text, sizeof(text), &passed, &control);
+    assert_int_equal(ws_scan_unseen(&s), 4);             /* … if that was asked for */
+    rules.verify = WS_VERIFY_BLIND;
+    ws_scan_init(&s, &rules);
+    ws_scan_feed(&s, text, sizeof(text), &passed, &control);
+    assert_int_equal(ws_scan_unseen(&s), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -729,6 +767,7 @@ int main(void)
         cmocka_unit_test(control_again),
         cmocka_unit_test(blind),
         cmocka_unit_test(random_lawful),
+        cmocka_unit_test(unseen_payload),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
