@@ -200,8 +200,10 @@ static int settle(struct tls_handshake *h)
 {
     struct tls_bio *bio = &h->tls->session.bio;
     int error = bio->out_n > 0 ? stream_put(h->below, span_of(bio->out, bio->out_n)) : 0;
+    const uint8_t *p;
+    size_t there = stream_peek(h->below, &p);            /* less, if there was no memory to keep it: then the input has failed */
 
-    stream_consume(h->below, bio->in_at);
+    stream_consume(h->below, bio->in_at < there ? bio->in_at : there);
     bio->out_n = bio->in_n = bio->in_at = 0;
     bio->in = NULL;
     mem_free(h->input);

@@ -209,8 +209,20 @@ static bool is_key_update(const struct tls_session *s, int error)
            s->ssl.MBEDTLS_PRIVATE(in_msgtype) == MBEDTLS_SSL_MSG_HANDSHAKE && s->ssl.MBEDTLS_PRIVATE(in_msg)[0] == KEY_UPDATE;
 }
 
+/* RFC 8446 section 6 has a client encrypt what it says behind the ServerHello. OpenSSL refuses a certificate in clear all the same, and the
+ * library cannot decrypt that: it is what the operator wants to know. The number of the alert, or -1. */
+static int alert_in_clear(const struct tls_session *s, int error)
+{
+    const uint8_t *record = s->ssl.MBEDTLS_PRIVATE(in_hdr);
+
+    if (error != MBEDTLS_ERR_SSL_INVALID_MAC || mbedtls_ssl_is_handshake_over((mbedtls_ssl_context *)(uintptr_t)&s->ssl) == 1)
+        return -1;
+    return record[0] == MBEDTLS_SSL_MSG_ALERT && record[3] == 0 && record[4] == 2 ? record[6] : -1;
+}
+
 static void fail_by(struct tls_session *s, int error)
 {
+    int alert = alert_in_clear(s, error);
     uint32_t verdict = mbedtls_ssl_get_verify_result(&s->ssl);
     bool judged = error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED || error == MBEDTLS_ERR_SSL_BAD_CERTIFICATE;
     enum end_reason why = mbedtls_ssl_is_handshake_over(&s->ssl) == 1 ? END_TLS_BROKEN : END_TLS_FAILED;
@@ -219,7 +231,9 @@ static void fail_by(struct tls_session *s, int error)
         fail(s, why, tls_alert_words(s->ssl.MBEDTLS_PRIVATE(in_msg)[1]));
         return;
     }
-    if (is_key_update(s, error))
+    if (alert >= 0)
+        fail(s, why, tls_alert_words(alert));
+    else if (is_key_update(s, error))
         fail(s, END_TLS_KEY_UPDATE, end_reason_sentence(END_TLS_KEY_UPDATE));
     else if (tls_error_is_memory(error))
         fail(s, END_NO_MEMORY, tls_error_words(error));

@@ -148,9 +148,11 @@ static inline void owner_readable(void *ctx)
 {
     struct owner *o = ctx;
     const uint8_t *p;
-    size_t n = stream_peek(o->stream, &p);
+    size_t n = o->stream != NULL ? stream_peek(o->stream, &p) : 0;
 
     o->readable++;
+    if (o->stream == NULL)
+        return;                          /* what is left of a handshake that failed */
     if (o->on_readable != NULL) {
         o->on_readable(o);
     } else if (!o->keeps) {
@@ -278,7 +280,8 @@ static inline void rig_meet_client(struct tls_rig *r)
 {
     struct stream *below = scripted_new(&r->ready, &r->peer);
 
-    assert_non_null(below);
+    if (below == NULL)
+        return;                          /* a test that takes memory away has begun */
     r->handshake = tls_handshake_with_client(&r->loop, &below, r->set->listeners[0], rig_answered, r);
     if (r->handshake == NULL)
         stream_close(&below);
@@ -288,7 +291,8 @@ static inline void rig_meet_server(struct tls_rig *r, const char *name)
 {
     struct stream *below = scripted_new(&r->ready, &r->peer);
 
-    assert_non_null(below);
+    if (below == NULL)
+        return;                          /* a test that takes memory away has begun */
     r->handshake = tls_handshake_with_server(&r->loop, &below, r->set->upstreams[0], name, "localhost:9000", rig_answered, r);
     if (r->handshake == NULL)
         stream_close(&below);
