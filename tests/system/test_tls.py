@@ -155,10 +155,14 @@ def test_a_chain_is_shown_whole(t):
                 "-extfile", root.path("between.ext"), "-out", between["certificate"])
     root.name = "between"
     leaf = root.issue("leaf")
-    with open(leaf["certificate"], "a", encoding="ascii") as out, open(between["certificate"], encoding="ascii") as more:
-        out.write(more.read())
-    gateway = t.simple(t.app(), listeners=[listener(leaf)])
-    same(ask(open_to(t, gateway, tls.client_context(root.path("ca.crt")))).status, 200)
+    with open(between["certificate"], encoding="ascii") as more:
+        further = more.read()
+    for count in (1, 20):                # as long as large keys make it: over 8 KiB
+        with open(leaf["certificate"], "a", encoding="ascii") as out:
+            out.write(further * count)
+        gateway = t.simple(t.app(), listeners=[listener(leaf)])
+        for versions in (tls.V12, tls.V13):
+            same(ask(open_to(t, gateway, tls.client_context(root.path("ca.crt"), versions))).status, 200)
 
 
 # resumption
