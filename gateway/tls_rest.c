@@ -47,7 +47,8 @@ static void drop_handshake(struct tls_session *s)
     SSL(transform) = NULL;
 }
 
-#ifndef MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH
+/* The structures are known of this release; of another, nothing is assumed. */
+#if !defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH) && MBEDTLS_VERSION_NUMBER >= 0x03060000 && MBEDTLS_VERSION_NUMBER < 0x03070000
 
 /* ---- input ---- */
 
@@ -186,7 +187,7 @@ void tls_wake(struct tls_session *s, struct tls_buffers *b, bool reading)
 
 #else
 
-/* Buffers whose sizes differ cannot be shared: they stay where they are. */
+/* Buffers whose sizes differ cannot be shared, nor those of a library that is not known: they stay where they are. */
 bool tls_rest(struct tls_session *s, struct tls_buffers *b)
 {
     (void)b;

@@ -16,7 +16,7 @@ ROWS = """
     timers ready weather mailbox poller hold
     stream
     pipes stream_uv parting
-    tls_library tls_curve tls_gcm tls_facts tls_tickets tls_seal tls_ctx tls_parts tls_files tls_session
+    tls_library tls_curve tls_facts tls_tickets tls_seal tls_ctx tls_parts tls_files tls_session
     tls_sessions tls_helpers tls_loop tls_rest
     stream_tls stream_tls_parts
     tls_handshake
