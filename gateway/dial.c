@@ -1,19 +1,12 @@
 #include "gateway/dial.h"
+#include "gateway/race.h"
 #include "gateway/resolver.h"
-#include "gateway/stream_uv.h"
-#include "gateway/timers.h"
 #include "protocol/mem.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
-
-#define DIAL_ADDRESSES 8                 /* of one name, for one connection */
 
 struct dialer_uv {
     struct dialer base;
@@ -26,13 +19,9 @@ struct dial {
     struct dialer_uv *dialer;
     dial_answered *answered;
     void *ctx;
-    size_t addresses_n, next_address;
-    struct sockaddr_storage addresses[DIAL_ADDRESSES];
     struct resolver_wait wait;
     struct timer timer;
-    struct ready ready;                  /* connected at once, or no address left: answered from the loop */
-    struct stream *attempt;              /* over the socket that is connecting, or NULL */
-    int last_error;
+    struct race race;
 };
 
 /* ---- the end: one answer, one place that frees ---- */
@@ -41,8 +30,7 @@ static void dial_free(struct dial *d)
 {
     timer_clear(d->dialer->timers, &d->timer);
     resolver_cancel(&d->wait);
-    ready_cancel(&d->ready);
-    stream_close(&d->attempt);
+    race_end(&d->race);
     mem_free(d);
 }
 
@@ -60,99 +48,14 @@ static void fail(struct dial *d, enum end_reason why, int error)
     answer(d, (struct dial_answer){ .why = why, .detail = error != 0 ? uv_strerror(error) : end_reason_sentence(why) });
 }
 
-static void connected(struct dial *d)
+static void on_race_over(struct race *race, struct stream *stream, int error)
 {
-    answer(d, (struct dial_answer){ .why = END_NONE, .stream = stream_take(&d->attempt) });
-}
+    struct dial *d = LIST_OWNER(race, struct dial, race);
 
-/* ---- one address after another ---- */
-
-static void try_next(struct dial *d);
-
-static void hear_nothing(void *ctx)
-{
-    (void)ctx;
-}
-
-static void on_decided(void *ctx)
-{
-    struct dial *d = ctx;
-
-    ready_cancel(&d->ready);
-    if (d->attempt->output_error == 0) {
-        connected(d);
-        return;
-    }
-    d->last_error = d->attempt->output_error;
-    stream_close(&d->attempt);
-    try_next(d);
-}
-
-static const struct stream_events attempt_events = { .readable = hear_nothing, .writable = on_decided };
-
-static socklen_t address_size(const struct sockaddr_storage *a)
-{
-    if (a->ss_family == AF_INET)
-        return sizeof(struct sockaddr_in);
-    if (a->ss_family == AF_INET6)
-        return sizeof(struct sockaddr_in6);
-    return sizeof(struct sockaddr_un);
-}
-
-static void socket_options(int fd, int family)
-{
-    int one = 1;
-
-    if (family == AF_UNIX)
-        return;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-}
-
-/* 1 = connected at once, 0 = under way, <0 = failed. */
-static int try_one(struct dial *d, const struct sockaddr_storage *to)
-{
-    int fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int error = 0;
-    bool at_once;
-
-    if (fd < 0)
-        return -errno;
-    at_once = connect(fd, (const struct sockaddr *)to, address_size(to)) == 0;
-    if (!at_once && errno != EINPROGRESS) {
-        error = -errno;
-        close(fd);
-        return error;
-    }
-    socket_options(fd, to->ss_family);
-    d->attempt = at_once ? stream_uv_new(d->dialer->loop, fd, &error) : stream_uv_new_connecting(d->dialer->loop, fd, &error);
-    if (d->attempt == NULL)
-        return error;
-    stream_own(d->attempt, &attempt_events, d);
-    return at_once;
-}
-
-static void try_next(struct dial *d)
-{
-    while (d->next_address < d->addresses_n) {
-        int rv = try_one(d, &d->addresses[d->next_address++]);
-        if (rv == 0)
-            return;
-        if (rv > 0)
-            break;
-        d->last_error = rv;
-    }
-    ready_add(d->dialer->loop->ready, &d->ready);
-}
-
-static void on_ready(struct ready *r)
-{
-    struct dial *d = LIST_OWNER(r, struct dial, ready);
-
-    if (d->attempt != NULL)
-        connected(d);
+    if (stream != NULL)
+        answer(d, (struct dial_answer){ .why = END_NONE, .stream = stream });
     else
-        fail(d, d->last_error == -ENOMEM ? END_NO_MEMORY : END_CONNECT_FAILED, d->last_error);
+        fail(d, error == -ENOMEM ? END_NO_MEMORY : END_CONNECT_FAILED, error);
 }
 
 /* ---- the addresses ---- */
@@ -165,9 +68,7 @@ static void on_addresses(struct resolver_wait *w, const struct resolver_answer *
         fail(d, END_RESOLVE_FAILED, a->error);
         return;
     }
-    for (size_t i = 0; i < a->n && i < DIAL_ADDRESSES; i++)
-        d->addresses[d->addresses_n++] = a->addresses[i];
-    try_next(d);
+    race_run(&d->race, a->addresses, a->n, 0);
 }
 
 static int numeric_address(const struct conf_address *from, struct sockaddr_storage *to)
@@ -211,13 +112,14 @@ static void on_timeout(struct timer *t, uint64_t now_ms)
 
 static int begin(struct dial *d, const struct conf_address *to)
 {
+    struct sockaddr_storage one;
+    int error;
+
     d->wait.answered = on_addresses;
     if (to->kind == CONF_ADDRESS_NAME)
         return resolver_ask(d->dialer->resolver, &d->wait, to->host, to->port);
-    d->last_error = to->kind == CONF_ADDRESS_UNIX ? unix_address(to, &d->addresses[0])
-                                                  : numeric_address(to, &d->addresses[0]);
-    d->addresses_n = d->last_error == 0;
-    try_next(d);
+    error = to->kind == CONF_ADDRESS_UNIX ? unix_address(to, &one) : numeric_address(to, &one);
+    race_run(&d->race, &one, error == 0, error);
     return 0;
 }
 
@@ -232,7 +134,7 @@ static struct dial *start(struct dialer *base, const struct conf_address *to, ui
     d->answered = answered;
     d->ctx = ctx;
     list_init(&d->wait.link);
-    ready_init(&d->ready, on_ready);
+    race_init(&d->race, dialer->loop, dialer->timers, on_race_over);
     timer_init(&d->timer, on_timeout);
     if (begin(d, to) != 0) {
         dial_free(d);

@@ -1,6 +1,6 @@
 /* dial: an address from the configuration to a connected stream, or one failure with its reason.
  *
- * All addresses of a name are tried in turn until the deadline, which covers everything: name, connections. The answer
+ * All addresses of a name are tried (race.h) until the deadline, which covers everything: name, connections. The answer
  * comes from the loop, never from inside dialer_start. Tests hand in a dialer of their own that gives scripted streams. */
 #ifndef UPGATE_GATEWAY_DIAL_H
 #define UPGATE_GATEWAY_DIAL_H

@@ -20,7 +20,7 @@ ROWS = """
     tls_sessions tls_helpers tls_loop tls_rest
     stream_tls stream_tls_parts
     tls_handshake
-    resolver dial
+    resolver race dial
     server_state server_set places names tally
     balance upstream pool seek
     passwords sticky generation snapshot
@@ -47,7 +47,7 @@ LIBRARIES = [
     (r"yaml\.h", ["conf/"]),
     (r"seccomp\.h", ["gateway/sandbox_calls."]),
     (r"uv\.h", [f"gateway/{name}." for name in
-               "ready poller stream_uv resolver dial listener worker engine control version main".split()]),
+               "ready poller stream_uv resolver race dial listener worker engine control version main".split()]),
     (r"mbedtls/version\.h", ["gateway/version."]),
     (r"(mbedtls|psa)/.*", ["gateway/tls_", "gateway/stream_tls"]),
 ]
