@@ -1,5 +1,4 @@
 """A new binary takes over the listening sockets (USR2); sockets that systemd holds. Nobody is refused, nothing that is under way ends."""
-import contextlib
 import ctypes
 import os
 import re
@@ -54,9 +53,11 @@ class Successors:
 
     @staticmethod
     def _reap(pid):
-        with contextlib.suppress(ChildProcessError):     # the launcher that it is a child of may not have ended yet
+        try:
             done, status = os.waitpid(pid, os.WNOHANG)
             return (os.waitstatus_to_exitcode(status),) if done else None
+        except ChildProcessError:                        # the launcher that it is a child of has not ended yet, and may have reaped it
+            return None if os.path.exists("/proc/%d" % pid) else (0,)
 
     def end(self):
         self.ended = True
@@ -67,6 +68,7 @@ class Successors:
         for reader in self.gateway.readers:
             reader.join(harness.EXIT_DEADLINE)
             check(not reader.is_alive(), "some process still has the gateway's output")
+        check(self.gateway.said("info  ended") >= len(self.pids), "not every process ended in order")
         leaks = harness.LEAK_CHECK.findall("\n".join(self.gateway.stderr_lines))
         if self.gateway.sanitizer == "address":
             check(len(leaks) >= len(self.pids) and set(leaks) == {("0", "0")}, "the leak checks: %r", leaks)
@@ -134,7 +136,9 @@ def rewrite(gateway, config):
 def status_of(t, gateway, index=0):
     client = t.client(gateway, index)
     client.send(ONCE)
-    return read_response(client).status
+    status = read_response(client).status
+    client.close()
+    return status
 
 
 def test_nobody_is_refused_while_one_process_follows_another(t):
