@@ -180,8 +180,14 @@ struct conf_upstream {
     uint64_t queue_timeout_ms;           /* … and how long each */
 };
 
+struct conf_admin {                      /* where the gateway is looked at and spoken to while it runs */
+    struct conf_address address;
+    char **hosts;                        /* names that its users call it by, lower case, beside addresses and localhost; "*.example.com": any below */
+    size_t hosts_n;
+};
+
 struct conf_timeouts {
-    uint64_t tls_handshake_ms, header_ms, body_ms, keepalive_ms, connect_ms, response_ms, drain_ms, drain_spread_ms;
+    uint64_t tls_handshake_ms, header_ms, body_ms, keepalive_ms, connect_ms, response_ms, drain_delay_ms, drain_ms, drain_spread_ms;
 };
 
 enum conf_compression { CONF_COMPRESSION_PASS, CONF_COMPRESSION_STRIP };
@@ -339,6 +345,8 @@ struct conf {
     char **sandbox_folders;
     size_t sandbox_folders_n;
     struct conf_log log;
+    bool admin_on;
+    struct conf_admin admin;
     struct conf_limits limits;
     struct conf_timeouts timeouts;
     struct conf_listener *listeners;     /* at least one, and so of upstreams and routes */

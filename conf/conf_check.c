@@ -443,6 +443,7 @@ void conf_check(struct conf_reader *reader)
     check_upstreams(reader);
     conf_check_tls(reader);
     conf_check_sticky(reader);
+    conf_check_admin(reader);
     check_routes(reader);
     check_request_id(reader);
     for (size_t i = 0; i < c->forwarded.strip_n; i++)

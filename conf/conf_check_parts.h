@@ -1,6 +1,7 @@
 /* conf_check_parts: what the files of the checks share among themselves; nobody else includes it.
  *
  *   conf_check.c          names, references, what is there twice or never reached
+ *   conf_check_admin.c    the endpoint of those who run the gateway
  *   conf_check_route.c    what a route does to the requests that it takes
  *   conf_check_sticky.c   cookies that lead clients back
  *   conf_check_tls.c      certificates, and who asks whom for one
@@ -35,6 +36,8 @@ static inline const struct conf_source *source_of(const struct conf_reader *read
 #define ERROR_AT(reader, place, ...) conf_error((reader)->report, source_of(reader, place), (place)->offset, __VA_ARGS__)
 #define WARN_AT(reader, place, ...) conf_warn((reader)->report, source_of(reader, place), (place)->offset, __VA_ARGS__)
 
+/* conf_check_admin.c */
+void conf_check_admin(struct conf_reader *reader);
 /* conf_check_route.c */
 void conf_check_headers(struct conf_reader *reader, const struct conf_headers *headers);
 void conf_check_action(struct conf_reader *reader, const struct conf_route *route);

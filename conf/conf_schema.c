@@ -76,6 +76,9 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
     [CONF_IN_LOG] = { "log", "`log`", sizeof(struct conf_log), NULL,
                       "What is told about the gateway itself, and about each request." },
     [CONF_IN_ACCESS] = { "log.access", "`access`", sizeof(struct conf_access), NULL, "One line per request and one per tunnel." },
+    [CONF_IN_ADMIN] = { "admin", "`admin`", sizeof(struct conf_admin), NULL,
+                        "An HTTP endpoint of its own, for those who run the gateway: /metrics, /healthz, /readyz, /status, /status.json, /tunnels, "
+                        "and POST /reload and /drain. Whoever reaches it may do all of that: keep it to this machine or a network of your own." },
     [CONF_IN_LIMITS] = { "limits", "`limits`", sizeof(struct conf_limits), NULL,
                          "What one message, or all clients together, may take." },
     [CONF_IN_TIMEOUTS] = { "timeouts", "`timeouts`", sizeof(struct conf_timeouts), NULL, "How long the gateway waits." },
@@ -162,6 +165,8 @@ static const struct conf_key keys[] = {
       .sentence = "Further folders in which files may be read, written and made after the start: those that a later configuration may name. "
                   "Without it, such a configuration takes a new process (USR2)." },
     { "log", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, log), .child = CONF_IN_LOG, .sentence = "The log and the access log." },
+    { "admin", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, admin), .child = CONF_IN_ADMIN, AUX(conf, admin_on, true), .absent = "none",
+      .sentence = "Where the gateway is looked at and spoken to while it runs." },
     { "limits", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, limits), .child = CONF_IN_LIMITS,
       .sentence = "Limits on messages and connections." },
     { "timeouts", CONF_IN_FILE, CONF_TYPE_BLOCK, FIELD(conf, timeouts), .child = CONF_IN_TIMEOUTS,
@@ -185,6 +190,12 @@ static const struct conf_key keys[] = {
     { "format", CONF_IN_ACCESS, CONF_TYPE_WORD, FIELD(conf_access, format), .fallback = "json", .words = formats,
       .sentence = "One JSON object per line, the combined format that log tools know (requests only: no lines for tunnels and "
                   "connections that are passed through), or no access log." },
+
+    { "address", CONF_IN_ADMIN, CONF_TYPE_LISTEN_ADDRESS, FIELD(conf_admin, address), .required = true,
+      .sentence = "Where it listens: an address of this machine, or unix:/run/upgate/admin.sock." },
+    { "hosts", CONF_IN_ADMIN, CONF_TYPE_HOST, CONF_LIST, ITEMS(conf_admin, hosts, 1, 64), .absent = "none",
+      .sentence = "Names by which people call it. A request whose Host is a name, and not an address, localhost or one of these, is refused "
+                  "(but for /metrics, /healthz and /readyz): a page of somebody else's could have made a browser send it." },
 
     { "header_bytes", CONF_IN_LIMITS, CONF_TYPE_SIZE, FIELD(conf_limits, header_bytes), .fallback = "64KiB",
       BOUNDS(256, 16 * MIB), .sentence = "A request's or a response's whole head, the request target included." },
@@ -220,6 +231,8 @@ static const struct conf_key keys[] = {
       .sentence = "For a connection to a server to be made, the TLS handshake included." },
     { "response", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, response_ms), .fallback = "60s", BOUNDS(1, 7 * DAY),
       .sentence = "From a request's end to the response's head." },
+    { "drain_delay", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, drain_delay_ms), .fallback = "0s", BOUNDS(0, HOUR),
+      .sentence = "How long /readyz says that the gateway drains before it stops accepting: until load balancers have seen it." },
     { "drain", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, drain_ms), .fallback = "1h", BOUNDS(0, 30 * DAY),
       .sentence = "How long tunnels may outlive a TERM; then they are closed." },
     { "drain_spread", CONF_IN_TIMEOUTS, CONF_TYPE_DURATION, FIELD(conf_timeouts, drain_spread_ms), .fallback = "30s",

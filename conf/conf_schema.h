@@ -11,6 +11,7 @@ enum conf_block_id {
     CONF_IN_FILE,
     CONF_IN_LOG,
     CONF_IN_ACCESS,
+    CONF_IN_ADMIN,
     CONF_IN_LIMITS,
     CONF_IN_TIMEOUTS,
     CONF_IN_LISTENER,

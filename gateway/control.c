@@ -21,35 +21,11 @@ static const int heard[CONTROL_SIGNALS] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1, S
 
 /* ---- the end ---- */
 
-static void stop_all(struct control *c)
+void control_stop_all(struct control *c)
 {
     for (unsigned i = 0; i < c->workers_n; i++)
         if (c->workers[i] != NULL)
             worker_stop(c->workers[i]);
-}
-
-static void on_drain_over(uv_timer_t *timer)
-{
-    struct control *c = timer->data;
-
-    log_warn("the drain time is over: closing what is left");
-    stop_all(c);
-}
-
-void control_drain(struct control *c)
-{
-    if (c->draining) {
-        log_info("ending at once");
-        stop_all(c);
-        return;
-    }
-    c->draining = true;
-    control_handover_abandon(c);
-    log_info("draining: no more connections are accepted");
-    notify_tell(&c->notify, "STOPPING=1\nSTATUS=draining");
-    for (unsigned i = 0; i < c->workers_n; i++)
-        worker_drain(c->workers[i]);
-    uv_timer_start(&c->drain_over, on_drain_over, c->conf->timeouts.drain_ms, 0);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -59,7 +35,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
     if (number == SIGQUIT) {
         log_info("ending at once");
-        stop_all(c);
+        control_stop_all(c);
     } else if (number == SIGUSR1) {
         error = access_sink_reopen(c->access_sink);
         if (error != 0)
@@ -69,7 +45,7 @@ static void on_signal(uv_signal_t *handle, int number)
     } else if (number == SIGUSR2) {
         control_upgrade(c);
     } else {
-        control_drain(c);
+        control_drain(c, CONTROL_DRAIN_SIGNAL);
     }
 }
 
@@ -89,12 +65,14 @@ static void on_news(uv_async_t *async)
     struct control *c = async->data;
 
     control_reload_news(c);
+    control_admin_news(c);
     if (atomic_load(&c->workers_left) == 0)
         c->ending = true;
 }
 
 static void end_health(struct control *c)
 {
+    control_admin_close(c);
     health_free(c->health);
     names_free(c->names);
     c->health = NULL;
@@ -127,6 +105,11 @@ static void say_changed(void *ctx)       /* in the worker's thread */
 
     atomic_fetch_sub(&c->reload.left, 1);
     uv_async_send(&c->news);
+}
+
+static void say_answered(void *ctx)      /* in the worker's thread */
+{
+    uv_async_send(&((struct control *)ctx)->news);
 }
 
 /* ---- the beginning ---- */
@@ -219,6 +202,7 @@ static bool start_worker(struct control *c, unsigned i)
         .number = i,
         .ended = say_ended,
         .changed = say_changed,
+        .answered = say_answered,
         .ctx = c,
     };
 
@@ -242,11 +226,15 @@ static bool start_all(struct control *c)
     for (size_t i = 0; i < c->conf->listeners_n; i++)
         c->sockets[i].given = true;
     if (!started) {
-        stop_all(c);
+        control_stop_all(c);
         return false;
     }
     for (size_t i = 0; i < c->conf->listeners_n; i++)
         control_say_listening(&c->conf->listeners[i], c->sockets[i].port);
+    if (!control_admin_listen(c)) {
+        control_stop_all(c);
+        return false;
+    }
     log_info("ready: %u worker%s", c->workers_n, c->workers_n == 1 ? "" : "s");
     return true;
 }
@@ -273,6 +261,8 @@ static size_t end_all(struct control *c)
     size_t left = 0;
 
     control_reload_abandon(c);
+    if (c->admin.http != NULL)
+        control_ask_abandon(c);
     control_notify_close(c);
     metrics_sum(sum, &c->metrics);
     for (unsigned i = 0; c->workers != NULL && i < c->workers_n; i++)
@@ -280,6 +270,7 @@ static size_t end_all(struct control *c)
             left += worker_join(c->workers[i], sum);
     for (size_t i = 0; c->sockets != NULL && i < c->conf->listeners_n; i++)
         sockets_close(&c->sockets[i], &c->conf->listeners[i].address);
+    control_admin_free(c);
     print_metrics(sum);
     mem_free(sum);
     mem_free(c->sockets);
@@ -400,7 +391,7 @@ static bool run(struct control *c)
     control_notify_open(c);
     control_handover_open(c);
     started = begin_tls(c);
-    started = begin_health(c) && started && bind_all(c) && lock_in(c) && start_all(c);
+    started = begin_health(c) && started && control_admin_start(c) && bind_all(c) && lock_in(c) && start_all(c);
     inherited_close(&c->inherited);
     if (started) {
         follow_servers(c);

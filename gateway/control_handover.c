@@ -113,12 +113,14 @@ static size_t gather(const struct control *c, struct launcher_socket *out)
         for (size_t i = 0, first = n; i < c->sockets[l].n; i++)
             if (i == 0 || !same_socket(out[first].fd, c->sockets[l].fds[i]))
                 out[n++] = (struct launcher_socket){ .fd = c->sockets[l].fds[i], .own = !c->sockets[l].foreign };
+    if (control_admin_may_hand_over(c))
+        out[n++] = (struct launcher_socket){ .fd = c->admin.socket.fds[0], .own = !c->admin.socket.foreign };
     return n;
 }
 
 static int launch(struct control *c, int word)
 {
-    struct launcher_socket *sockets = mem_alloc(sockets_count(c->sockets, c->conf->listeners_n) * sizeof(*sockets));
+    struct launcher_socket *sockets = mem_alloc((sockets_count(c->sockets, c->conf->listeners_n) + 1) * sizeof(*sockets));
     int error = -ENOMEM;
 
     if (sockets != NULL)
@@ -136,7 +138,8 @@ static void hand_over(struct control *c, long pid)
     notify_close(&c->notify);            /* what is told from here on, the new one tells */
     say(&c->successor, GO);
     close_word(&c->successor);
-    control_drain(c);
+    control_admin_hand_over(c);
+    control_drain(c, CONTROL_DRAIN_TAKEN_OVER);
 }
 
 static void on_successor(struct control *c, const char *text)
@@ -189,7 +192,7 @@ static void on_predecessor(struct control *c, const char *text)
     close_word(&c->predecessor);
     if (text != NULL && strcmp(text, NO) == 0) {
         log_error("the running process did not wait for this one, which ends");
-        control_drain(c);
+        control_drain(c, CONTROL_DRAIN_TAKEN_OVER);
         return;
     }
     if (text == NULL || strcmp(text, GO) != 0)

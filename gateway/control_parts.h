@@ -1,12 +1,18 @@
 /* control_parts: what the files of the control loop share among themselves; nobody else includes it.
  *
  *   control.c          the beginning, signals, draining, the end
+ *   control_drain.c    everybody is asked to leave
  *   control_reload.c   the file is read again
  *   control_handover.c a new binary takes over
+ *   control_admin.c    what those who run the gateway ask over HTTP
+ *   control_ask.c      … about tunnels: the workers are asked
+ *   control_status.c   /status.json
+ *   control_metrics.c  /metrics
  *   control_notify.c   what the service manager is told */
 #ifndef UPGATE_GATEWAY_CONTROL_PARTS_H
 #define UPGATE_GATEWAY_CONTROL_PARTS_H
 
+#include "gateway/admin.h"
 #include "gateway/control.h"
 #include "gateway/engine.h"
 #include "gateway/health.h"
@@ -35,6 +41,23 @@ struct control_word {
     void (*heard)(struct control *c, const char *text);
 };
 
+/* Somebody who asked for a reload and is to be told what came of it. */
+struct control_waiter {
+    struct admin_client *client;
+    unsigned generation;                 /* that is coming into force; 0: another reload is under way, his comes after it */
+    struct text words;                   /* warnings */
+};
+
+struct control_admin {
+    struct admin *http;                  /* NULL: never started */
+    struct sockets socket;               /* fds NULL: it does not listen */
+    struct control_waiter waiters[ADMIN_CLIENTS_MAX];
+    size_t waiters_n;
+    struct list questions;               /* of struct control_question; the first is being asked */
+    int statm_fd, fds_fd;                /* of /proc/self, opened at the start; -1: not to be had */
+    int64_t started_s;
+};
+
 struct control {
     const char *file;                    /* NULL: configured from the command line */
     struct generation *generation;       /* the one in force */
@@ -59,7 +82,9 @@ struct control {
     _Atomic unsigned workers_left;
     struct metrics metrics;              /* what the control loop itself counts */
     struct control_reload reload;
-    bool draining;
+    bool draining;                       /* … or about to: /readyz says so */
+    bool drain_begun;                    /* the workers have been told */
+    struct control_admin admin;
     int launcher;                        /* -1: none */
     struct inherited inherited;
     struct control_word successor, predecessor;
@@ -77,13 +102,17 @@ size_t control_deal(const struct control *c, const struct sockets *sockets, size
 /* Connections that limits.connections and the process's descriptors allow. */
 uint64_t control_connections_allowed(const struct conf *conf);
 
+void control_stop_all(struct control *c);        /* everything is cut */
+
+/* control_drain.c: after timeouts.drain_delay nobody new is accepted, and who is there is asked to leave. A signal that comes a second time ends
+ * the gateway at once; where another process has taken over, there is no delay. */
+enum control_drain_why { CONTROL_DRAIN_SIGNAL, CONTROL_DRAIN_REQUEST, CONTROL_DRAIN_TAKEN_OVER };
+void control_drain(struct control *c, enum control_drain_why why);
+
 /* control_reload.c */
 void control_reload(struct control *c);
 void control_reload_news(struct control *c);     /* a worker has something to say: is the reload over? */
 void control_reload_abandon(struct control *c);  /* all workers have ended */
-
-/* control.c: as on TERM */
-void control_drain(struct control *c);
 
 /* control_handover.c */
 void control_handover_open(struct control *c);
@@ -98,5 +127,37 @@ void control_notify_open(struct control *c);
 void control_notify_ready(struct control *c);    /* after the start, and after each reload, whatever came of it */
 void control_notify_end(struct control *c);      /* its handles are closed */
 void control_notify_close(struct control *c);    /* all workers have ended */
+/* control_admin.c */
+/* In two steps: its socket is bound before the workers start, and listened on when all have. false: said in the log. */
+bool control_admin_start(struct control *c);
+bool control_admin_listen(struct control *c);
+void control_admin_news(struct control *c);      /* behind control_reload_news */
+/* A new process takes over: it gets the socket, unless the kernel chose its port. */
+bool control_admin_may_hand_over(const struct control *c);
+void control_admin_hand_over(struct control *c);
+void control_admin_close(struct control *c);     /* idempotent; the loop runs once more, then control_admin_free */
+void control_admin_free(struct control *c);
+/* A reload may change where it listens. prepare: the socket of that conf, if it is to be another one (0 or a negative errno); then commit,
+ * which takes it, or undo. */
+int control_admin_prepare(struct control *c, const struct conf *next, struct sockets *out);
+void control_admin_commit(struct control *c, const struct conf *before, struct sockets *next);
+void control_admin_undo(const struct conf *next, struct sockets *out);
+
+/* control_ask.c: each answers the client, at once or when all workers have */
+void control_ask_tunnels(struct control *c, struct admin_client *client, const struct admin_request *r);
+void control_ask_close(struct control *c, struct admin_client *client, const struct admin_request *r);
+void control_ask_drain(struct control *c, struct admin_client *client, const struct admin_request *r);
+void control_ask_status(struct control *c, struct admin_client *client, const struct admin_request *r);
+void control_ask_news(struct control *c);        /* a worker has something to say */
+void control_ask_gone(struct control *c, struct admin_client *client);
+void control_ask_abandon(struct control *c);     /* all workers have ended */
+
+/* control_status.c: a JSON object, but for its end */
+void control_status(struct control *c, struct text *out);
+
+/* control_metrics.c */
+void control_metrics_open(struct control *c);    /* before files can no longer be opened */
+void control_metrics_close(struct control *c);
+void control_metrics(struct control *c, struct text *out);       /* OpenMetrics */
 
 #endif

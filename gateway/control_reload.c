@@ -17,6 +17,7 @@
 struct next {
     struct generation *generation;
     struct sockets *sockets;             /* those that are kept are copies of the control loop's */
+    struct sockets admin;
     struct access_sink *sink;
     struct worker_change **changes;
 };
@@ -104,6 +105,11 @@ static bool bind_sockets(struct control *c, struct next *next)
     return true;
 }
 
+static bool bind_admin(struct control *c, struct next *next)
+{
+    return control_admin_prepare(c, next->generation->conf, &next->admin) == 0;
+}
+
 static bool same_log(const struct conf_access *a, const struct conf_access *b)
 {
     return (a->format == CONF_ACCESS_OFF) == (b->format == CONF_ACCESS_OFF) && strcmp(a->to, b->to) == 0;
@@ -157,6 +163,8 @@ static void undo(struct control *c, struct next *next)
         if (next->sockets[i].fds != NULL && !next->sockets[i].given)
             sockets_close(&next->sockets[i], &next->generation->conf->listeners[i].address);
     mem_free(next->sockets);
+    if (next->generation != NULL)
+        control_admin_undo(next->generation->conf, &next->admin);
     generation_release(&next->generation);
 }
 
@@ -197,6 +205,7 @@ static void commit(struct control *c, struct next *next)
     c->access_sink = next->sink;
     c->generation = next->generation;
     c->conf = c->generation->conf;
+    control_admin_commit(c, before->conf, &next->admin);
     log_set_level(c->conf->log.level);
     if (c->conf->limits.connections != limit_before)
         atomic_store_explicit(&c->gate.limit, control_connections_allowed(c->conf), memory_order_relaxed);
@@ -254,7 +263,7 @@ void control_reload(struct control *c)
         c->reload.again = true;
     } else if (control_is_handing_over(c)) {
         log_warn("reload: a new process is starting, which reads the file itself: the configuration of this one stays as it is");
-    } else if (read_generation(c, &next) && bind_sockets(c, &next) && open_log(c, &next) && make_changes(c, &next)) {
+    } else if (read_generation(c, &next) && bind_sockets(c, &next) && bind_admin(c, &next) && open_log(c, &next) && make_changes(c, &next)) {
         commit(c, &next);
         return;                          /* … and SETTLED says the rest */
     } else {

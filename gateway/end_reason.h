@@ -88,6 +88,7 @@
     E(SERVER_SLOW, "server_slow", true, 0, 1014, "the server did not read for too long")                                       \
     E(RATE, "rate", true, 0, 1001, "the client sent more messages per second than it may")                                     \
     E(LIFETIME, "lifetime", false, 0, 1001, "the tunnel reached its maximum lifetime")                                         \
+    E(OPERATOR, "operator", false, 0, 1001, "the operator closed the tunnel")                                                  \
     E(CLOSE_TIMEOUT, "close_timeout", true, 0, 0, "the closing handshake was not completed in time")                           \
     /* an idle connection to a server */                                                                                       \
     E(POOL_EXPIRED, "pool_expired", false, 0, 0, "the idle connection to the server was kept long enough")                     \

@@ -20,6 +20,7 @@
 #include "protocol/mem.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define LINGER_MS 2000
 #define LINGER_BYTES ((uint64_t)64 * 1024)       /* a client that sends more than this against the alert is cut off */
@@ -34,7 +35,8 @@ struct entry {
     struct stream *stream;               /* NULL: TLS */
     struct timer timer;
     struct tls_hello hello;
-    struct tls_handshake *handshake;     /* TLS */
+    struct tls_handshake *handshake;     /* TLS … */
+    uint64_t tls_begun_ms;               /* … and since when */
     enum end_reason why;                 /* LINGER: what it will have been */
     uint64_t linger_from;                /* … bytes_in when it began */
 };
@@ -239,6 +241,8 @@ static void on_handshake(void *ctx, const struct tls_answer *a)
     }
     e->inbound.tls = stream_tls_facts(a->stream);
     metrics_add(&e->services->metrics->tls_handshakes, 1);
+    metrics_add(&e->services->metrics->tls_versions[strcmp(e->inbound.tls->version, "TLSv1.2") == 0 ? METRICS_TLS_1_2 : METRICS_TLS_1_3], 1);
+    metrics_time(e->services->metrics, METRICS_TIME_TLS_HANDSHAKE, timers_now_ms(e->services->timers) - e->tls_begun_ms);
     metrics_add(&e->services->metrics->tls_handshakes_resumed, e->inbound.tls->resumed);
     say_agreed(e, e->inbound.tls);
     become_client(e);
@@ -250,6 +254,7 @@ static void begin_tls(struct entry *e)
     struct tls_ctx *ctx = s->generation->tls->listeners[e->inbound.listener - s->conf->listeners];
 
     entry_enter(e, ENTRY_TLS);
+    e->tls_begun_ms = timers_now_ms(e->services->timers);
     e->handshake = tls_handshake_with_client(e->services->tls, &e->stream, ctx, on_handshake, e);
     if (e->handshake == NULL)
         end(e, END_NO_MEMORY);

@@ -14,7 +14,7 @@
 
 #define METRICS_TABLE(M)                                                                          \
     M(connections, "client connections accepted")                                                 \
-    M(connections_open, "client connections open now, tunnels included")                          \
+    M(connections_open, "client connections open now, tunnels left out")                          \
     M(exchanges, "requests answered or given up")                                                 \
     M(exchanges_open, "requests in progress now")                                                 \
     M(tunnels, "connections that became tunnels")                                                 \
@@ -62,6 +62,9 @@
     H(CONNECT, "connect_seconds", "", "until a new connection to a server can be used: name, TCP and TLS")                      \
     H(RESPONSE, "response_seconds", "", "from the end of a request to the head of its final response")                          \
     H(EXCHANGE, "exchange_seconds", "", "from the head of a request to the end of its response, upgrades left out")             \
+    H(TLS_HANDSHAKE, "tls_handshake_seconds", "", "from the first byte of a client's TLS to the end of its handshake")          \
+    H(BLOCKED_CLIENT, "forward_blocked_seconds", "from=\"client\"", "how long bytes of a tunnel waited because the other side did not read") \
+    H(BLOCKED_SERVER, "forward_blocked_seconds", "from=\"server\"", "")                                                       \
     H(SWITCH, "handshake_seconds", "", "from an upgrade request to the 101 that its client gets")
 
 /* Upper bounds of their buckets, in milliseconds; one more bucket holds the rest. */
@@ -80,6 +83,7 @@ enum metrics_time {
 enum metrics_ended {
     METRICS_CONNECTION, METRICS_EXCHANGE, METRICS_UPGRADE, METRICS_TUNNEL, METRICS_POOLED, METRICS_PASSTHROUGH, METRICS_ENDED_COUNT
 };
+enum metrics_tls { METRICS_TLS_1_2, METRICS_TLS_1_3, METRICS_TLS_COUNT };
 enum metrics_side { METRICS_CLIENT, METRICS_SERVER, METRICS_SIDE_COUNT };
 
 struct metrics_histogram {
@@ -100,6 +104,7 @@ struct metrics {
 #undef METRICS_MEMBER
     _Atomic uint64_t ended[METRICS_ENDED_COUNT][END_REASON_COUNT];
     _Atomic uint64_t faults[METRICS_SIDE_COUNT][FAULT_COUNT];
+    _Atomic uint64_t tls_versions[METRICS_TLS_COUNT];    /* handshakes with clients that succeeded */
     struct metrics_flow flow[METRICS_SIDE_COUNT];
     struct metrics_histogram times[METRICS_TIME_COUNT];
 };

@@ -174,6 +174,15 @@ static void put_flow(struct text *t, const struct metrics *m)
     put_closes(t, m);
 }
 
+static void put_tls(struct text *t, const struct metrics *m)
+{
+    static const char *const words[METRICS_TLS_COUNT] = { "version=\"TLSv1.2\"", "version=\"TLSv1.3\"" };
+
+    metrics_text_family(t, "tls_versions", "counter", "TLS handshakes with clients that succeeded, by version.");
+    for (int i = 0; i < METRICS_TLS_COUNT; i++)
+        metrics_text_counter(t, "tls_versions", words[i], metrics_value(&m->tls_versions[i]));
+}
+
 static void put_times(struct text *t, const struct metrics *m)
 {
     static const struct {
@@ -198,6 +207,51 @@ void metrics_text(struct text *t, const struct metrics *m)
 #undef METRICS_PUT
     put_ended(t, m);
     put_faults(t, m);
+    put_tls(t, m);
     put_flow(t, m);
     put_times(t, m);
+}
+
+/* ---- the older form ---- */
+
+/* "# TYPE name kind": the name as its samples have it. */
+static void put_type(struct text *out, struct span rest, struct span *name_out, const char **suffix_out)
+{
+    size_t n = span_find(rest, ' ');
+    struct span kind = span_from(rest, n + 1);
+
+    *name_out = span_first(rest, n);
+    *suffix_out = span_equal(kind, SPAN_LITERAL("counter")) ? "_total" : span_equal(kind, SPAN_LITERAL("info")) ? "_info" : "";
+    text_put(out, SPAN_LITERAL("# TYPE "));
+    text_put(out, *name_out);
+    text_put(out, span_of_text(*suffix_out));
+    text_put(out, SPAN_LITERAL(" "));
+    text_put(out, span_equal(kind, SPAN_LITERAL("info")) ? SPAN_LITERAL("gauge") : kind);
+    text_put(out, SPAN_LITERAL("\n"));
+}
+
+void metrics_text_classic(struct text *out, const struct text *open_metrics)
+{
+    static const struct span type = SPAN_LITERAL("# TYPE "), help = SPAN_LITERAL("# HELP ");
+    struct span rest = span_of(open_metrics->p, open_metrics->n), name = SPAN_EMPTY;
+    const char *suffix = "";
+
+    out->bad = open_metrics->bad;
+    while (rest.n > 0) {
+        size_t n = span_find(rest, '\n');
+        struct span line = span_first(rest, n);
+        rest = span_from(rest, n + 1);
+        if (span_starts_with(line, type)) {
+            put_type(out, span_from(line, type.n), &name, &suffix);
+        } else if (span_starts_with(line, help)) {
+            text_put(out, help);
+            text_put(out, name);
+            text_put(out, span_of_text(suffix));
+            text_put(out, span_from(line, help.n + name.n));
+            text_put(out, SPAN_LITERAL("\n"));
+        } else if (line.n > 0 && line.p[0] != '#') {
+            text_put(out, line);
+            text_put(out, SPAN_LITERAL("\n"));
+        }
+    }
 }

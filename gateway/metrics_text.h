@@ -15,4 +15,8 @@ void metrics_text_histogram(struct text *t, const char *name, const char *labels
 /* Everything in a set. Of what has labels only what is not 0. */
 void metrics_text(struct text *t, const struct metrics *m);
 
+/* The same in the form that was before OpenMetrics (text/plain; version=0.0.4): a counter's family has the name of its samples, there are no units and
+ * no end. */
+void metrics_text_classic(struct text *out, const struct text *open_metrics);
+
 #endif

@@ -110,6 +110,8 @@ static void allow_configured(struct rules *r, const struct conf *c, const char *
     for (size_t i = 0; i < c->listeners_n; i++)
         if (c->listeners[i].address.kind == CONF_ADDRESS_UNIX)
             allow_folder_of(r, c->listeners[i].address.path, MAKE_SOCKETS);
+    if (c->admin_on && c->admin.address.kind == CONF_ADDRESS_UNIX)
+        allow_folder_of(r, c->admin.address.path, MAKE_SOCKETS);
 }
 
 /* All that this version of Landlock can restrict. */

@@ -88,3 +88,20 @@ unsigned server_state_warmth(const struct server_state *s, uint64_t slow_start_m
     units = now_ms > back_ms ? SERVER_WARM * (now_ms - back_ms) / slow_start_ms : 0;
     return units > 0 ? (unsigned)units : 1;
 }
+
+const char *server_state_word(const struct server_state *s, uint64_t now_ms)
+{
+    if (server_state_health(s) == SERVER_DOWN)
+        return "down";
+    switch (server_state_tier(s, now_ms)) {
+    case SERVER_IN_USE:
+        return "in_use";
+    case SERVER_IN_RESERVE:
+        return "reserve";
+    case SERVER_EJECTED:
+        return "ejected";
+    case SERVER_OUT:
+        break;
+    }
+    return "draining";
+}

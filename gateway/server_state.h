@@ -59,6 +59,7 @@ void server_state_release(struct server_state **s);      /* NULL-safe, *s become
 enum server_health { SERVER_UNCHECKED, SERVER_UP, SERVER_DOWN };
 enum server_health server_state_health(const struct server_state *s);
 
+const char *server_state_word(const struct server_state *s, uint64_t now_ms);     /* how it stands, for labels and people */
 enum server_tier server_state_tier(const struct server_state *s, uint64_t now_ms);
 /* The same for whoever is bound to it: who was there before it drained may go on. */
 enum server_tier server_state_tier_bound(const struct server_state *s, uint64_t now_ms);

@@ -13,6 +13,7 @@
 
 struct access_log;
 struct credentials;
+struct tunnel_walk;
 
 struct services {
     struct snapshot *snapshot;           /* the one in force; whoever works under it longer than a turn holds it */
@@ -28,7 +29,10 @@ struct services {
     struct trace_ids trace_ids;
     struct list entries;                 /* accepted connections that are not clients yet */
     struct list clients;                 /* open client connections that are not tunnels */
-    struct list tunnels;
+    struct list tunnels;                 /* in the order in which they began */
+    uint32_t tunnels_made;               /* each has a number: how many there were when it began, itself counted */
+    uint64_t tunnels_looked_ms;          /* when their bytes were last looked at, for rates; 0: never */
+    struct tunnel_walk *tunnel_walk;     /* one that is under way, or NULL */
     struct list passthroughs;
     bool draining;                       /* no connection is kept, no upgrade begun */
     void (*connection_ended)(void *ctx); /* one accepted connection (or the tunnel it became) is gone */

@@ -12,6 +12,7 @@
  * the closing handshake is not completed in time. A Close of the gateway's goes only where a frame has just ended; where that cannot
  * be (the frame's sender is gone), that connection just ends. With `verify: blind` the gateway says nothing of its own. */
 #include "gateway/tunnel_parts.h"
+#include "gateway/tunnel_walk.h"
 #include "gateway/log.h"
 #include "protocol/mem.h"
 
@@ -19,7 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define TEXT_BYTES_MAX 512               /* of each word of the request, in the record */
+#define WORD_BYTES_MAX 512               /* of each word of the request, in the record */
 
 #define CAN(state) (1u << TUNNEL_##state)
 static const struct {
@@ -39,6 +40,11 @@ void tunnel_enter(struct tunnel *t, enum tunnel_state to)
     log_debug("tunnel %.*s: %s -> %s", SPAN_FORMAT(tunnel_name(t)), states[t->state].words, states[to].words);
     t->state = to;
     t->entered_ms = timers_now_ms(t->services->timers);
+}
+
+const char *tunnel_state_word(const struct tunnel *t)
+{
+    return states[t->state].words;
 }
 
 /* ---- the end ---- */
@@ -116,11 +122,14 @@ static void tunnel_free(struct tunnel *t)
     stream_close(&t->sides[SERVER].stream);
     timer_clear(svc->timers, &t->timer);
     ready_cancel(&t->ready);
+    if (svc->tunnel_walk != NULL)
+        tunnel_walk_left(svc->tunnel_walk, &t->link);
     list_remove(&t->link);
     server_end(t->server_record, SERVER_TUNNEL);
     snapshot_release(&t->snapshot);
     metrics_sub(&svc->metrics->tunnels_open, 1);
     quota_disconnect(svc->quota, &t->share);
+    mem_free(t->farewell);
     mem_free(t);
     svc->connection_ended(svc->connection_ended_ctx);
 }
@@ -284,17 +293,39 @@ static const struct stream_events tunnel_events = { .readable = on_event, .writa
 
 void tunnel_drain(struct tunnel *t, uint64_t delay_ms)
 {
-    t->drain_ms = timers_now_ms(t->services->timers) + delay_ms;
+    uint64_t due_ms = timers_now_ms(t->services->timers) + delay_ms;
+
+    if (t->drain_ms == 0 || due_ms < t->drain_ms)
+        t->drain_ms = due_ms;
     tunnel_wait(t);
+}
+
+/* Multiples of the golden ratio, modulo 1: of any number of them in a row neighbours stand about equally far apart (the three-distance theorem). */
+uint64_t tunnel_spread_ms(uint64_t *phase, uint64_t spread_ms)
+{
+    *phase += UINT64_C(0x9e3779b97f4a7c15);
+    return spread_ms * (*phase >> 32) >> 32;
 }
 
 void tunnel_drain_all(struct services *services, uint64_t spread_ms)
 {
-    for (struct list *l = services->tunnels.next; l != &services->tunnels; l = l->next) {
-        uint32_t dice;
-        services_random(&dice, sizeof(dice));
-        tunnel_drain(LIST_OWNER(l, struct tunnel, link), spread_ms * dice / UINT32_MAX);
-    }
+    uint64_t phase;
+
+    services_random(&phase, sizeof(phase));
+    for (struct list *l = services->tunnels.next; l != &services->tunnels; l = l->next)
+        tunnel_drain(LIST_OWNER(l, struct tunnel, link), tunnel_spread_ms(&phase, spread_ms));
+}
+
+bool tunnel_close(struct tunnel *t, unsigned code, const char *reason)
+{
+    if (t->state != TUNNEL_OPEN || t->farewell != NULL)
+        return false;
+    t->farewell = mem_strdup(reason);
+    if (t->farewell == NULL)
+        return false;
+    tunnel_end_by_operator(t, code);
+    ready_add(t->services->ready, &t->ready);
+    return true;
 }
 
 void tunnel_kill_all(struct services *services)
@@ -311,7 +342,7 @@ void tunnel_kill_all(struct services *services)
 
 static uint16_t keep(uint8_t **at, struct span s)
 {
-    assert(s.n <= TEXT_BYTES_MAX);
+    assert(s.n <= WORD_BYTES_MAX);
     if (s.n > 0)
         memcpy(*at, s.p, s.n);
     *at += s.n;
@@ -321,8 +352,8 @@ static uint16_t keep(uint8_t **at, struct span s)
 /* The record's words outlive the request they came from. */
 static struct tunnel *tunnel_with_texts(const struct tunnel_start *start)
 {
-    struct span target = span_first(start->names.target, TEXT_BYTES_MAX), host = span_first(start->names.host, TEXT_BYTES_MAX);
-    struct span protocol = span_first(start->protocol, TEXT_BYTES_MAX);
+    struct span target = span_first(start->names.target, WORD_BYTES_MAX), host = span_first(start->names.host, WORD_BYTES_MAX);
+    struct span protocol = span_first(start->protocol, WORD_BYTES_MAX);
     size_t n = start->names.client.n + start->names.user.n + start->names.id.n + start->names.trace_id.n + target.n + host.n + protocol.n;
     struct tunnel *t = mem_zalloc(sizeof(*t) + n);
     uint8_t *at;
@@ -374,6 +405,7 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     t->blind = start->route->websocket.verify == WS_VERIFY_BLIND;
     t->server_record = start->server_record;
     server_begin(t->server_record, SERVER_TUNNEL);
+    t->number = ++services->tunnels_made;
     t->begun_ms = t->entered_ms = timers_now_ms(services->timers);
     t->sides[CLIENT].heard_ms = t->sides[SERVER].heard_ms = t->begun_ms;
     t->origin.listener = start->names.listener;

@@ -26,7 +26,13 @@ int tunnel_new(struct services *services, const struct tunnel_start *start);    
 struct tunnel;
 /* The gateway ends: a Close goes to both sides after delay_ms, at the next frame boundary. */
 void tunnel_drain(struct tunnel *t, uint64_t delay_ms);
-void tunnel_drain_all(struct services *services, uint64_t spread_ms);             /* each after a random part of spread_ms */
+void tunnel_drain_all(struct services *services, uint64_t spread_ms);             /* each at its moment of spread_ms: tunnel_spread_ms */
+/* The next moment of spread_ms; *phase is a dice before the first. However many there will be, they stand evenly: no gap between two is more than a
+ * few times the mean, and who began at the same time ends at different ones. */
+uint64_t tunnel_spread_ms(uint64_t *phase, uint64_t spread_ms);
+/* The operator ends it: the client gets this Close at the next frame boundary (the reason is copied). false: it ends already, or there is no
+ * memory. Nothing has happened yet when this returns. */
+bool tunnel_close(struct tunnel *t, unsigned code, const char *reason);
 void tunnel_kill_all(struct services *services);                                  /* at once */
 
 #endif

@@ -95,6 +95,16 @@ void tunnel_end_by_drain(struct tunnel *t)
     tunnel_end_by_gateway(t, END_DRAINED, &t->sides[CLIENT], t->conf->drain_code);
 }
 
+void tunnel_end_by_operator(struct tunnel *t, unsigned code)
+{
+    struct side *client = &t->sides[CLIENT];
+    bool owed = client->told || client->owes != OWES_NOTHING;
+
+    tunnel_end_by_gateway(t, END_OPERATOR, client, code);
+    if (!owed)
+        client->reason = t->farewell;
+}
+
 void tunnel_note_close(struct tunnel *t, struct side *s)
 {
     s->done = true;

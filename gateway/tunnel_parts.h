@@ -51,6 +51,8 @@ struct tunnel {
     struct server *server_record;
     struct timer timer;
     struct ready ready;
+    uint32_t number;                     /* of this worker's tunnels */
+    uint32_t looked_bytes;               /* moved both ways, modulo 2^32, when somebody last looked: services->tunnels_looked_ms */
     uint64_t begun_ms, entered_ms;
     uint64_t rate_due_us;                /* when the client's messages so far would be due at the rate it may send */
     uint64_t rate_messages;
@@ -58,6 +60,7 @@ struct tunnel {
     enum fault fault;
     const char *closed_by;
     uint64_t drain_ms;                   /* when a drain closes it; 0: none does */
+    char *farewell;                      /* what the operator tells the client, or NULL */
     struct tunnel_origin origin;
     uint8_t text[];
 };
@@ -85,12 +88,14 @@ static inline struct span tunnel_name(const struct tunnel *t)
 
 /* tunnel.c */
 void tunnel_enter(struct tunnel *t, enum tunnel_state to);
+const char *tunnel_state_word(const struct tunnel *t);
 
 /* tunnel_end.c: deciding to end. `s` is the side that did it */
 void tunnel_end_by_fault(struct tunnel *t, struct side *s);
 void tunnel_end_by_loss(struct tunnel *t, struct side *s, enum pump_result how);
 void tunnel_end_by_gateway(struct tunnel *t, enum end_reason why, struct side *to_blame, unsigned blame_code);
 void tunnel_end_by_drain(struct tunnel *t);
+void tunnel_end_by_operator(struct tunnel *t, unsigned code);    /* with t->farewell */
 void tunnel_note_close(struct tunnel *t, struct side *s);
 /* … and saying so. True when something changed; at_once: the deadline struck, an open frame is not waited for */
 bool tunnel_tell(struct tunnel *t, struct side *s, bool at_once);

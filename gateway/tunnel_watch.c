@@ -33,6 +33,7 @@ void tunnel_note_movement(struct tunnel *t, struct side *s)
     }
     if (s->blocked && (s->pump.moved != s->blocked_moved || !blocked)) {
         s->blocked_ms += now_ms - s->blocked_from_ms;
+        metrics_time(t->services->metrics, tunnel_is_client(t, s) ? METRICS_TIME_BLOCKED_CLIENT : METRICS_TIME_BLOCKED_SERVER, now_ms - s->blocked_from_ms);
         s->blocked = false;
         s->heard_ms = now_ms;            /* what it said meanwhile, a Pong perhaps, is only read from now on */
     }

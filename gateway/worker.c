@@ -206,6 +206,7 @@ static void run_thread(void *arg)
     while (w->state != WORKER_ENDED)
         turn(w);
     uv_run(&w->loop, UV_RUN_DEFAULT);    /* what was closed goes, and who is still away comes back */
+    atomic_store(&w->gone, true);
     w->ended(w->ctx);
 }
 
@@ -296,6 +297,7 @@ struct worker *worker_new(const struct worker_start *start)
     w->services.quota = start->quota;
     w->ended = start->ended;
     w->changed = start->changed;
+    w->answered = start->answered;
     w->ctx = start->ctx;
     mailbox_init(&w->mailbox, wake, w);
     init_handles(w);
@@ -315,6 +317,11 @@ struct worker *worker_new(const struct worker_start *start)
         return NULL;
     }
     return w;
+}
+
+const struct metrics *worker_metrics(const struct worker *w)
+{
+    return &w->metrics;
 }
 
 size_t worker_join(struct worker *w, struct metrics *sum)

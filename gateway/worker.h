@@ -6,6 +6,7 @@
 #include "gateway/access_log.h"
 #include "gateway/listener.h"
 #include "gateway/mailbox.h"
+#include "gateway/tunnel_walk.h"
 
 struct worker;
 
@@ -26,6 +27,7 @@ struct worker_start {
     unsigned number;
     void (*ended)(void *ctx);            /* from the worker's thread, when its loop has run dry */
     void (*changed)(void *ctx);          /* from the worker's thread: a change was made */
+    void (*answered)(void *ctx);         /* from the worker's thread: a worker_ask is over */
     void *ctx;
 };
 
@@ -38,6 +40,24 @@ void worker_stop(struct worker *w);
 /* A letter into the worker's own loop, and taken back after `ended`. false: the worker has ended, nobody will deliver it. */
 bool worker_post(struct worker *w, struct letter *l);
 void worker_withdraw(struct worker *w, struct letter *l);
+const struct metrics *worker_metrics(const struct worker *w);    /* only to be read */
+/* ---- a question about its tunnels ---- */
+
+struct worker_ask {                      /* private, but `walk` when it is over */
+    struct letter letter;
+    struct ready ready;
+    struct worker *worker;
+    struct tunnel_query *query;
+    struct tunnel_walk walk;
+    _Atomic bool answered;
+};
+
+struct worker_ask *worker_ask_new(struct worker *w, struct tunnel_query *query);         /* NULL: no memory */
+/* The worker calls `answered` when its walk is over. Not two at a time for one worker. */
+void worker_ask_post(struct worker_ask *a);
+bool worker_ask_is_over(const struct worker_ask *a);     /* answered, or the worker has ended */
+void worker_ask_free(struct worker_ask *a);              /* when it is over, or was never posted. NULL-safe */
+
 /* After `ended`: joins the thread and frees. Adds its counters to *sum; returns the handles that were left open (0, or there is a bug). */
 size_t worker_join(struct worker *w, struct metrics *sum);
 

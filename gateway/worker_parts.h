@@ -1,7 +1,8 @@
 /* worker_parts: what the files of a worker share among themselves; nobody else includes it.
  *
  *   worker.c          the loop, the end, the beginning
- *   worker_change.c   another configuration comes into force */
+ *   worker_change.c   another configuration comes into force
+ *   worker_ask.c      somebody wants to know of its tunnels */
 #ifndef UPGATE_GATEWAY_WORKER_PARTS_H
 #define UPGATE_GATEWAY_WORKER_PARTS_H
 
@@ -30,8 +31,10 @@ struct worker {
     struct resolver *resolver;
     struct metrics metrics;
     uv_thread_t thread;
+    _Atomic bool gone;                   /* the thread touches nothing any more but `ended` */
     void (*ended)(void *ctx);
     void (*changed)(void *ctx);
+    void (*answered)(void *ctx);
     void *ctx;
 };
 

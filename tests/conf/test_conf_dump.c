@@ -27,6 +27,7 @@ static const char minimal_dump[] =
     "  keepalive: 75s\n"
     "  connect: 5s\n"
     "  response: 1m\n"
+    "  drain_delay: 0s\n"
     "  drain: 1h\n"
     "  drain_spread: 30s\n"
     "listeners:\n"
@@ -116,7 +117,7 @@ static const struct {
 } kept[] = {
     { MINIMAL "workers: 7\n", "workers: 7\n" },
     { MINIMAL "timeouts: { header: 1500ms, body: 90s, keepalive: 24h, drain: 0s, drain_spread: 720m }\n",
-      "  header: 1500ms\n  body: 90s\n  keepalive: 1d\n  connect: 5s\n  response: 1m\n  drain: 0s\n  drain_spread: 12h\n" },
+      "  header: 1500ms\n  body: 90s\n  keepalive: 1d\n  connect: 5s\n  response: 1m\n  drain_delay: 0s\n  drain: 0s\n  drain_spread: 12h\n" },
     { MINIMAL "limits: { body_bytes: 1536KiB }\n", "body_bytes: 1536KiB\n" },
     { MINIMAL "limits: { body_bytes: 1025B }\n", "body_bytes: 1025B\n" },
     { MINIMAL "limits: { body_bytes: 2048GiB }\n", "body_bytes: 2TiB\n" },

@@ -30,7 +30,7 @@ static const struct {
       "f.yaml:4:3: `a` is there twice; the first is in line 3\n      a: { servers: [ 1 ] }\n      ^\n" },
     { MINIMAL "[ a ]: b\n", "f.yaml:4:1: a key must stand here, not a list\n    [ a ]: b\n    ^\n" },
     { MINIMAL "<<: b\n",
-      "f.yaml:4:1: unknown key `<<`; the file can have: workers, tls_threads, user, group, sandbox, sandbox_folders, log, limits, timeouts, listeners, upstreams, routes, forwarded\n"
+      "f.yaml:4:1: unknown key `<<`; the file can have: workers, tls_threads, user, group, sandbox, sandbox_folders, log, admin, limits, timeouts, listeners, upstreams, routes, forwarded\n"
       "    <<: b\n    ^\n" },
     /* What is missing */
     { "listeners: [ 80 ]\nupstreams: { a: { servers: [ 1 ] } }\n",

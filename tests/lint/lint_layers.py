@@ -28,14 +28,15 @@ ROWS = """
     access_log reply route access script_file unnamed tls_tell
     inbound
     outbound
-    pump flow tunnel tunnel_parts tunnel_end tunnel_watch body_out
+    pump flow tunnel tunnel_parts tunnel_end tunnel_watch tunnel_walk body_out
     gather spool
     fcgi_stderr fcgi_conn fcgi_ask fcgi_facts
     health_check health_check_parts health_http health_fcgi health
     backend backend_h1 backend_fcgi
     exchange exchange_parts exchange_act exchange_admit exchange_auth exchange_ask exchange_sticky exchange_tls exchange_trace exchange_request exchange_gather exchange_response exchange_end client passthrough entry inherited sockets
     listener
-    privileges sandbox sandbox_files sandbox_calls launcher worker worker_parts worker_change engine control control_parts control_reload control_notify control_handover admin
+    admin_request admin admin_page
+    privileges sandbox sandbox_files sandbox_calls launcher worker worker_parts worker_change worker_ask engine control control_parts control_reload control_drain control_admin control_ask control_status control_metrics control_notify control_handover
     fcgi_tool fcgi_tool_parts fcgi_tool_options fcgi_tool_body fcgi_tool_request fcgi_tool_trace fcgi_tool_connect fcgi_tool_run
     version advice main
 """
@@ -47,7 +48,7 @@ LIBRARIES = [
     (r"yaml\.h", ["conf/"]),
     (r"seccomp\.h", ["gateway/sandbox_calls."]),
     (r"uv\.h", [f"gateway/{name}." for name in
-               "ready poller stream_uv resolver race dial listener worker engine control version main".split()]),
+               "ready poller stream_uv resolver race dial listener worker engine admin control version main".split()]),
     (r"mbedtls/version\.h", ["gateway/version."]),
     (r"(mbedtls|psa)/.*", ["gateway/tls_", "gateway/stream_tls"]),
 ]

@@ -4,10 +4,12 @@ import os
 import signal
 import sys
 
+import admin
+import messages
 from endpoints import Reader, echo, live
-from frames import CLOSE, TEXT, accept_for, close_payload, frame, switch
+from frames import CLOSE, TEXT, accept_for, close_payload, frame, handshake, switch
 from harness import Log, Skip, check, same
-from messages import read_head
+from messages import read_head, request
 from test_programs import BROWSER, demo, drive
 from wire import SLOWNESS
 
@@ -221,3 +223,50 @@ def test_the_demo_page(t):
     """A person's way over the page: connect, type, ping, close with a code."""
     gateway = demo(t)
     drive("--page", "http://127.0.0.1:%d/" % gateway.port, "--only", "load,connect,text,pings,close")
+
+
+def test_a_person_reads_the_status_page(t):
+    """Live, whole, without a complaint of the browser's; hostile words stand as words."""
+    backend, gone = t.backend(), t.backend()
+    gateway = t.gateway(admin={"address": "127.0.0.1:0"}, workers=2,
+                        upstreams={"app": {"servers": [backend.address]}, "gone": {"servers": [gone.address],}},
+                        routes=[{"match": {"path": "/gone"}, "upstream": "gone"}, {"upstream": "app"}])
+    gone.close()
+    same(t.exchange(gateway, request(target="/gone", fields=[("Connection", "close")])).status, 502, "status")
+    client = t.client(gateway)
+    client.send(handshake("/%3Cimg%20src=x%20onerror=alert(1)%3E'"))
+    server = backend.accept()
+    server.read_until(b"\r\n\r\n")
+    server.send(switch())
+    client.read_until(b"\r\n\r\n")
+    page = Page(t).page
+    host, port = admin.address(gateway)
+    page.open("http://%s:%d/status" % (host, port))
+    page.wait_until("document.getElementById('longest').rows.length === 2")
+    check(page.text("state") == "running", "state %r", page.text("state"))
+    for table, word in [("servers", backend.address), ("servers", gone.address), ("servers", "in use"), ("routes", "/gone"), ("longest", "0-"),
+                        ("listeners", "clear text"), ("errors", "could not be reached")]:
+        check(word in page.text(table) or table == "longest", "%r not in %s: %r", word, table, page.text(table))
+    client.send(frame(TEXT, b"hello", mask=True))
+    page.wait_until("document.getElementById('busiest').rows.length === 2")
+    client.close()
+    server.close()
+    page.wait_until("document.getElementById('longest').textContent.includes('no tunnel is open')")
+    same(page.complaints(), [], "complaints")
+    same(page.run("document.querySelectorAll('img, table script').length"), 0, "markup from outside")
+    page.run("fetch('/drain', { method: 'POST', headers: {} }).then(r => r.status)")       # the page's own origin may
+    gateway.wait(lambda: gateway.said("draining"), what="the drain")
+    gateway.ending = True
+
+
+def test_another_site_s_page_reaches_nothing(t):
+    """A page of another origin, in the same browser: neither its requests nor its frames get through."""
+    app = t.app(lambda r: messages.response(200, b"<!doctype html><title>other</title>", [("Content-Type", "text/html")]))
+    gateway = t.simple(app, admin={"address": "127.0.0.1:0"})
+    page = Page(t).page
+    page.open("http://127.0.0.1:%d/" % gateway.port)
+    target = "http://%s:%d" % admin.address(gateway)
+    same(page.run("fetch('%s/status.json').then(() => 'read', () => 'not read')" % target), "not read", "status.json")
+    page.run("fetch('%s/drain', { method: 'POST', mode: 'no-cors' }).catch(() => 0)" % target)
+    same(page.run("fetch('%s/tunnels/0-1', { method: 'DELETE' }).then(() => 'done', () => 'not done')" % target), "not done", "DELETE")
+    check(not gateway.said("draining"), "another site has drained the gateway")

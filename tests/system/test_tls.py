@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 
+import admin
 import messages
 import tls
 import wire
@@ -49,6 +50,16 @@ def refused(t, gateway, context, **options):
         return str(getattr(conn, "failure", "no failure"))
     except (ssl.SSLError, OSError) as error:
         return str(error)
+
+
+def test_versions_and_handshakes_are_counted(t):
+    ca = authority(t)
+    gateway = t.simple(t.app(), listeners=[listener(ca.issue("site"))], admin={"address": "127.0.0.1:0"})
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3):
+        same(ask(open_to(t, gateway, tls.client_context(ca.certificate, (version, version)))).status, 200, "status")
+    now = admin.metrics(t, gateway)
+    same([now["upgate_tls_versions_total{version=%s}" % v] for v in ("TLSv1.2", "TLSv1.3")], [1, 2], "by version")
+    same(now["upgate_tls_handshake_seconds_count{}"], 3, "times")
 
 
 def said(gateway, words):
