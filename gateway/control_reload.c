@@ -267,10 +267,10 @@ void control_reload(struct control *c)
         commit(c, &next);
         return;                          /* … and SETTLED says the rest */
     } else {
+        if (c->conf->sandbox && next.generation != NULL)         /* the file is good: what it names is not to be had */
+            log_info("reload: a folder that the sandbox does not know can be opened by a new process only (USR2)");
         undo(c, &next);
         metrics_add(&c->metrics.reloads_failed, 1);
-        if (c->conf->sandbox)
-            log_info("reload: a folder that the sandbox does not know can be opened by a new process only (USR2)");
         log_error("reload: %s is not put in force; the configuration stays as it is", c->file);
     }
     if (c->reload.changes == NULL)

@@ -8,7 +8,7 @@ static bool say(const char *what, const char *name, int result)
     if (result == 0)
         log_warn("sandbox: this kernel has no %s: %s are not restricted", name, what);
     if (result < 0)
-        log_error("sandbox: %s: %s", name, strerror(-result));
+        log_error("sandbox: %s: %s; `sandbox: off` starts without it", name, strerror(-result));
     return result >= 0;
 }
 
