@@ -384,8 +384,9 @@ static const struct conf_key keys[] = {
     { "websocket", CONF_IN_HEALTH, CONF_TYPE_PATH, FIELD(conf_health, websocket), .absent = "not this one",
       .sentence = "A WebSocket can be opened at this path, and its Ping is answered." },
     { "fastcgi", CONF_IN_HEALTH, CONF_TYPE_LABEL, FIELD(conf_health, fastcgi), .absent = "not this one",
-      .sentence = "A path: the script of that name, below `root` where there is one, answers with `status` (PHP-FPM: its ping.path). `values`: "
-                  "the server answers FCGI_GET_VALUES, which asks no script; not all of them do." },
+      .sentence = "A path, which is answered with `status`. Where there is a `script` or `split`, it is the name of a script below `root` "
+                  "(PHP-FPM: its ping.path will do); otherwise the application's own. `values`: the server answers FCGI_GET_VALUES, which "
+                  "asks no application; libfcgi does not." },
     { "interval", CONF_IN_HEALTH, CONF_TYPE_DURATION, FIELD(conf_health, interval_ms), .fallback = "5s", BOUNDS(10, DAY),
       .sentence = "From one check of a server to the next, give or take a tenth." },
     { "timeout", CONF_IN_HEALTH, CONF_TYPE_DURATION, FIELD(conf_health, timeout_ms), .fallback = "2s", BOUNDS(1, HOUR),

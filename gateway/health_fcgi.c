@@ -14,13 +14,18 @@
 
 /* ---- the question ---- */
 
-/* The script of that name: a check asks for no path behind it. */
+/* As requests are asked: an application that is no file gets the path as PATH_INFO. Where there are scripts, it is the one of that name, and
+ * there is no path behind it. */
 static bool find_script(struct health_check *c, struct fcgi_script *out)
 {
-    const char *root = c->wanted.upstream->fastcgi.root;
-    struct span folder = span_of_text(root), name = span_of_text(c->conf->fastcgi);
-    uint8_t *file = arena_alloc(&c->arena, folder.n + name.n);
+    const struct conf_fastcgi *conf = &c->wanted.upstream->fastcgi;
+    struct span folder = span_of_text(conf->root), name = span_of_text(c->conf->fastcgi);
+    uint8_t *file;
 
+    *out = (struct fcgi_script){ .path_info = name };
+    if (conf->script == NULL && conf->split == NULL)
+        return true;
+    file = arena_alloc(&c->arena, folder.n + name.n);
     if (file == NULL)
         return false;
     if (folder.n > 0)

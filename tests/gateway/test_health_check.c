@@ -7,7 +7,7 @@
 
 #include "tests/gateway/fcgi_app.h"
 
-enum { TCP, HTTP, TEXT, STATUS, WS, VALUES, SCRIPT, PROXY };
+enum { TCP, HTTP, TEXT, STATUS, WS, VALUES, SCRIPT, PATH, PROXY };
 
 static const char *const conf_text =
     "listeners: [ 127.0.0.1:1 ]\n"
@@ -20,6 +20,7 @@ static const char *const conf_text =
     "  values: { protocol: fastcgi, servers: [ 127.0.0.1:9006 ], health: { fastcgi: values } }\n"
     "  script: { protocol: fastcgi, servers: [ 127.0.0.1:9007 ], health: { fastcgi: /ping, body: pong },\n"
     "            fastcgi: { root: /srv, symlinks: unchecked, split: .php, params: { A: b } } }\n"
+    "  path: { protocol: fastcgi, servers: [ 127.0.0.1:9009 ], health: { fastcgi: /up }, fastcgi: { root: /srv } }\n"
     "  proxy: { servers: [ 127.0.0.1:9008 ], send_proxy: v1, health: { http: /up } }\n"
     "routes: [ { upstream: tcp } ]\n";
 
@@ -488,6 +489,11 @@ static void what_a_script_is_told(void **state)
     for (size_t i = 0; i < COUNT_OF(due); i++)
         if (!has(world_server(&w, 0), due[i]))
             fail_msg("not told: %s", due[i]);
+    health_check_cancel(&a.check);
+    world_end(&w);
+    records(&w, &a, PATH, SIZE_MAX);     /* an application that is no file */
+    if (!has(world_server(&w, 0), "PATH_INFO/up") || has(world_server(&w, 0), "SCRIPT_FILENAME"))
+        fail_msg("told otherwise");
     health_check_cancel(&a.check);
     world_end(&w);
 }

@@ -6,8 +6,10 @@ import sys
 import time
 
 import frames
+from harness import check, merged, same                  # before tls, which it needs
+import tls
 from endpoints import Reader, echo, expect_close
-from harness import check, merged, same
+from fcgi_peers import peer
 from messages import read_head, read_request, read_response, request, response
 from wire import Listener
 
@@ -169,6 +171,55 @@ def test_one_check_per_server_however_many_workers(t):
     for (before, _), (after, target) in zip(heads, heads[1:]):
         same(target, "/up", "target")
         check(after - before > 0.15, "two checks within %.3f s", after - before)
+
+
+def test_over_tls_it_is_verified(t):
+    """As requests are: a server that serves, but cannot prove who it is, is down."""
+    good, other = tls.Authority(t.path("pki")), tls.Authority(t.path("other"))
+
+    def serving(authority):
+        context = tls.server_context(authority.issue("server"))
+
+        def run(conn):
+            try:
+                secure = tls.TlsConn(conn.sock, context, server=True)
+            except OSError:                              # the gateway goes away: it does not trust this one
+                return
+            while read_request(secure, 600) is not None:
+                secure.send(response(200, b"well"))
+
+        return t.backend().serve(run)
+
+    one, two = serving(good), serving(other)
+    servers = [{"address": one.address, "id": "one"}, {"address": two.address, "id": "two"}]
+    app = {"servers": servers, "tls": {"ca": good.certificate, "server_name": tls.NAME}, "health": merged(HEALTH, {"http": "/"})}
+    gateway = t.gateway(workers=2, upstreams={"app": app}, routes=[{"upstream": "app"}])
+    wait_said(gateway, "server one: up, by its first check")
+    wait_said(gateway, "server two: down, by its check: the TLS handshake failed: ")
+    same({t.exchange(gateway).body for _ in range(4)}, {b"well"}, "who answered")
+
+
+def fastcgi(t, name, check_as):
+    """What the first check of an application of interop/fcgi finds."""
+    started = peer(t, name)
+    app = {"protocol": "fastcgi", "servers": [{"address": started.address, "id": "one"}], "health": merged(HEALTH, {"fastcgi": check_as})}
+    if started.script:
+        app["fastcgi"] = started.script
+    gateway = t.gateway(upstreams={"app": app}, routes=[{"upstream": "app"}])
+    gateway.wait(lambda: gateway.said("by its first check") or gateway.said("down, by its check"), what="the first result")
+    return [line for line in gateway.stderr_lines if "by its" in line][0]
+
+
+def test_fastcgi_php(t):
+    """PHP-FPM answers FCGI_GET_VALUES; a script that is not there is a 404 of its own."""
+    check("up, by its first check" in fastcgi(t, "php", "values"), "not up")
+    line = fastcgi(t, "php", "/none.php")
+    check("down, by its check: it answered 404" in line, "%s", line)
+
+
+def test_fastcgi_libfcgi(t):
+    """It keeps the answer to FCGI_GET_VALUES to itself: a path has to be asked for."""
+    check("up, by its first check" in fastcgi(t, "libfcgi", "/see"), "not up")
 
 
 if __name__ == "__main__":
