@@ -20,6 +20,11 @@ void backend_took(struct backend *b, size_t n)
     b->ops->took(b, n);
 }
 
+ssize_t backend_splice(struct backend *b, struct stream *to)
+{
+    return b->ops->splice != NULL ? b->ops->splice(b, to) : STREAM_NO_SPLICE;
+}
+
 struct stream *backend_take_stream(struct backend *b)
 {
     return b->ops->take_stream(b);

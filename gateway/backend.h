@@ -51,6 +51,7 @@ struct backend_ops {
     int (*end)(struct backend *b, const struct headers *trailers);
     void (*pull)(struct backend *b, struct http1_result *out);
     void (*took)(struct backend *b, size_t n);
+    ssize_t (*splice)(struct backend *b, struct stream *to);     /* NULL: never */
     struct stream *(*take_stream)(struct backend *b);
     void (*release)(struct backend *b, bool reusable);
 };
@@ -62,6 +63,9 @@ int backend_end(struct backend *b, const struct headers *trailers);
  * more will come. HTTP1_FAULT is told as failed, too. */
 void backend_pull(struct backend *b, struct http1_result *out);
 void backend_took(struct backend *b, size_t n);
+/* As much as there is of a long body goes to `to` unseen. Bytes that `to` took; 0 = nothing for now; <0 = to's sticky error, or
+ * STREAM_NO_SPLICE: pull it. */
+ssize_t backend_splice(struct backend *b, struct stream *to);
 /* After a 101: the connection itself, with what stands behind the 101 unread. */
 struct stream *backend_take_stream(struct backend *b);
 /* The end, NULL-safe through *b; reusable: both messages were complete. Nothing is heard of it afterwards. */

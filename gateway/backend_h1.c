@@ -15,6 +15,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#define SPLICE_BYTES 65536               /* of a body are still to come, or it is copied */
+
 enum h1_state { H1_DIALING, H1_OPEN, H1_FAILED };
 
 struct backend_h1 {
@@ -31,6 +33,7 @@ struct backend_h1 {
     bool last_is_final;                  /* the head last seen was not a 1xx */
     bool answer_over;                    /* HTTP1_END was told */
     bool keep_alive;                     /* the server said so */
+    bool spliced;                        /* some of the body went past us */
 };
 
 static struct backend_h1 *of(struct backend *b)
@@ -235,6 +238,25 @@ static void h1_took(struct backend *base, size_t n)
     stream_consume(b->stream, n);
 }
 
+/* A body is spliced to its end once that has begun. What ends too early is found by pulling. */
+static ssize_t h1_splice(struct backend *base, struct stream *to)
+{
+    struct backend_h1 *b = of(base);
+    uint64_t due = b->state == H1_OPEN ? http1_parse_due(b->parse) : 0;
+    ssize_t taken;
+
+    if (due == 0 || (due < SPLICE_BYTES && !b->spliced))
+        return STREAM_NO_SPLICE;
+    taken = stream_splice(to, b->stream, due < STREAM_SPLICE_MOST ? (size_t)due : STREAM_SPLICE_MOST);
+    if (taken == 0 && b->stream->input != STREAM_OPEN)
+        return STREAM_NO_SPLICE;
+    if (taken > 0) {
+        http1_parse_took(b->parse, (size_t)taken);
+        b->spliced = true;
+    }
+    return taken;
+}
+
 static struct stream *h1_take_stream(struct backend *base)
 {
     return stream_take(&of(base)->stream);
@@ -267,6 +289,7 @@ static const struct backend_ops h1_ops = {
     .end = h1_end,
     .pull = h1_pull,
     .took = h1_took,
+    .splice = h1_splice,
     .take_stream = h1_take_stream,
     .release = h1_release,
 };

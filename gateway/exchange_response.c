@@ -187,12 +187,31 @@ static enum step response_switch(struct exchange *x, const struct http1_head *in
     return exchange_stick_on(x, &facts) && exchange_put_head(x, in, &facts) ? switch_over(x, &agreement) : client_lost(x);
 }
 
+/* A long body of an announced length, both sides in clear: as it comes, without a look. STREAM_NO_SPLICE: it is pulled instead. */
+static ssize_t splice_body(struct exchange *x)
+{
+    ssize_t taken = STREAM_NO_SPLICE;
+
+    if (x->response == RESPONSE_BODY && x->out.framing == HTTP1_BODY_LENGTH)
+        taken = backend_splice(x->backend, exchange_client_stream(x));
+    if (taken >= 0)
+        x->client_blocked = exchange_client_stream(x)->blocked;
+    x->out.bytes += taken > 0 ? (uint64_t)taken : 0;
+    return taken;
+}
+
 enum step exchange_response_step(struct exchange *x)
 {
     struct http1_result r;
+    ssize_t spliced;
 
     if (x->backend == NULL)              /* the body is gathered first */
         return STEP_IDLE;
+    spliced = splice_body(x);
+    if (spliced >= 0)
+        return spliced > 0 ? STEP_MOVED : STEP_IDLE;
+    if (spliced != STREAM_NO_SPLICE)
+        return client_lost(x);
     backend_pull(x->backend, &r);
     switch (r.event) {
     case HTTP1_HEAD:

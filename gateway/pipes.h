@@ -11,7 +11,7 @@
 
 #define PIPES_MAX 64                     /* two descriptors each */
 #define PIPES_KEPT 16
-#define PIPE_BYTES (256 * 1024)
+#define PIPE_BYTES (128 * 1024)
 
 struct pipe {
     struct pipe *next;                   /* in the pool */

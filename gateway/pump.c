@@ -1,7 +1,6 @@
 #include "gateway/pump.h"
 
 
-#define PIPE_MOST ((size_t)1 << 30)      /* asked for at once, so that a size_t holds it everywhere */
 #define HEADER_BYTES 64                  /* so few bytes in front of a splice are copied into the out-buffer */
 
 void pump_init(struct pump *p, struct stream *from, struct stream *to, const struct ws_scan_rules *rules)
@@ -75,12 +74,14 @@ bool pump_blocked(const struct pump *p)
 static ssize_t splice_on(struct pump *p)
 {
     uint64_t n = ws_scan_unseen(&p->scan);
-    ssize_t taken = stream_splice(p->to, p->from, n < PIPE_MOST ? (size_t)n : PIPE_MOST);
+    ssize_t taken = stream_splice(p->to, p->from, n < STREAM_SPLICE_MOST ? (size_t)n : STREAM_SPLICE_MOST);
 
     if (taken > 0) {
         ws_scan_passed_unseen(&p->scan, (uint64_t)taken);
         p->moved += (uint64_t)taken;
         p->spliced = true;
+        if ((uint64_t)taken == n)
+            stream_splice(p->to, p->from, 0);    /* the next one may be as long */
     }
     return taken;
 }

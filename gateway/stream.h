@@ -85,6 +85,7 @@ int stream_finish(struct stream *s);                         /* half-close after
  * end: see its input); <0 = to's sticky error, or STREAM_NO_SPLICE: not these two, or not now. Peeking ends it: bytes are read again.
  * n 0: much may come next. Little of it is read at first, so that the rest can be spliced. */
 #define STREAM_NO_SPLICE (-ENOTSUP)
+#define STREAM_SPLICE_MOST ((size_t)1 << 30)             /* of n */
 ssize_t stream_splice(struct stream *to, struct stream *from, size_t n);
 /* Both NULL-safe and idempotent through *s, which becomes NULL. close drops what is not yet with the kernel: finish first, and wait
  * for stream_flushed, where it matters. reset makes the peer see a failure (RST), so that a cut message never looks complete. */

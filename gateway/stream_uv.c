@@ -473,7 +473,6 @@ static ssize_t uv_splice(struct stream *to_base, struct stream *from_base, size_
     }
     if ((size_t)got == n) {
         from->raw = false;
-        from->glance = true;
         ready_add(from->loop->ready, &from->ready);
     }
     pipe->before = hold_n(to->out);

@@ -147,6 +147,11 @@ size_t http1_read_trailers(struct http1_parse *h, const uint8_t *p, size_t n)
     return used;
 }
 
+uint64_t http1_parse_due(const struct http1_parse *h)
+{
+    return h->state == HTTP1_STATE_LENGTH ? h->message->left : 0;
+}
+
 void http1_parse_took(struct http1_parse *h, size_t n)
 {
     struct http1_message *m = h->message;

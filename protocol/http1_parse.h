@@ -78,6 +78,8 @@ void http1_parse_idle(struct http1_parse *h);
 /* Returns how many of the n bytes were read. p may be NULL when n is 0. */
 size_t http1_parse_next(struct http1_parse *h, const uint8_t *p, size_t n, struct http1_result *out);
 void http1_parse_took(struct http1_parse *h, size_t n);
+/* Of a body whose length was announced: what is still to come. So much may be taken (http1_parse_took) without having been shown. */
+uint64_t http1_parse_due(const struct http1_parse *h);
 /* The connection ended: END for a close-delimited body and after the end of any, MORE when nothing of a message had come,
  * FAULT_TRUNCATED otherwise, also when only a 1xx had come. */
 void http1_parse_eof(struct http1_parse *h, struct http1_result *out);

@@ -53,6 +53,46 @@ def test_first_byte_of_a_response_passes_before_its_last_exists(t):
         same(read_body(client, reply).body, b"abc", "body")
 
 
+def pattern(n, seed):
+    return bytes((i * 7 + i // 251 + seed) % 256 for i in range(997)) * (n // 997 + 1)
+
+
+def test_long_bodies_on_kept_connections(t):
+    """Each is its own, the next head begins behind it, and short ones between them are no different."""
+    backend = t.backend()
+    gateway = t.simple(backend)
+    client, server = t.client(gateway), None
+    for number, size in enumerate([300000, 65536, 65537, 5, 1000000, 0, 2000000, 70000]):
+        body = pattern(size, number)[:size]
+        client.send(request())
+        server = server or backend.accept()
+        read_request(server)
+        answering = in_thread(server.send, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + body)
+        reply = read_response(client)
+        answering.finish()
+        check(reply.body == body, "answer %d of %d bytes is another one, of %d", number, size, len(reply.body))
+        gateway.wait_record(bytes_out=size)
+
+
+def test_a_long_body_that_ends_early_is_no_whole_one(t):
+    backend = t.backend()
+    gateway = t.simple(backend)
+    for end in ["fin", "rst"]:
+        client = t.client(gateway).send(request())
+        server = backend.accept()
+        read_request(server)
+        server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n", pattern(1000000, 1)[:1000000])
+        reply = read_response(client, body=False)
+        client.wait_for(lambda data: len(data) >= 1000000)
+        if end == "rst":
+            server.reset()
+        else:
+            server.close()
+        reply = read_body(client, reply)
+        check(not reply.complete and reply.body == pattern(1000000, 1)[:1000000], "of the body came %d bytes", len(reply.body))
+        gateway.wait_record(end="server_truncated")
+
+
 def test_256_mib_up(t):
     t.needs_speed()
     backend = t.backend()
