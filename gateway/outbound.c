@@ -66,6 +66,8 @@ static int put_proxy_header(struct outbound *o, struct stream *s)
     struct proxy_header header = inbound_header(in, client);
     uint8_t bytes[PROXY_HEADER_WRITE_BYTES];
 
+    if (o->request.authority.n > 0)
+        header.authority = o->request.authority;
     header.version = o->request.upstream->send_proxy == CONF_SEND_PROXY_V1 ? 1 : 2;
     return stream_put(s, span_of(bytes, proxy_header_write(&header, bytes)));
 }

@@ -16,6 +16,7 @@ struct outbound_request {
     const struct server_state *checked;  /* … a check of this one: it takes no place, and is not counted … */
     struct tls_ctx *tls;                 /* … and this is its TLS, or NULL */
     const struct inbound *inbound;       /* for whom; NULL: for the gateway itself. Outlives the outbound */
+    struct span authority;               /* the name that a TLS client asked for whose hello is passed on; outlives the outbound */
     const struct net_address *client;    /* whose request it is, which fields may tell; NULL: inbound's client. Outlives the outbound */
     uint64_t timeout_ms;                 /* for all of it */
 };

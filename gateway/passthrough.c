@@ -320,6 +320,7 @@ static void dial_to(struct passthrough *p, struct server *server)
         .upstream = p->upstream->conf,
         .server = server,
         .inbound = &p->inbound,
+        .authority = span_of(p->text, p->name_n),
         .timeout_ms = p->inbound.snapshot->conf->timeouts.connect_ms,
     };
 

@@ -344,7 +344,8 @@ def test_cut_when_the_drain_is_over(t):
 def test_proxy_headers_go_through(t):
     backend = t.backend()
     for version, start in (("v1", b"PROXY TCP4 192.0.2.9 198.51.100.1 5000 443\r\n"),
-                           ("v2", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes((192, 0, 2, 9, 198, 51, 100, 1, 0x13, 0x88, 1, 0xbb)))):
+                           ("v2", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x15" + bytes((192, 0, 2, 9, 198, 51, 100, 1, 0x13, 0x88, 1, 0xbb))
+                            + b"\x02\x00\x06a.test")):        # the name that the client asked for
         gateway = passing(t, {"a.test": backend}, {"proxy_protocol": "require", "trusted": ["127.0.0.0/8"]},
                           upstreams={"u%d" % backend.port: {"send_proxy": version}})
         first = hello("a.test")

@@ -4,12 +4,15 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 
 import admin
+import endpoints
+import frames
 import messages
 import tls
 import wire
-from harness import Log, check, described, same
+from harness import Log, check, described, in_thread, same
 from messages import read_response, request
 
 BYE = [("Connection", "close")]
@@ -308,6 +311,30 @@ def test_a_silent_client_is_given_up(t):
     said(gateway, "the TLS handshake was not completed in time")
 
 
+def server_random(t, gateway, context):
+    conn = open_to(t, gateway, context, begin=False)
+    try:
+        conn.tls.do_handshake()
+    except ssl.SSLWantReadError:
+        conn.sock.sendall(conn.outgoing.read())
+    flight = b""
+    while len(flight) < 43:
+        part = conn.sock.recv(65536)
+        check(part, "ended in the middle of its ServerHello")
+        flight += part
+    same((flight[0], flight[5]), (22, 2), "a handshake's record, a ServerHello")
+    return flight[11:43]
+
+
+def test_a_downgrade_can_be_seen(t):
+    """RFC 8446 section 4.1.3: whoever is answered in TLS 1.2 by a server that knows 1.3 is told so, under the handshake's signature."""
+    both, ca = secure(t)
+    old, ca = secure(t, ca, versions=["1.2"])
+    context = tls.client_context(ca.certificate, tls.V12)
+    same(server_random(t, both, context)[-8:], b"DOWNGRD\x01")
+    check(not server_random(t, old, context).endswith(b"DOWNGRD\x01"))
+
+
 def test_renegotiation_is_refused(t):
     gateway, ca = secure(t)
     host, port = gateway.address()
@@ -442,6 +469,46 @@ def reloaded(gateway, words):
     gateway.signal(signal.SIGHUP)
     gateway.wait(lambda: any(words in line for line in gateway.stderr_lines[before:]), what="%r in the log; there is %s" % (
         words, "\n".join(gateway.stderr_lines[before:])))
+
+
+def test_certificates_change_under_load(t):
+    """Clients come without a pause while the certificate is renewed again and again: each is served, and who comes behind a reload is shown
+    the new one."""
+    ca = authority(t)
+    backend = t.backend()
+    gateway = t.simple(t.app(), listeners=[listener(ca.issue("site")), listener(ca.issue("tunnels"))])
+    tunnels = t.gateway(upstreams={"app": {"servers": [backend.address]}}, routes=[{"upstream": "app"}], listeners=[listener(ca.pair("site"))])
+    context, stop, seen = tls.client_context(ca.certificate), threading.Event(), set()
+    kept = open_to(t, tunnels, context)
+    kept.send(frames.handshake())
+    server = backend.accept()
+    server.send(frames.switch(frames.accept_for(messages.read_head(server).get("Sec-WebSocket-Key"))))
+    same(read_response(kept).status, 101)
+
+    def come(number):
+        served, last = 0, None
+        while not stop.is_set():
+            conn = tls.connect(gateway.address(number % 2), context, session=last)
+            same(ask(conn).status, 200)
+            last = conn.tls.session if number == 3 and served % 5 else None      # some resume
+            seen.add(serial(conn) if not conn.tls.session_reused else None)
+            conn.close()
+            served += 1
+        return served
+    coming = [in_thread(come, number) for number in range(4)]
+    for _ in range(6):
+        ca.issue("site")
+        for one in (gateway, tunnels):
+            reloaded(one, "reloaded")
+        shown = serial(open_to(t, gateway, context))
+        with open(ca.path("site.crt"), encoding="ascii") as pem:
+            same(int(shown, 16), int(tls.openssl("x509", "-noout", "-serial", "-in", pem.name).stdout.split(b"=")[1], 16), "the serial shown")
+        kept.send(frames.frame(frames.TEXT, shown.encode()))
+        same(endpoints.Reader(server, True).event(), ("text", shown.encode()))
+    stop.set()
+    served = [one.finish() for one in coming]
+    check(min(served) > 0 and len(seen) >= 6, "%r served, %d certificates seen", served, len(seen))
+    endpoints.closing(kept, server)
 
 
 def test_a_new_certificate_is_shown_after_a_reload(t):
