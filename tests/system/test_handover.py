@@ -9,6 +9,7 @@ import stat
 import sys
 import threading
 
+import admin
 import harness
 from frames import CLOSE, TEXT, close_payload, frame, read_close, read_frame
 from harness import check, merged, same
@@ -334,3 +335,37 @@ def test_what_belongs_to_no_listener_is_said_and_closed(t):
 def test_variables_that_are_meant_for_another_process_count_for_nothing(t):
     gateway, _ = start(t, t.app(), environment={"LISTEN_FDS": "2", "LISTEN_PID": "1"})
     same(status_of(t, gateway), 200, "status")
+
+
+def test_the_admin_endpoint_goes_to_the_new_process(t):
+    backend = t.backend()
+    for address in ["unix:" + t.path("admin.sock"), "127.0.0.1:%d" % free_port()]:
+        gateway = t.simple(backend, admin={"address": address}, timeouts={"drain": "60s", "drain_spread": "60s", "drain_delay": "500ms"})
+        successors = Successors(t, gateway)
+        client, server = t.upgrade(gateway, backend)
+        same(admin.ask_json(t, gateway, "/tunnels")["matched"], 1, "tunnels")
+        answers, stopped = [], threading.Event()
+
+        def keep_asking():
+            while not stopped.is_set():
+                answers.append(admin.ask_json(t, gateway, "/status.json")["state"])
+
+        asking = harness.in_thread(keep_asking)
+        successors.upgrade()
+        gateway.wait(lambda: gateway.said("draining"), what="the old one's drain")
+        same(admin.ask_json(t, gateway, "/tunnels")["matched"], 0, "tunnels of the new one")
+        admin.ask(t, gateway, "/readyz")
+        stopped.set()
+        asking.finish()                                      # nobody was refused
+        check(answers[-1:] == ["running"] and set(answers) <= {"running", "draining"}, "%r", set(answers))
+        client.close()
+        server.close()
+        successors.wait_exit(0)
+        admin.ask(t, gateway, "/healthz")                    # its path is the new one's
+        successors.end()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
