@@ -545,6 +545,35 @@ static void backups_when_nobody_else_is_left(void **state)
     }
 }
 
+/* Whoever is bound to one that drains stays with it; one that is down by its checks keeps nobody, and is not even the last resort. */
+static void one_that_is_down_gets_nobody(void **state)
+{
+    struct fleet f;
+    struct balance_wish bound;
+    struct server *s;
+    size_t place;
+
+    (void)state;
+    begin(&f, CONF_BALANCE_ROUND_ROBIN, 3, NULL);
+    bound = (struct balance_wish){ .bound = true, .bound_to = state_of(&f, 0)->id };
+    state_of(&f, 0)->draining = true;
+    assert_int_equal(balance_choose(&f.upstream, &bound, &s), BALANCE_FOUND);
+    assert_ptr_equal(s->state, state_of(&f, 0));
+    state_of(&f, 0)->down = true;
+    state_of(&f, 1)->down = true;
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(choose(&f, 0), 2);
+        assert_int_equal(balance_choose(&f.upstream, &bound, &s), BALANCE_FOUND);
+        assert_ptr_equal(s->state, state_of(&f, 2));
+    }
+    state_of(&f, 2)->ejected_until_ms = f.now_ms + 1000;         /* better than one that is down */
+    assert_int_equal(choose(&f, 0), 2);
+    state_of(&f, 2)->down = true;
+    assert_int_equal(verdict(&f, 0, &place), BALANCE_NONE);
+    assert_int_equal(balance_choose(&f.upstream, &bound, &s), BALANCE_NONE);
+    end(&f);
+}
+
 static void one_that_drains_gets_nobody(void **state)
 {
     struct fleet f;
@@ -658,6 +687,7 @@ int main(void)
         cmocka_unit_test(without_a_key_in_turn),
         cmocka_unit_test(backups_when_nobody_else_is_left),
         cmocka_unit_test(one_that_drains_gets_nobody),
+        cmocka_unit_test(one_that_is_down_gets_nobody),
         cmocka_unit_test(each_worker_begins_at_another_server),
         cmocka_unit_test(tunnels_that_stay_are_weighed),
         cmocka_unit_test(one_server_is_always_the_one),
