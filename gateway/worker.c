@@ -129,6 +129,7 @@ static void on_connection_ended(void *ctx)
         ready_add(&w->ready, &w->look);
     for (struct list *l = w->listeners.next; l != &w->listeners; l = l->next)
         listener_resume(listener_of(l));
+    mem_give_back(&w->peak, metrics_value(&w->metrics.connections_open) + metrics_value(&w->metrics.tunnels_open));
 }
 
 static void drain(struct worker *w)

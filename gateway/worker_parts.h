@@ -7,6 +7,7 @@
 #define UPGATE_GATEWAY_WORKER_PARTS_H
 
 #include "gateway/worker.h"
+#include "protocol/mem.h"
 
 enum worker_order { WORKER_RUN, WORKER_DRAIN, WORKER_STOP };
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_ENDING, WORKER_ENDED };
@@ -26,6 +27,7 @@ struct worker {
     struct ready_queue ready;
     struct ready look;                   /* draining: is everybody gone? Ending: is everything freed? */
     unsigned last_turns;
+    struct mem_peak peak;                /* of connections and tunnels */
     struct stream_uv_loop streams;
     struct tls_loop tls;
     struct resolver *resolver;

@@ -227,3 +227,14 @@ void mem_fail_nth(size_t nth)
 {
     atomic_store_explicit(&fails_in, nth, memory_order_relaxed);
 }
+
+bool mem_give_back(struct mem_peak *p, size_t now)
+{
+    if (now >= p->most)
+        p->most = now + 1;               /* the one that has gone */
+    if (p->most < MEM_PEAK_LEAST || now > p->most / 2)
+        return false;
+    p->most = now;
+    malloc_trim(0);
+    return true;
+}

@@ -166,10 +166,33 @@ static void one_of_all_threads_fails(void **state)
     assert_int_equal(mem_live_blocks(), 0);
 }
 
+/* Only behind a peak that was one, and then by halves. */
+static void memory_goes_back_by_halves(void **state)
+{
+    struct mem_peak p = { 0 };
+    unsigned times = 0;
+
+    (void)state;
+    for (size_t now = MEM_PEAK_LEAST - 2; now > 0; now--)
+        assert_false(mem_give_back(&p, now - 1));
+    p = (struct mem_peak){ 0 };
+    for (size_t now = 4 * MEM_PEAK_LEAST; now > 0; now--) {
+        bool trimmed = mem_give_back(&p, now - 1);
+        assert_int_equal(trimmed, now - 1 == 2 * MEM_PEAK_LEAST || now - 1 == MEM_PEAK_LEAST || now - 1 == MEM_PEAK_LEAST / 2);
+        times += trimmed;
+    }
+    assert_int_equal(times, 3);
+    assert_false(mem_give_back(&p, 10));         /* and up again */
+    assert_false(mem_give_back(&p, MEM_PEAK_LEAST));
+    assert_false(mem_give_back(&p, MEM_PEAK_LEAST / 2 + 1));
+    assert_true(mem_give_back(&p, MEM_PEAK_LEAST / 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts),
+        cmocka_unit_test(memory_goes_back_by_halves),
         cmocka_unit_test(the_nth_fails_once),
         cmocka_unit_test(blocks_come_again),
         cmocka_unit_test(blocks_change_threads),
