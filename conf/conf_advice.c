@@ -122,6 +122,16 @@ static void check_trusted(const struct advice *a, const struct conf_listener *l)
         }
 }
 
+/* It has no password. A network of one's own is for the operator to judge. */
+static void check_admin(const struct advice *a)
+{
+    const struct conf_address *admin = &a->c->admin.address;
+
+    if (a->c->admin_on && admin->kind == CONF_ADDRESS_IP && (strcmp(admin->host, "0.0.0.0") == 0 || strcmp(admin->host, "::") == 0))
+        advise(a, "admin: whoever reaches %s may drain the gateway and close tunnels: `admin: { address: 127.0.0.1:%u }`, a UNIX socket, or an "
+                  "address of a network that is the operators' own", admin->text, admin->port);
+}
+
 /* ---- silence ---- */
 
 static void check_pings(const struct advice *a, size_t i)
@@ -154,6 +164,7 @@ void conf_advise(const struct conf *c, const struct conf_machine *machine, conf_
 
     check_descriptors(&a);
     check_somaxconn(&a);
+    check_admin(&a);
     for (size_t i = 0; i < c->listeners_n; i++) {
         check_trusted(&a, &c->listeners[i]);
         check_keepalive(&a, &c->listeners[i]);

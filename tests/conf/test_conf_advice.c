@@ -68,6 +68,11 @@ static void of_the_machine(void **state)
 static void of_trust(void **state)
 {
     (void)state;
+    expect(MINIMAL "admin: { address: 9901 }\n", &roomy, "admin: whoever reaches 0.0.0.0:9901 may drain", "`admin: { address: 127.0.0.1:9901 }`");
+    expect(MINIMAL "admin: { address: \"[::]:9901\" }\n", &roomy, "admin: whoever reaches [::]:9901", "a UNIX socket");
+    expect_nothing(MINIMAL "admin: { address: 127.0.0.1:9901 }\n", &roomy);
+    expect_nothing(MINIMAL "admin: { address: 10.0.0.1:9901 }\n", &roomy);
+    expect_nothing(MINIMAL "admin: { address: unix:/a }\n", &roomy);
     expect("listeners: [ { address: 80, name: front, trusted: [ 10.0.0.0/8, 0.0.0.0/0 ] } ]\n" REST, &roomy, "listener front: everybody is in `trusted`",
            "name the load balancers' networks");
     expect("listeners: [ { address: 80, trusted: [ \"::/0\" ] } ]\n" REST, &roomy, "listener 0.0.0.0:80: everybody", "");
