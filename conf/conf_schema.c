@@ -399,7 +399,7 @@ static const struct conf_key keys[] = {
       .sentence = "The status that the answer must have, with `http` or the path of `fastcgi`; `any`: one from 200 to 399." },
     { "body", CONF_IN_HEALTH, CONF_TYPE_TEXT, FIELD(conf_health, body), .absent = "any",
       .sentence = "Text that must be in the answer, within its first 16KiB." },
-    { "host", CONF_IN_HEALTH, CONF_TYPE_LABEL, FIELD(conf_health, host), .absent = "the server's address",
+    { "host", CONF_IN_HEALTH, CONF_TYPE_LABEL, FIELD(conf_health, host), .absent = "the server's name or address",
       .sentence = "The Host that a check asks for." },
 
     { "root", CONF_IN_FASTCGI, CONF_TYPE_FOLDER, FIELD(conf_fastcgi, root), .absent = "none; needed by `script` and `split`",

@@ -131,11 +131,17 @@ void health_check_judge_end(struct health_check *c)
 
 struct span health_check_host(struct health_check *c)
 {
-    const struct conf_address *a = &c->wanted.server->address;
+    const struct server_state *s = c->wanted.server;
+    char host[HEALTH_WORDS_BYTES + 64];
 
     if (c->conf->host != NULL)
         return span_of_text(c->conf->host);
-    return a->kind == CONF_ADDRESS_UNIX ? SPAN_LITERAL("localhost") : span_of_text(a->text);
+    if (s->address.kind == CONF_ADDRESS_UNIX)
+        return SPAN_LITERAL("localhost");
+    if (strcmp(s->host, s->address.host) == 0)
+        return span_of_text(s->address.text);
+    snprintf(host, sizeof(host), "%s:%u", s->host, s->address.port);     /* the name that stands for it */
+    return arena_copy(&c->arena, span_of_text(host));
 }
 
 static void on_event(void *ctx)

@@ -245,6 +245,27 @@ static void whom_it_asks_for(void **state)
     }
 }
 
+/* One of several addresses of a name is asked for the name. */
+static void one_of_a_name(void **state)
+{
+    struct conf_server server = { .weight = 1 };
+    struct conf_address address = { .kind = CONF_ADDRESS_IP, .host = (char[]){ "10.0.0.7" }, .port = 9002, .text = (char[]){ "10.0.0.7:9002" } };
+    struct server_wish wish = { .conf = &server, .address = &address, .host = "app.example" };
+    struct world w;
+    struct asked a;
+
+    (void)state;
+    world_begin(&w, conf);
+    assert_int_equal(server_set_update(w.generation.sets[HTTP], &wish, 1), 0);
+    world_refresh(&w);
+    ask(&w, &a, HTTP);
+    world_run(&w);
+    assert_string_equal(w.dialed[0]->text, "10.0.0.7:9002");
+    assert_non_null(strstr(bytes_text(&world_server(&w, 0)->got), "\r\nHost: app.example:9002\r\n"));
+    health_check_cancel(&a.check);
+    world_end(&w);
+}
+
 /* ---- a WebSocket ---- */
 
 #define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -570,6 +591,7 @@ int main(void)
         cmocka_unit_test(http),
         cmocka_unit_test(text),
         cmocka_unit_test(whom_it_asks_for),
+        cmocka_unit_test(one_of_a_name),
         cmocka_unit_test(a_websocket_is_opened_pinged_and_closed),
         cmocka_unit_test(a_close_right_behind_the_pong),
         cmocka_unit_test(websockets_that_are_not_good),
