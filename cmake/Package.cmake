@@ -1,5 +1,6 @@
 # package: `cpack -G DEB` in a release's build folder makes upgate_VERSION_ARCH.deb. tests/package/run installs it in an empty Debian.
 #
+# Debian wants manual pages and the list of changes compressed: package_finish.cmake.
 # What the program needs of other packages is read from it (dpkg-shlibdeps); libraries that were built here are inside it.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME upgate)
@@ -9,7 +10,7 @@ set(CPACK_PACKAGE_DESCRIPTION "Reverse proxy for HTTP, WebSocket and FastCGI app
  a pipe of verified frames, so that tunnels can be pinged, limited, drained
  and explained.")
 set(CPACK_PACKAGE_CONTACT "Upgate maintainers <upgate@localhost>")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_INSTALL_PREFIX /usr)
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
@@ -23,4 +24,5 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
     ${PROJECT_SOURCE_DIR}/conf/package/conffiles ${PROJECT_SOURCE_DIR}/conf/package/postinst
     ${PROJECT_SOURCE_DIR}/conf/package/prerm ${PROJECT_SOURCE_DIR}/conf/package/postrm)
+set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/package_finish.cmake)
 include(CPack)
