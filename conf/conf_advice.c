@@ -49,6 +49,12 @@ static void check_descriptors(const struct advice *a)
                a->machine->descriptors, needed / 2, needed + 1024);
 }
 
+static void check_user(const struct advice *a)
+{
+    if (a->machine->root && a->c->user == NULL)
+        advise(a, "the gateway is started as root and stays so: `user: …` names whom it becomes when it has read its keys and bound its listeners");
+}
+
 static void check_somaxconn(const struct advice *a)
 {
     if (a->machine->somaxconn != 0 && a->machine->somaxconn < 1024)
@@ -162,6 +168,7 @@ void conf_advise(const struct conf *c, const struct conf_machine *machine, conf_
 {
     const struct advice a = { .c = c, .machine = machine, .say = say, .ctx = ctx };
 
+    check_user(&a);
     check_descriptors(&a);
     check_somaxconn(&a);
     check_admin(&a);

@@ -6,6 +6,7 @@
 #include "conf/conf.h"
 
 struct conf_machine {                    /* 0: not known */
+    bool root;                           /* the process is root's */
     uint64_t descriptors;                /* files that the process may have open */
     uint64_t somaxconn;                  /* connections that wait to be accepted, at each listening socket */
     uint64_t ports;                      /* local ports for connections to one server's address */

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* How many numbers, of at most two, stand in a file of /proc. */
 static int read_numbers(const char *path, uint64_t *first, uint64_t *second)
@@ -17,7 +18,7 @@ static int read_numbers(const char *path, uint64_t *first, uint64_t *second)
 
 static struct conf_machine this_machine(void)
 {
-    struct conf_machine m = { 0 };
+    struct conf_machine m = { .root = geteuid() == 0 };
     struct rlimit limit;
     uint64_t low, high;
 

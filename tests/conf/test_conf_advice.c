@@ -48,11 +48,14 @@ static void expect_nothing(const char *text, const struct conf_machine *machine)
 
 static void of_the_machine(void **state)
 {
-    struct conf_machine unknown = { .descriptors = 0 }, few = roomy, old = roomy;
+    struct conf_machine unknown = { .descriptors = 0 }, few = roomy, old = roomy, roots = roomy;
 
     (void)state;
     few.descriptors = 1024;
     old.somaxconn = 128;
+    roots.root = true;
+    expect(MINIMAL, &roots, "the gateway is started as root and stays so", "`user: …`");
+    expect_nothing("user: nobody\n" MINIMAL, &roots);
     expect_nothing(MINIMAL, &roomy);
     expect_nothing(MINIMAL, &unknown);
     expect(MINIMAL, &few, "this process may have 1024 files open, and 4096 connections", "LimitNOFILE= in the unit, or ulimit -Hn) to 9216");

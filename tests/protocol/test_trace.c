@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -83,6 +84,22 @@ static void traceparents(void **state)
     }
 }
 
+/* At every cut, in memory that ends there. */
+static void cut_off(void **state)
+{
+    static const char whole[] = "00-" TRACE "-" PARENT "-01";
+
+    (void)state;
+    for (size_t n = 0; n < sizeof(whole); n++) {
+        char *cut = malloc(n + 1);
+        assert_non_null(cut);
+        memcpy(cut + 1, whole, n);
+        if ((trace_parent_read(span_of(cut + 1, n)).p != NULL) != (n == sizeof(whole) - 1))
+            fail_msg("%zu bytes", n);
+        free(cut);
+    }
+}
+
 static void what_is_begun_can_be_read(void **state)
 {
     struct trace_ids ids = { .n = 7 };
@@ -101,6 +118,7 @@ int main(void)
         cmocka_unit_test(ids_are_hex_and_never_twice),
         cmocka_unit_test(a_request_id_is_visible_and_short),
         cmocka_unit_test(traceparents),
+        cmocka_unit_test(cut_off),
         cmocka_unit_test(what_is_begun_can_be_read),
     };
 
