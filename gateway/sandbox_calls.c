@@ -134,7 +134,7 @@ static int add_list(scmp_filter_ctx f, uint32_t action, const int *calls, size_t
 
 static int allow_value(scmp_filter_ctx f, int call, unsigned argument, uint64_t value)
 {
-    return seccomp_rule_add(f, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(argument, SCMP_CMP_EQ, value));
+    return seccomp_rule_add(f, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(argument, SCMP_CMP_EQ, value, 0));
 }
 
 static int allow_values(scmp_filter_ctx f, int call, unsigned argument, const uint64_t *values, size_t n)
@@ -161,7 +161,7 @@ static int add_narrow(scmp_filter_ctx f)
     if (error == 0)
         error = allow_values(f, SCMP_SYS(prctl), 0, prctls, COUNT(prctls));
     if (error == 0)
-        error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 2, SCMP_A0(SCMP_CMP_EQ, PR_SET_DUMPABLE), SCMP_A1(SCMP_CMP_EQ, 0));
+        error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 2, SCMP_A0(SCMP_CMP_EQ, PR_SET_DUMPABLE, 0), SCMP_A1(SCMP_CMP_EQ, 0, 0));
     if (error == 0)
         error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
     if (error == 0)

@@ -1,5 +1,5 @@
 """B0, B1, B4, B10, C3, D1: which fields pass, which go, which the gateway adds."""
-from model import (backend_body, backend_count, backend_header, backend_never, backend_tokens, backend_version, body, case,
+from model import (SCHEME, backend_body, backend_count, backend_header, backend_never, backend_tokens, backend_version, body, case,
                    client_never, closed, either, error, expectation, header, kept, request, response, status, statuses,
                    strictly, version_1_1)
 
@@ -188,7 +188,7 @@ case("look-alike-on-absolute-form", "C3", "7239 8.1",
 case("fact-forwarded-for", "C3", "7239 4", sent(("X-Forwarded-For", LIE)), [FINE], backend_header("X-Forwarded-For", "127.0.0.1"),
      policy=True)
 case("fact-forwarded-proto", "C3", "7239 5.4", sent(("X-Forwarded-Proto", "https")), [FINE],
-     backend_header("X-Forwarded-Proto", "http"), policy=True)
+     backend_header("X-Forwarded-Proto", SCHEME), policy=True)
 case("fact-forwarded-host", "C3", "7239 5.3", sent(("X-Forwarded-Host", "evil.example")), [FINE],
      backend_header("X-Forwarded-Host", HOST), policy=True)
 case("fact-forwarded", "C3", "7239 4", sent(("Forwarded", "for=" + LIE)), [FINE],
@@ -197,7 +197,7 @@ case("fact-forwarded", "C3", "7239 4", sent(("Forwarded", "for=" + LIE)), [FINE]
                  "") and "proto=http" in seen.requests[0].get("Forwarded").lower()
                  else "Forwarded: %r" % (seen.requests and seen.requests[0].all("Forwarded"))), only="upgate")
 case("fact-cannot-be-nominated-away", "C3", "9110 7.6.1", sent(("Connection", "X-Forwarded-For, X-Forwarded-Proto")), [FINE],
-     backend_header("X-Forwarded-For", "127.0.0.1"), backend_header("X-Forwarded-Proto", "http"), policy=True)
+     backend_header("X-Forwarded-For", "127.0.0.1"), backend_header("X-Forwarded-Proto", SCHEME), policy=True)
 
 # D1: a trusted hop's facts are kept and extended.
 case("trusted-forwarded-for-appended", "D1", "7239 5.2", sent(("X-Forwarded-For", "9.9.9.9")), [FINE],

@@ -90,7 +90,7 @@ def test_nobody_waits_for_a_password(t):
     """While costly hashes are checked, others are served; whoever was right once does not wait again."""
     t.needs_speed()
     app = t.app()
-    gateway = started(t, app, hashed("ann", "secret", 12))
+    gateway = started(t, app, hashed("ann", "secret", 10))
     waiting = [t.client(gateway).send(request(target="/in", fields=[credentials("ann", "secret")])) for _ in range(3)]
     other = t.client(gateway)
     began = time.monotonic()
