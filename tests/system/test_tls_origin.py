@@ -63,7 +63,7 @@ def test_requests_and_sessions(t):
     for versions in (tls.V12, tls.V13):
         context = tls.server_context(ca.issue("server"), versions=versions, alpn=["h2", "http/1.1"])
         backend = secured(t.backend(), context)
-        gateway = t.simple(backend, upstream=upstream(ca, ), log={"level": "debug"})
+        gateway = t.simple(backend, upstream=upstream(ca), log={"level": "debug"}, workers=1)     # each worker keeps its own
         reused = []
         for _ in range(3):
             client = t.client(gateway)

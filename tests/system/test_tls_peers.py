@@ -118,7 +118,8 @@ def test_nginx_and_haproxy_behind(t):
     pki = Pki(t)
     app, backend = t.app(), t.backend()
     for made in (nginx_with_tls, haproxy_with_tls):
-        gateway = t.simple(made(t, pki, pki.server, app.port), upstream=dict(pki.upstream(), keepalive="off"), listeners=[pki.listener()])
+        gateway = t.simple(made(t, pki, pki.server, app.port), upstream=dict(pki.upstream(), keepalive="off"), listeners=[pki.listener()],
+                           workers=1)    # each worker keeps its own sessions
         for _ in range(3):
             client = tls.connect(gateway.address(), tls.client_context(pki.ca.certificate))
             t.conns.append(client)
