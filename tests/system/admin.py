@@ -17,7 +17,7 @@ def address(gateway, index=-1):
 
 
 def ask(t, gateway, target, method="GET", fields=(), host="127.0.0.1", status=200):
-    conn = wire.connect(address(gateway))
+    conn = wire.connect(address(gateway), clear=True)
     try:
         conn.send(messages.request(method, target, list(fields) + [("Connection", "close")], host=host))
         reply = messages.read_response(conn, method)

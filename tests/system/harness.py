@@ -365,6 +365,12 @@ class Test:
         if "<=" in os.environ.get("UPGATE_WEATHER", ""):
             raise Skip("takes too long in this weather")
 
+    def needs_whole_writes(self):
+        """For tests that are about what stands in one read of the gateway's."""
+        self.needs_speed()
+        if self.veil and self.veil.shape != "whole":
+            raise Skip("what it sends comes in pieces over this TLS")
+
     def on_exit(self, action):
         self.cleanups.append(action)
 

@@ -116,7 +116,7 @@ def test_a_reload_tells_what_came_of_it(t):
     check(b"did you mean `drain`?" in reply.body and b"stays as it is" in reply.body, "the error in the answer: %r", reply.body)
     with open(gateway.path, "w") as out:
         out.write(good)
-    conns = [wire.connect(admin.address(gateway)) for _ in range(8)]
+    conns = [wire.connect(admin.address(gateway), clear=True) for _ in range(8)]
     for conn in conns:
         conn.send(messages.request("POST", "/reload", host="localhost"))
     for conn in conns:                                       # each is told of one that began when it had been asked for
@@ -181,11 +181,11 @@ def test_malformed_requests_are_refused_and_the_next_is_served(t):
                          (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"x" * 20000 + b"\r\n\r\n", 431),
                          (b"POST /reload HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
                          (b"BREW /drain HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 405), (b"\x16\x03\x01\x02\x00\x01", 400)]:
-        conn = wire.connect(admin.address(gateway))
+        conn = wire.connect(admin.address(gateway), clear=True)
         conn.send(data)
         same(messages.read_response(conn).status, status, repr(data[:40]))
         conn.close()
-    conn = wire.connect(admin.address(gateway))
+    conn = wire.connect(admin.address(gateway), clear=True)
     conn.send(messages.request(target="/healthz", host="127.0.0.1") + messages.request(target="/nothing", host="127.0.0.1"))
     same([messages.read_response(conn).status for _ in range(2)], [200, 404], "two in one piece")
     conn.send_each_byte(messages.request(target="/readyz", host="127.0.0.1"))
@@ -195,7 +195,7 @@ def test_malformed_requests_are_refused_and_the_next_is_served(t):
 
 def test_many_idle_ones_keep_nobody_out(t):
     gateway = simple(t, t.app())
-    idle = [wire.connect(admin.address(gateway)) for _ in range(100)]
+    idle = [wire.connect(admin.address(gateway), clear=True) for _ in range(100)]
     for _ in range(5):
         admin.ask(t, gateway, "/healthz")
     for conn in idle:
@@ -206,7 +206,7 @@ def test_a_large_answer_waits_for_its_reader(t):
     routes = [{"match": {"path": "/%d" % i}, "upstream": "app"} for i in range(1500)]
     backend = t.app()
     gateway = t.gateway(admin=ADMIN, upstreams={"app": {"servers": [backend.address]}}, routes=routes)
-    conn = wire.connect(admin.address(gateway), receive_buffer=4096)
+    conn = wire.connect(admin.address(gateway), clear=True, receive_buffer=4096)
     conn.send(messages.request(target="/metrics", host="127.0.0.1"))
     admin.ask(t, gateway, "/healthz")                        # others are served meanwhile
     reply = messages.read_response(conn)
@@ -255,6 +255,7 @@ def test_a_tunnel_is_closed_by_its_id(t):
         server.close()
         admin.until(lambda: not tunnels(t, gateway)["tunnels"], "its end")
         admin.ask(t, gateway, "/tunnels/" + one, "DELETE", status=404)
+        gateway.wait(lambda: sum(r["kind"] == "tunnel" and r["end"] == "operator" for r in gateway.records) > 0, what="its record")
     same(admin.metrics(t, gateway)["upgate_ended_total{reason=operator,what=tunnel}"], 3, "counted")
     for target in ["0-1?code=1005", "0-1?code=999", "0-1?code=5000", "0-1?code=x", "0-1?reason=" + "x" * 124, "0-1?reason=%FF", "1", "0-", "-1", "0-x",
                    "99999999999-1"]:
@@ -290,7 +291,7 @@ def test_many_questions_at_once_are_all_answered(t):
     backend = t.backend()
     gateway = simple(t, backend, workers=2)
     pairs = [t.upgrade(gateway, backend) for _ in range(3)]
-    conns = [wire.connect(admin.address(gateway)) for _ in range(20)]
+    conns = [wire.connect(admin.address(gateway), clear=True) for _ in range(20)]
     for i, conn in enumerate(conns):
         conn.send(messages.request(target=["/tunnels", "/status.json"][i % 2], host="127.0.0.1"))
         if i % 3 == 0:

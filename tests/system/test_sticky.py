@@ -67,7 +67,8 @@ def test_the_101_has_it_too(t):
     one, two = fleet(t, 2, [backend], key(t, new_key(1)), max_age="1h")
     _, reply = open_tunnel(t, one, backend)
     cookie, attributes = reply.get("Set-Cookie").split(";", 1)
-    same(attributes, " Path=/; HttpOnly; SameSite=Lax; Max-Age=3600", "attributes")
+    secure = " Secure;" if t.scheme == "https" else ""
+    same(attributes, " Path=/; HttpOnly; SameSite=Lax;%s Max-Age=3600" % secure, "attributes")
     seen, reply = open_tunnel(t, two, backend, [("Cookie", cookie)])
     same((seen.get("Cookie"), reply.get("Set-Cookie")), (None, None), "the cookie that the server sees, and a new one")
 

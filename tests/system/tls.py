@@ -107,7 +107,8 @@ class TlsConn(wire.Conn):
         super().__init__(sock, record)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=server, server_hostname=name, session=session)
-        self.lock = threading.Lock()     # a test may send in one thread and receive in another
+        self.lock = threading.Lock()     # a test may send in one thread and receive in another …
+        self.sending = threading.Lock()  # … or send in two
         self.held = b""                  # encrypted, and not yet taken by the kernel
         self.said_goodbye = False
         if begin:
@@ -134,8 +135,12 @@ class TlsConn(wire.Conn):
             self.incoming.write_eof()
 
     def _flush(self):
-        with self.lock:
-            data, self.held = self.held + self.outgoing.read(), b""
+        with self.sending:               # records are numbered: they go in the order in which they were made
+            with self.lock:
+                data, self.held = self.held + self.outgoing.read(), b""
+            self._send_out(data)
+
+    def _send_out(self, data):
         cut = min(len(data), self.shaped_bytes) if self.shape == "cut" else 0
         self.shaped_bytes -= cut
         try:

@@ -181,8 +181,9 @@ class Conn:
         return "%r%s (%d bytes)" % (data, "…" if len(self.unread) > 400 else "", len(self.unread))
 
 
-def connect(address, record=True, timeout=None, receive_buffer=None, segment=None, source=None):
-    """address: (host, port) or the path of a UNIX socket. segment: of TCP, in bytes, as on a line outside. source: the address to come from."""
+def connect(address, record=True, timeout=None, receive_buffer=None, segment=None, source=None, clear=False):
+    """address: (host, port) or the path of a UNIX socket. segment: of TCP, in bytes, as on a line outside. clear: in clear text, whatever the tests run over.
+    source: the address to come from."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     if receive_buffer:
@@ -193,7 +194,7 @@ def connect(address, record=True, timeout=None, receive_buffer=None, segment=Non
     if source:
         sock.bind((source, 0))
     sock.connect(address)
-    return veil.connected(sock, record) if veil else Conn(sock, record)
+    return veil.connected(sock, record) if veil and not clear else Conn(sock, record)
 
 
 class Listener:
