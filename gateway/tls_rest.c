@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+/* The structures are those of this release; of another, nothing is assumed. */
+#define KNOWN_RELEASE (MBEDTLS_VERSION_NUMBER >= 0x03060000 && MBEDTLS_VERSION_NUMBER < 0x03070000)
 #define SSL(field) ssl->MBEDTLS_PRIVATE(field)
 #define MOVE(field, from, to) (SSL(field) = (to) + ((uintptr_t)SSL(field) - (from)))
 #define LIVE_MAX (MBEDTLS_SSL_IN_CONTENT_LEN + 1024)     /* record header, and what encryption adds */
@@ -47,8 +49,7 @@ static void drop_handshake(struct tls_session *s)
     SSL(transform) = NULL;
 }
 
-/* The structures are known of this release; of another, nothing is assumed. */
-#if !defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH) && MBEDTLS_VERSION_NUMBER >= 0x03060000 && MBEDTLS_VERSION_NUMBER < 0x03070000
+#if !defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH) && KNOWN_RELEASE
 
 /* ---- input ---- */
 
@@ -191,7 +192,7 @@ void tls_wake(struct tls_session *s, struct tls_buffers *b, bool reading)
 bool tls_rest(struct tls_session *s, struct tls_buffers *b)
 {
     (void)b;
-    if (has_done_with_handshake(s))
+    if (KNOWN_RELEASE && has_done_with_handshake(s))
         drop_handshake(s);
     return true;
 }
