@@ -98,7 +98,8 @@ static const struct conf_block blocks[CONF_BLOCKS] = {
                         "A server that fails again and again is left out for a while; never the last one." },
     [CONF_IN_STICKY] = { "upstreams.NAME.sticky", "`sticky`", sizeof(struct conf_sticky), NULL,
                          "A cookie that leads a client back to the server that it was served by, requests and upgrades. It can be neither read nor "
-                         "forged, and every gateway with the same key file understands it. Servers don't see it." },
+                         "forged, and every gateway with the same key file understands it. Servers don't see it. The access log says "
+                         "what became of it: new, kept, moved (its server is gone or left out), expired, foreign, forged, malformed." },
     [CONF_IN_HEALTH] = { "upstreams.NAME.health", "`health`", sizeof(struct conf_health), NULL,
                          "How its servers are checked, each by the gateway as a whole and not by every worker. One of `tcp`, `http`, `websocket` and "
                          "`fastcgi` says how. A server is up until its first check says otherwise; one that is down gets no request, and when "

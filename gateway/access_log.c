@@ -523,6 +523,7 @@ void access_log_exchange(struct access_log *l, const struct access_exchange *x)
             put_number(l, "response_ms", x->response_ms);
         if (x->attempts > 1)
             put_number(l, "attempts", x->attempts);
+        put_text_if_any(l, "sticky", span_of_text(x->sticky));
         json_end(l, x->end, x->fault, x->detail);
     }
     line_end(l);

@@ -55,6 +55,7 @@ struct access_exchange {
     uint64_t response_ms;                /* … so long after the end of the request (0: before it) */
     size_t route;                        /* counted from 1; 0: none */
     unsigned attempts;                   /* servers tried */
+    const char *sticky;                  /* what became of the sticky cookie; NULL: there is nothing to say */
     enum end_reason end;
     enum fault fault;
     const char *detail;                  /* NULL, or words about the failure */

@@ -21,6 +21,7 @@ static void log_line(struct exchange *x)
         .response_ms = x->response_ms,
         .route = x->route != NULL ? (size_t)(x->route - x->snapshot->conf->routes) + 1 : 0,
         .attempts = x->attempts,
+        .sticky = x->sticky_word,
         .end = x->end,
         .fault = x->fault,
         .detail = x->detail,

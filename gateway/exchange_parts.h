@@ -70,6 +70,7 @@ struct exchange {
     const struct sticky *sticky;         /* the upstream's cookie; NULL: it has none */
     bool bound, bound_ages;              /* the client showed a good one; its time is more than half over */
     uint64_t bound_to;                   /* … and the id of the server that it names */
+    const char *sticky_word;             /* for the log */
     struct field set_cookie;             /* a new one, in front of the route's own changes */
     struct rules_changes stuck;
     struct server *server;               /* the one tried last */

@@ -7,18 +7,24 @@
 #include "gateway/sticky.h"
 #include "protocol/cookie.h"
 
-static void count(const struct exchange *x, enum sealed_verdict verdict)
+/* One that will not do. */
+static void note_bad(struct exchange *x, enum sealed_verdict verdict)
 {
     struct metrics *m = x->services->metrics;
-    _Atomic uint64_t *const counters[] = {
-        [SEALED_MALFORMED] = &m->sticky_malformed,
-        [SEALED_FOREIGN] = &m->sticky_foreign,
-        [SEALED_FORGED] = &m->sticky_forged,
-        [SEALED_EXPIRED] = &m->sticky_expired,
+    const struct {
+        _Atomic uint64_t *counter;
+        const char *word;
+    } rows[] = {
+        [SEALED_MALFORMED] = { &m->sticky_malformed, "malformed" },
+        [SEALED_FOREIGN] = { &m->sticky_foreign, "foreign" },
+        [SEALED_FORGED] = { &m->sticky_forged, "forged" },
+        [SEALED_EXPIRED] = { &m->sticky_expired, "expired" },
     };
 
-    if (verdict != SEALED_GOOD && verdict != SEALED_NO_MEMORY)
-        metrics_add(counters[verdict], 1);
+    if (verdict == SEALED_NO_MEMORY)
+        return;
+    metrics_add(rows[verdict].counter, 1);
+    x->sticky_word = rows[verdict].word;
 }
 
 /* The exchange gets a head of its own, without the cookie. */
@@ -48,11 +54,12 @@ bool exchange_stick(struct exchange *x)
     if (value.p == NULL)
         return true;
     verdict = sticky_read(x->sticky, value, &cookie);
-    count(x, verdict);
     if (verdict == SEALED_GOOD) {
         x->bound = true;
         x->bound_ages = cookie.ages;
         x->bound_to = cookie.server;
+    } else {
+        note_bad(x, verdict);
     }
     return verdict != SEALED_NO_MEMORY && hide(x, name);
 }
@@ -65,13 +72,17 @@ static bool sees_https(const struct exchange *x)
 }
 
 /* Who is bound to a server that drains stays as long as the cookie is good, and no longer. */
-static bool needs_none(const struct exchange *x)
+static bool needs_none(struct exchange *x)
 {
     const struct server_state *server = x->server->state;
     bool led = x->bound && x->bound_to == server->id;
 
     if (x->bound)
         metrics_add(led ? &x->services->metrics->sticky_followed : &x->services->metrics->sticky_moved, 1);
+    if (x->bound)
+        x->sticky_word = led ? "kept" : "moved";
+    else if (x->sticky_word == NULL)
+        x->sticky_word = "new";
     return (led && !x->bound_ages) || atomic_load_explicit(&server->draining, memory_order_relaxed);
 }
 

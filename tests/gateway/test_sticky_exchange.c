@@ -137,6 +137,8 @@ static void a_client_comes_back_to_its_server(void **state)
     }
     assert_int_equal(w.metrics.sticky_issued, 3);
     assert_int_equal(w.metrics.sticky_followed, 9);
+    assert_string_equal(world_said(&w, "exchange", 0, "sticky"), "new");
+    assert_string_equal(world_said(&w, "exchange", 3, "sticky"), "kept");
     expect_not_in(&w.log, cookies[0]);
     end(&w);
 }
@@ -224,6 +226,10 @@ static void forged_old_and_foreign_ones_lead_nowhere(void **state)
     assert_int_equal(strlen(cookie_of(asks(&w, good, &port))), SEALED_TEXT_BYTES);
     assert_int_equal(w.metrics.sticky_expired, 1);
     assert_int_equal(w.metrics.sticky_followed + w.metrics.sticky_moved, 0);
+    for (size_t i = 0; i < 6; i++) {
+        static const char *const words[] = { "new", "malformed", "malformed", "forged", "foreign", "expired" };
+        assert_string_equal(world_said(&w, "exchange", i, "sticky"), words[i]);
+    }
     expect_not_in(&w.log, "warn");
     end(&w);
 }
@@ -265,6 +271,7 @@ static void those_of_a_dead_server_move(void **state)
     assert_int_not_equal(other, port);
     assert_int_equal(strlen(moved), SEALED_TEXT_BYTES);
     assert_int_equal(w.metrics.sticky_moved, 1);
+    assert_string_equal(world_said(&w, "exchange", 1, "sticky"), "moved");
     asks(&w, moved, &port);
     assert_int_equal(port, other);
     end(&w);
@@ -471,6 +478,7 @@ static void not_in_our_own_answers(void **state)
     expect_status(client, 502);
     expect_not_in(&client->got, "Set-Cookie");
     assert_int_equal(w.metrics.sticky_issued, 0);
+    assert_string_equal(world_said(&w, "exchange", 0, "sticky"), "");
     end(&w);
 }
 
