@@ -58,7 +58,7 @@ static size_t leading_value(struct span s)
 
     while (s.n - i >= sizeof(uint64_t) && all_plain(s.p + i))
         i += sizeof(uint64_t);
-    return i + leading(span_of(s.p + i, s.n - i), VALUE);
+    return i + leading(span_from(s, i), VALUE);
 }
 
 size_t token_tchars(struct span s)
