@@ -94,7 +94,7 @@ struct metrics_histogram {
 /* What one side of all tunnels sends. */
 #define METRICS_CLOSES 19                /* 1000 … 1015, 3xxx, 4xxx, others */
 struct metrics_flow {
-    _Atomic uint64_t bytes, frames, messages, pings, pongs;
+    _Atomic uint64_t bytes, frames, messages, texts, pings, pongs;
     _Atomic uint64_t closes[METRICS_CLOSES];
 };
 

@@ -117,14 +117,20 @@ static uint64_t closes_of(const struct metrics_flow *f)
     return sum;
 }
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;            /* another thread may be counting */
+}
+
 /* Close frames are counted by their code, all other control frames by themselves: what is left are data frames. */
 static uint64_t data_frames_of(const struct metrics_flow *f)
 {
     uint64_t all = metrics_value(&f->frames), control = metrics_value(&f->pings) + metrics_value(&f->pongs) + closes_of(f);
 
-    return all > control ? all - control : 0;
+    return less(all, control);
 }
 
+/* A message has one frame with its opcode; its further ones are continuations. Of one that is not whole, so is the first. */
 static void put_frames(struct text *t, const struct metrics *m)
 {
     char labels[64];
@@ -132,14 +138,15 @@ static void put_frames(struct text *t, const struct metrics *m)
     metrics_text_family(t, "frames", "counter", "Frames that tunnels verified, by their sender.");
     for (int side = 0; side < METRICS_SIDE_COUNT; side++) {
         const struct metrics_flow *f = &m->flow[side];
+        uint64_t messages = metrics_value(&f->messages), texts = metrics_value(&f->texts);
         const struct {
-            const char *kind;
+            const char *opcode;
             uint64_t n;
-        } kinds[] = { { "data", data_frames_of(f) }, { "ping", metrics_value(&f->pings) }, { "pong", metrics_value(&f->pongs) },
-                      { "close", closes_of(f) } };
-        for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-            snprintf(labels, sizeof(labels), "from=\"%s\",kind=\"%s\"", side_words[side], kinds[i].kind);
-            metrics_text_counter(t, "frames", labels, kinds[i].n);
+        } rows[] = { { "text", texts }, { "binary", less(messages, texts) }, { "continuation", less(data_frames_of(f), messages) },
+                     { "ping", metrics_value(&f->pings) }, { "pong", metrics_value(&f->pongs) }, { "close", closes_of(f) } };
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            snprintf(labels, sizeof(labels), "from=\"%s\",opcode=\"%s\"", side_words[side], rows[i].opcode);
+            metrics_text_counter(t, "frames", labels, rows[i].n);
         }
     }
 }

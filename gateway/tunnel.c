@@ -186,6 +186,8 @@ static void count(struct tunnel *t, const struct side *s, const struct ws_scan_c
         return;
     metrics_add(&flow->frames, now->frames - before->frames);
     metrics_add(&flow->messages, now->messages - before->messages);
+    if (now->texts != before->texts)
+        metrics_add(&flow->texts, now->texts - before->texts);
     metrics_add(&flow->pings, now->pings - before->pings);
     metrics_add(&flow->pongs, now->pongs - before->pongs);
 }

@@ -203,6 +203,7 @@ static void end_frame(struct ws_scan *s)
     if (!s->place.frame_fin)
         return;
     s->counts.messages++;
+    s->counts.texts += s->place.message_opcode == WS_TEXT;
     s->place = (struct ws_place){ 0 };
 }
 

@@ -42,7 +42,8 @@ struct ws_scan_rules {
 
 struct ws_scan_counts {
     uint64_t frames;                     /* data and control */
-    uint64_t messages;                   /* whole data messages */
+    uint64_t messages;                   /* whole data messages … */
+    uint64_t texts;                      /* … of which text */
     uint64_t payload_bytes;              /* of data frames */
     uint64_t pings, pongs;
 };

@@ -61,7 +61,9 @@ static void close_codes_have_classes(void **state)
     metrics_close(&m, METRICS_SERVER, 4999);
     metrics_close(&m, METRICS_SERVER, 5000);
     metrics_close(&m, METRICS_SERVER, 0);
-    m.flow[METRICS_CLIENT].frames = 10;
+    m.flow[METRICS_CLIENT].frames = 16;  /* 3 closes, 2 pings, 11 of data: 4 + 1 messages, and 6 more fragments */
+    m.flow[METRICS_CLIENT].messages = 5;
+    m.flow[METRICS_CLIENT].texts = 4;
     m.flow[METRICS_CLIENT].pings = 2;
     text_init(&t);
     metrics_text(&t, &m);
@@ -72,9 +74,11 @@ static void close_codes_have_classes(void **state)
     expect(text, "\nupgate_close_codes_total{from=\"server\",code=\"3xxx\"} 2\n");
     expect(text, "\nupgate_close_codes_total{from=\"server\",code=\"4xxx\"} 1\n");
     expect(text, "\nupgate_close_codes_total{from=\"server\",code=\"other\"} 2\n");
-    expect(text, "\nupgate_frames_total{from=\"client\",kind=\"data\"} 5\n");
-    expect(text, "\nupgate_frames_total{from=\"client\",kind=\"close\"} 3\n");
-    expect(text, "\nupgate_frames_total{from=\"server\",kind=\"data\"} 0\n");
+    expect(text, "\nupgate_frames_total{from=\"client\",opcode=\"text\"} 4\n");
+    expect(text, "\nupgate_frames_total{from=\"client\",opcode=\"binary\"} 1\n");
+    expect(text, "\nupgate_frames_total{from=\"client\",opcode=\"continuation\"} 6\n");
+    expect(text, "\nupgate_frames_total{from=\"client\",opcode=\"close\"} 3\n");
+    expect(text, "\nupgate_frames_total{from=\"server\",opcode=\"text\"} 0\n");
     free(text);
     text_free(&t);
 }

@@ -123,6 +123,7 @@ static inline void ws_stream_data_end(struct ws_stream *st, uint8_t first)
     if ((first & 0x80) == 0)
         return;
     end->counts.messages++;
+    end->counts.texts += st->message == WS_TEXT;
     end->in_message = false;
     end->may_stop = true;
     st->message = 0;

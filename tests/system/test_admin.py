@@ -30,7 +30,7 @@ def test_what_passes_is_counted_by_route_upstream_and_class(t):
     for key, value in [("upgate_tunnels_open{}", 1), ("upgate_route_tunnels_open{route=/}", 1), ("upgate_upstream_tunnels_total{upstream=app}", 1),
                        ("upgate_server_tunnels_open{server=%s,upstream=app}" % backend.address, 1),
                        ("upgate_server_state{server=%s,state=in_use,upstream=app}" % backend.address, 1),
-                       ("upgate_handshake_seconds_count{}", 1), ("upgate_frames_total{from=client,kind=data}", 1),
+                       ("upgate_handshake_seconds_count{}", 1), ("upgate_frames_total{from=client,opcode=text}", 1),
                        ("upgate_upstream_exchanges_total{class=1xx,upstream=app}", 1), ("upgate_build_info{version=0.1.0}", 1)]:
         same(now[key], value, key)
     check(now["process_resident_memory_bytes{}"] > 1e6 and now["process_open_fds{}"] > 5 and now["process_start_time_seconds{}"] > 1e9, "process: %r", now)
