@@ -634,23 +634,15 @@ static void every_allocation_may_fail(void **state)
 
 static int begin_all(void **state)
 {
-    struct tls_rig r;
-
     (void)state;
-    tls_library_begin();
-    certs_begin(&certs);
-    certs_make_usual(&certs);
-    rig_begin(&r, rig_usual(&certs, "", ""));            /* what the library keeps once and for all */
-    rig_open(&r);
-    rig_free(&r);
+    rig_begin_all(&certs);
     return 0;
 }
 
 static int end_all(void **state)
 {
     (void)state;
-    certs_end(&certs);
-    tls_library_end();
+    rig_end_all(&certs);
     return 0;
 }
 

@@ -330,4 +330,25 @@ static inline void expect_bytes(const struct bytes *b, const char *text)
     assert_string_equal(bytes_text(b), text);
 }
 
+/* ---- around all tests of a program ---- */
+
+/* One whole connection first: what the library keeps once and for all is no leak of the test that comes first. */
+static inline void rig_begin_all(struct certs *certs)
+{
+    struct tls_rig r;
+
+    tls_library_begin();
+    certs_begin(certs);
+    certs_make_usual(certs);
+    rig_begin(&r, rig_usual(certs, "", ""));
+    rig_open(&r);
+    rig_free(&r);
+}
+
+static inline void rig_end_all(struct certs *certs)
+{
+    certs_end(certs);
+    tls_library_end();
+}
+
 #endif
