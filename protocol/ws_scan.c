@@ -4,7 +4,10 @@
  * limits; then a control frame whole, or a data frame's header, and its payload as it comes. With text checked, the walk runs
  * ahead of the place that is sure: `mark` remembers where to go back to, for one of two reasons. A code point is open
  * (unsettled): then the end of the window goes back, to begin there again with more bytes. Or the frame turns out faulty:
- * then nothing of it passes. */
+ * then nothing of it passes.
+ *
+ * Most messages are one frame that is all there when it is looked at: those pass by themselves (pass_whole_messages), without a mark and without a
+ * place to stand in. What is not quite so, or has a fault, is left to the walk. */
 #include "protocol/ws_scan.h"
 
 #include <assert.h>
@@ -333,6 +336,87 @@ static enum step walk_payload(struct ws_scan *s, struct walk *w)
     return STEP_ON;
 }
 
+/* ---- whole messages ---- */
+
+static bool between_messages(const struct ws_scan *s)
+{
+    return s->place.message_opcode == 0 && s->place.payload_left == 0 && !s->close_seen;
+}
+
+/* One lawful first byte of a message of one frame: FIN, TEXT or BINARY, RSV1 where it may stand. *checked_out: its payload is looked at. */
+static bool begins_whole(const struct ws_scan *s, uint8_t byte, bool *checked_out)
+{
+    uint8_t rsv1 = s->rules.deflate ? 0x40 : 0;
+
+    *checked_out = byte == (0x80 | WS_TEXT) && s->rules.verify == WS_VERIFY_UTF8;
+    byte &= (uint8_t)~rsv1;
+    return byte == (0x80 | WS_TEXT) || byte == (0x80 | WS_BINARY);
+}
+
+/* The header's size and the payload's, when both are there and lawful, and the length takes at most two bytes; otherwise 0. */
+static size_t whole_head(const struct ws_scan *s, const uint8_t *p, size_t n, size_t *length_out)
+{
+    size_t mask_bytes = s->rules.from_client ? 4 : 0, size = 2, length;
+
+    if (n < 4 || p[1] >> 7 != s->rules.from_client)
+        return 0;
+    length = p[1] & 127u;
+    if (length == 126) {
+        length = (size_t)p[2] << 8 | p[3];
+        size = length >= 126 ? 4 : SIZE_MAX / 2;
+    } else if (length == 127) {
+        return 0;
+    }
+    size += mask_bytes;
+    *length_out = length;
+    return size + length <= n ? size : 0;
+}
+
+static bool within_limits(const struct ws_scan *s, size_t length)
+{
+    const struct ws_scan_rules *rules = &s->rules;
+
+    return (rules->max_frame == 0 || length <= rules->max_frame) && (rules->max_message == 0 || length <= rules->max_message)
+           && s->counts.messages < s->messages_allowed;
+}
+
+static bool is_text(const struct ws_scan *s, const uint8_t *payload, size_t n)
+{
+    struct utf8 utf8 = { 0 };
+    bool good = s->rules.from_client ? utf8_feed_masked(&utf8, payload, n, payload - 4) : utf8_feed(&utf8, payload, n);
+
+    return good && utf8_complete(&utf8);
+}
+
+/* The size of the whole message of one frame that stands at p, passing; 0: there is none, or not a lawful one. */
+static size_t pass_whole(struct ws_scan *s, const uint8_t *p, size_t n)
+{
+    size_t head, length;
+    bool checked;
+
+    if (n == 0 || !begins_whole(s, p[0], &checked))
+        return 0;
+    head = whole_head(s, p, n, &length);
+    if (head == 0 || !within_limits(s, length) || (checked && !is_text(s, p + head, length)))
+        return 0;
+    s->counts.frames++;
+    s->counts.messages++;
+    s->counts.texts += (p[0] & 15) == WS_TEXT;
+    s->counts.payload_bytes += length;
+    s->unseen_before = !checked;
+    return head + length;
+}
+
+/* How many bytes of them stand in a row. test_ws_scan.c: whole_messages */
+static size_t pass_whole_messages(struct ws_scan *s, const uint8_t *p, size_t n)
+{
+    size_t at = 0, message;
+
+    while ((message = pass_whole(s, p + at, n - at)) > 0)
+        at += message;
+    return at;
+}
+
 /* ---- the walk ---- */
 
 static enum step walk_on(struct ws_scan *s, struct walk *w, struct ws_control *control_out)
@@ -344,6 +428,21 @@ static enum step walk_on(struct ws_scan *s, struct walk *w, struct ws_control *c
     return s->place.payload_left > 0 ? walk_payload(s, w) : walk_head(s, w, control_out);
 }
 
+/* To the end of the message that stands open or begins at *at, or as far as there is something. */
+static enum step walk(struct ws_scan *s, const uint8_t *p, size_t n, size_t *at, struct ws_control *control_out)
+{
+    struct walk w = { .p = p, .n = n, .at = *at };
+    enum step step;
+
+    do
+        step = walk_on(s, &w, control_out);
+    while (step == STEP_ON && !between_messages(s));
+    if (w.unsettled)
+        back_to_mark(&w, s);
+    *at = w.at;
+    return step;
+}
+
 static enum ws_scan_verdict verdict_of(enum step step)
 {
     return step == STEP_FAULT ? WS_SCAN_FAULT : step == STEP_CONTROL ? WS_SCAN_CONTROL : WS_SCAN_MORE;
@@ -352,8 +451,8 @@ static enum ws_scan_verdict verdict_of(enum step step)
 enum ws_scan_verdict ws_scan_feed(struct ws_scan *s, const uint8_t *p, size_t n, size_t *passed_out,
                                   struct ws_control *control_out)
 {
-    struct walk w = { .p = p, .n = n };
     enum step step = STEP_ON;
+    size_t at = 0;
 
     *passed_out = 0;
     if (s->fault != FAULT_NONE)
@@ -362,11 +461,12 @@ enum ws_scan_verdict ws_scan_feed(struct ws_scan *s, const uint8_t *p, size_t n,
         *passed_out = n;
         return WS_SCAN_MORE;
     }
-    while (step == STEP_ON)
-        step = walk_on(s, &w, control_out);
-    if (w.unsettled)
-        back_to_mark(&w, s);
-    *passed_out = w.at;
+    while (step == STEP_ON) {
+        if (between_messages(s))
+            at += pass_whole_messages(s, p + at, n - at);
+        step = at < n ? walk(s, p, n, &at, control_out) : STEP_STARVED;
+    }
+    *passed_out = at;
     return verdict_of(step);
 }
 

@@ -520,6 +520,43 @@ static void limits(void **state)
 #undef FRAGMENT_LIMIT
 }
 
+/* Messages of one frame that are all there are passed without a walk; what stands behind and between them is seen as ever. */
+static void whole_messages(void **state)
+{
+#define LONG "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+    static const struct row text[] = {
+        { .name = "whole ones and bad text", .frames = { FRAME(FIN | WS_TEXT, "a\xc3\xa9"), FRAME(FIN | WS_BINARY, "\xff"),
+                                                         FRAME(FIN | WS_TEXT, "b\xff" "c") },
+          .fault = FAULT_WS_TEXT, .frame = 2, .byte = 1 },
+        { .name = "whole ones and text that ends too soon", .frames = { FRAME(FIN | WS_TEXT, LONG), FRAME(FIN | WS_TEXT, "caf\xc3") },
+          .fault = FAULT_WS_TEXT, .frame = 1, .byte = 3 },
+    };
+    static const struct row both[] = {
+        { .name = "in a row", .frames = { FRAME(FIN | WS_TEXT, "abcd"), FRAME(FIN | WS_BINARY, "\xff\xfe"), FRAME(FIN | WS_TEXT, ""),
+                                          FRAME(FIN | WS_TEXT, LONG), FRAME(FIN | WS_BINARY, LONG) } },
+        { .name = "with others between", .frames = { FRAME(FIN | WS_TEXT, "a"), FRAME(WS_TEXT, "\xc3"), FRAME(FIN | WS_CONTINUATION, "\xa9"),
+                                                     FRAME(FIN | WS_BINARY, "b"), FRAME(WS_BINARY, ""), FRAME(FIN | WS_CONTINUATION, LONG),
+                                                     FRAME(FIN | WS_TEXT, "c") } },
+        { .name = "whole ones and RSV1", .frames = { FRAME(FIN | WS_TEXT, "abc"), FRAME(FIN | RSV1 | WS_TEXT, "abc") },
+          .fault = FAULT_WS_RSV, .frame = 1, .byte = HEAD(0) },
+        { .name = "whole ones and RSV2", .frames = { FRAME(FIN | WS_TEXT, "abc"), FRAME(FIN | RSV2 | WS_TEXT, "abc") },
+          .fault = FAULT_WS_RSV, .frame = 1, .byte = HEAD(0), .rules = { .deflate = true } },
+        { .name = "whole ones and compressed ones", .frames = { FRAME(FIN | WS_TEXT, "abc"), FRAME(FIN | RSV1 | WS_TEXT, "\xff\xff"),
+                                                                FRAME(FIN | RSV1 | WS_BINARY, "x"), FRAME(FIN | WS_TEXT, "d") }, .rules = { .deflate = true } },
+        { .name = "whole ones and one that is too long", .frames = { FRAME(FIN | WS_TEXT, "abc"), FRAME(FIN | WS_TEXT, "abcd") },
+          .fault = FAULT_WS_FRAME_TOO_LARGE, .frame = 1, .byte = HEAD(1), .rules = { .max_frame = 3 } },
+        { .name = "whole ones and a message that is too long", .frames = { FRAME(FIN | WS_BINARY, "abc"), FRAME(FIN | WS_BINARY, "abcd") },
+          .fault = FAULT_WS_MESSAGE_TOO_LARGE, .frame = 1, .byte = HEAD(1), .rules = { .max_message = 3 } },
+        { .name = "whole ones and a continuation of nothing", .frames = { FRAME(FIN | WS_BINARY, "abc"), FRAME(FIN | WS_CONTINUATION, "abcd") },
+          .fault = FAULT_WS_CONTINUATION, .frame = 1, .byte = HEAD(0) },
+    };
+#undef LONG
+
+    (void)state;
+    RUN(text, WS_VERIFY_UTF8);
+    RUN(both, BOTH_LEVELS);
+}
+
 /* Of a frame that is found faulty in the window in which it began, nothing passes. */
 static void nothing_of_the_faulty_frame(void **state)
 {
@@ -762,6 +799,7 @@ int main(void)
         cmocka_unit_test(unchecked_text),
         cmocka_unit_test(compressed),
         cmocka_unit_test(limits),
+        cmocka_unit_test(whole_messages),
         cmocka_unit_test(nothing_of_the_faulty_frame),
         cmocka_unit_test(messages_allowed),
         cmocka_unit_test(control_again),
