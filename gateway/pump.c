@@ -43,15 +43,13 @@ static void take_control(struct pump *p, const struct ws_control *control)
 }
 
 /* Verifies what is there; false when nothing new may pass. */
-static bool verify(struct pump *p)
+static bool verify(struct pump *p, struct span there)
 {
     struct ws_control control;
-    const uint8_t *bytes;
-    size_t n = stream_peek(p->from, &bytes);
 
-    if (p->close_seen || p->scan.fault != FAULT_NONE || n == 0)
+    if (p->close_seen || p->scan.fault != FAULT_NONE || there.n == 0)
         return false;
-    if (ws_scan_feed(&p->scan, bytes, n, &p->cleared, &control) == WS_SCAN_CONTROL)
+    if (ws_scan_feed(&p->scan, there.p, there.n, &p->cleared, &control) == WS_SCAN_CONTROL)
         take_control(p, &control);
     return p->cleared > 0 || p->skip > 0;
 }
@@ -115,12 +113,10 @@ static void look_ahead(struct pump *p, size_t taken)
 }
 
 /* Bytes that left the pump, or <0. */
-static ssize_t pass(struct pump *p)
+static ssize_t pass(struct pump *p, const uint8_t *bytes)
 {
-    const uint8_t *bytes;
     ssize_t taken = 0;
 
-    stream_peek(p->from, &bytes);
     if (p->cleared > 0)
         taken = send_cleared(p, bytes);
     if (taken < 0)
@@ -161,12 +157,20 @@ static bool lost_what_was_cleared(struct pump *p)
     return p->cleared + p->skip > 0 && stream_peek(p->from, &bytes) < p->cleared + p->skip;
 }
 
+/* Everything that is there may pass, and behind it nothing can be spliced. */
+static bool is_all(const struct pump *p, struct span there)
+{
+    return p->cleared + p->skip == there.n && ws_scan_unseen(&p->scan) == 0;
+}
+
 enum pump_result pump_run(struct pump *p)
 {
     if (lost_what_was_cleared(p))
         return PUMP_RESET;               /* and what went out last is no whole frame: `cleared` stays */
     for (int round = 0; round < PUMP_ROUNDS_MAX; round++) {
         ssize_t spliced = may_splice(p) ? splice_on(p) : STREAM_NO_SPLICE;
+        struct span there;
+        bool all;
         if (spliced > 0 && !p->to->blocked)
             continue;
         if (spliced >= 0)
@@ -175,12 +179,16 @@ enum pump_result pump_run(struct pump *p)
             return PUMP_DEAF;
         if (ws_scan_unseen(&p->scan) == 0 && !p->to->blocked)
             p->spliced = false;
-        if (p->cleared == 0 && p->skip == 0 && !verify(p))
+        there.n = stream_peek(p->from, &there.p);
+        if (p->cleared == 0 && p->skip == 0 && !verify(p, there))
             return why_stopped(p);
-        if (pass(p) < 0)
+        all = is_all(p, there);
+        if (pass(p, there.p) < 0)
             return PUMP_DEAF;
         if (p->cleared > 0)
             return PUMP_BLOCKED;
+        if (all)
+            return why_stopped(p);
     }
     return PUMP_SPENT;
 }

@@ -193,16 +193,17 @@ static void count(struct tunnel *t, const struct side *s, const struct ws_scan_c
 }
 
 /* Passes what may pass from s to the other side. What nobody is to get any more is still read: its sender's Close, or its end, is awaited. */
-static void move(struct tunnel *t, struct side *s)
+static enum pump_result move(struct tunnel *t, struct side *s)
 {
     const struct side *to = tunnel_other(t, s);
     struct ws_scan_counts before;
+    enum pump_result result;
     uint64_t moved;
 
     if (s->done) {
         if (t->state >= TUNNEL_ENDING)
             discard(s);
-        return;
+        return PUMP_CLOSED;
     }
     if (to->told || to->deaf) {
         s->pump.discard = true;
@@ -212,9 +213,11 @@ static void move(struct tunnel *t, struct side *s)
         tunnel_allow_rate(t);
     before = s->pump.scan.counts;
     moved = s->pump.moved;
-    note_result(t, s, pump_run(&s->pump));
+    result = pump_run(&s->pump);
+    note_result(t, s, result);
     count(t, s, &before, moved);
     tunnel_note_movement(t, s);
+    return result;
 }
 
 /* ---- the turn ---- */
@@ -279,7 +282,38 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
     run(t);
 }
 
-static void on_event(void *ctx)
+static bool nothing_due(const struct side *s)
+{
+    return !s->ping_due && !s->blocked && !s->deaf;
+}
+
+/* Nothing is under way but messages: what one side says concerns that direction alone, and makes no deadline earlier. */
+static bool is_calm(const struct tunnel *t)
+{
+    return t->state == TUNNEL_OPEN && nothing_due(&t->sides[CLIENT]) && nothing_due(&t->sides[SERVER]);
+}
+
+static void on_said(struct tunnel *t, struct side *s)
+{
+    if (!is_calm(t) || move(t, s) != PUMP_STARVED || !is_calm(t))
+        run(t);
+}
+
+static void on_client_said(void *ctx)
+{
+    struct tunnel *t = ctx;
+
+    on_said(t, &t->sides[CLIENT]);
+}
+
+static void on_server_said(void *ctx)
+{
+    struct tunnel *t = ctx;
+
+    on_said(t, &t->sides[SERVER]);
+}
+
+static void on_room(void *ctx)
 {
     run(ctx);
 }
@@ -289,7 +323,8 @@ static void on_ready(struct ready *r)
     run(LIST_OWNER(r, struct tunnel, ready));
 }
 
-static const struct stream_events tunnel_events = { .readable = on_event, .writable = on_event };
+static const struct stream_events client_events = { .readable = on_client_said, .writable = on_room };
+static const struct stream_events server_events = { .readable = on_server_said, .writable = on_room };
 
 /* ---- draining ---- */
 
@@ -424,8 +459,8 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     metrics_add(&services->metrics->tunnels_open, 1);
     tally_tunnel_begins(route_counts(t));
     tally_tunnel_begins(upstream_counts(t));
-    stream_own(client, &tunnel_events, t);
-    stream_own(server, &tunnel_events, t);
+    stream_own(client, &client_events, t);
+    stream_own(server, &server_events, t);
     tunnel_wait(t);
     return 0;
 }

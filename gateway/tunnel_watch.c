@@ -85,14 +85,11 @@ static bool still_reads(struct side *s)
     return true;
 }
 
-/* A Ping of the gateway's own, between two frames of the other side's (between fragments is lawful, RFC 6455 section 5.4). */
-void tunnel_ping_if_due(struct tunnel *t, struct side *s)
+static void ping(struct tunnel *t, struct side *s)
 {
     uint8_t frame[WS_BUILT_MAX_BYTES], mask[4];
     size_t n;
 
-    if (!s->ping_due || s->told || t->state != TUNNEL_OPEN || !pump_at_boundary(&tunnel_other(t, s)->pump))
-        return;
     services_random(s->pump.ping_payload, PUMP_PING_BYTES);
     services_random(mask, sizeof(mask));
     n = ws_build_ping(frame, span_of(s->pump.ping_payload, PUMP_PING_BYTES), tunnel_is_client(t, s) ? NULL : mask);
@@ -103,6 +100,13 @@ void tunnel_ping_if_due(struct tunnel *t, struct side *s)
     s->ping_taken_bytes = taken_of_backlog(s);
     if (stream_put(s->stream, span_of(frame, n)) != 0)
         s->deaf = true;
+}
+
+/* A Ping of the gateway's own, between two frames of the other side's (between fragments is lawful, RFC 6455 section 5.4). */
+void tunnel_ping_if_due(struct tunnel *t, struct side *s)
+{
+    if (s->ping_due && !s->told && t->state == TUNNEL_OPEN && pump_at_boundary(&tunnel_other(t, s)->pump))
+        ping(t, s);
 }
 
 bool tunnel_both_flushed(const struct tunnel *t)
