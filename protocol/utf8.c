@@ -1,11 +1,14 @@
 /* utf8: the table of RFC 3629 section 4, a byte at a time, and in front of it a fast reader of whole code points.
  *
  * utf8_feed alternates: between code points utf8_whole (utf8_simd.c) runs over everything that is whole and valid; where it
- * stops, the table below looks at each byte, and so finds the first impossible one, or the code point that is still open. */
+ * stops, the table below looks at each byte, and so finds the first impossible one, or the code point that is still open.
+ * utf8_valid has the whole text: where it is short, it looks first whether there is anything in it to be checked. */
 #include "protocol/utf8.h"
 #include "protocol/utf8_simd.h"
 
 #include <string.h>
+
+#define SHORT_BYTES 64                  /* a text that is no longer: most are ASCII, which a few words tell sooner than a reader has begun */
 
 enum utf8_state {
     BETWEEN,
@@ -66,11 +69,11 @@ static bool feed(struct utf8 *u, const uint8_t *p, size_t n, const uint8_t key[U
     return true;
 }
 
+static const uint8_t no_mask[4] = { 0 };
+
 bool utf8_feed(struct utf8 *u, const uint8_t *p, size_t n)
 {
-    static const uint8_t no_key[UTF8_KEY_BYTES] = { 0 };
-
-    return feed(u, p, n, no_key);
+    return utf8_feed_masked(u, p, n, no_mask);
 }
 
 bool utf8_feed_masked(struct utf8 *u, const uint8_t *p, size_t n, const uint8_t mask[4])
@@ -87,9 +90,39 @@ bool utf8_complete(const struct utf8 *u)
     return u->state == BETWEEN;
 }
 
+static uint64_t word_at(const uint8_t *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+/* 8 bytes and more. The last eight overlap what was looked at before them. */
+static bool is_ascii(const uint8_t *p, size_t n, const uint8_t mask[4])
+{
+    uint8_t key[12];
+    uint64_t seen, whole_key;
+
+    for (size_t i = 0; i < sizeof(key); i += 4)
+        memcpy(key + i, mask, 4);
+    whole_key = word_at(key);
+    seen = word_at(p + n - 8) ^ word_at(key + n % 4);
+    for (size_t i = 0; i + 8 < n; i += 8)
+        seen |= word_at(p + i) ^ whole_key;
+    return (seen & 0x8080808080808080u) == 0;
+}
+
 bool utf8_valid(const uint8_t *p, size_t n)
+{
+    return utf8_valid_masked(p, n, no_mask);
+}
+
+bool utf8_valid_masked(const uint8_t *p, size_t n, const uint8_t mask[4])
 {
     struct utf8 u = { 0 };
 
-    return utf8_feed(&u, p, n) && utf8_complete(&u);
+    if (n >= 8 && n <= SHORT_BYTES && is_ascii(p, n, mask))
+        return true;
+    return utf8_feed_masked(&u, p, n, mask) && utf8_complete(&u);
 }

@@ -17,5 +17,6 @@ bool utf8_feed(struct utf8 *u, const uint8_t *p, size_t n);
 bool utf8_feed_masked(struct utf8 *u, const uint8_t *p, size_t n, const uint8_t mask[4]);
 bool utf8_complete(const struct utf8 *u);        /* no code point is open */
 bool utf8_valid(const uint8_t *p, size_t n);     /* the whole text at once */
+bool utf8_valid_masked(const uint8_t *p, size_t n, const uint8_t mask[4]);
 
 #endif

@@ -382,10 +382,7 @@ static bool within_limits(const struct ws_scan *s, size_t length)
 
 static bool is_text(const struct ws_scan *s, const uint8_t *payload, size_t n)
 {
-    struct utf8 utf8 = { 0 };
-    bool good = s->rules.from_client ? utf8_feed_masked(&utf8, payload, n, payload - 4) : utf8_feed(&utf8, payload, n);
-
-    return good && utf8_complete(&utf8);
+    return s->rules.from_client ? utf8_valid_masked(payload, n, payload - 4) : utf8_valid(payload, n);
 }
 
 /* The size of the whole message of one frame that stands at p, passing; 0: there is none, or not a lawful one. */

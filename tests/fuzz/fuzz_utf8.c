@@ -107,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     feed_pieces(masked, n, data, piece, good);
     check_readers(masked, n, data, whole);
     assert(utf8_valid(data + 5, n) == (whole == n));
+    assert(utf8_valid_masked(masked, n, data) == (whole == n));
     free(masked);
     return 0;
 }

@@ -283,6 +283,31 @@ static void whole_texts(void **state)
     assert_false(utf8_valid((const uint8_t *)"abc\xed\xa0\x80", 6));
 }
 
+/* Short texts are looked at another way: one byte that is not ASCII, at every place of every length, masked by every kind of mask. */
+static void short_texts(void **state)
+{
+    static const uint8_t masks[][4] = { { 0, 0, 0, 0 }, { 0x80, 0, 0, 0 }, { 0, 0x80, 0x7f, 0xff }, { 0x5a, 0xc3, 0x17, 0x80 } };
+    uint8_t text[72], masked[72];
+
+    (void)state;
+    for (size_t m = 0; m < sizeof(masks) / sizeof(masks[0]); m++)
+        for (size_t n = 1; n <= sizeof(text); n++)
+            for (size_t bad = 0; bad <= n; bad++) {         /* n: none */
+                memset(text, 'a', n);
+                if (bad < n)
+                    text[bad] = 0x80;
+                for (size_t i = 0; i < n; i++)
+                    masked[i] = text[i] ^ masks[m][i % 4];
+                assert_int_equal(utf8_valid(text, n), bad == n);
+                assert_int_equal(utf8_valid_masked(masked, n, masks[m]), bad == n);
+                if (bad + 1 < n) {
+                    masked[bad] = 0xc3 ^ masks[m][bad % 4];
+                    masked[bad + 1] = 0xa9 ^ masks[m][(bad + 1) % 4];
+                    assert_true(utf8_valid_masked(masked, n, masks[m]));
+                }
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +316,7 @@ int main(void)
         cmocka_unit_test(pieces_everywhere),
         cmocka_unit_test(random_texts),
         cmocka_unit_test(whole_texts),
+        cmocka_unit_test(short_texts),
     };
 
     return cmocka_run_group_tests(tests, make_reference, NULL);
