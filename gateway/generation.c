@@ -180,11 +180,38 @@ static void close_tallies(struct tally ***tallies, size_t n)
     *tallies = NULL;
 }
 
+/* ---- rules ---- */
+
+static struct ws_scan_rules make_scan_rules(const struct conf_websocket *conf, bool from_client, bool deflate)
+{
+    return (struct ws_scan_rules){ .from_client = from_client,
+                                   .deflate = deflate,
+                                   .rated = from_client && conf->rate > 0,
+                                   .verify = conf->verify,
+                                   .max_frame = conf->max_frame,
+                                   .max_message = conf->max_message,
+                                   .max_fragments = (uint32_t)conf->max_fragments };
+}
+
+static bool open_scan_rules(struct generation *g)
+{
+    g->scan_rules = mem_alloc(g->conf->routes_n * sizeof(*g->scan_rules));
+    for (size_t i = 0; g->scan_rules != NULL && i < g->conf->routes_n; i++)
+        for (size_t scan = 0; scan < GENERATION_SCANS; scan++)
+            g->scan_rules[i][scan] = make_scan_rules(&g->conf->routes[i].websocket, (scan & 2) != 0, (scan & 1) != 0);
+    return g->scan_rules != NULL;
+}
+
+const struct ws_scan_rules *generation_scan_rules(const struct generation *g, const struct conf_route *route, bool from_client, bool deflate)
+{
+    return &g->scan_rules[route - g->conf->routes][(from_client ? 2 : 0) + (deflate ? 1 : 0)];
+}
+
 /* ---- the generation ---- */
 
 bool generation_open_parts(struct generation *g, const struct generation *before)
 {
-    return open_sets(g, before) && open_tallies(g, before);
+    return open_sets(g, before) && open_tallies(g, before) && open_scan_rules(g);
 }
 
 void generation_close_parts(struct generation *g)
@@ -195,6 +222,8 @@ void generation_close_parts(struct generation *g)
     g->sets = NULL;
     close_tallies(&g->routes, g->conf->routes_n);
     close_tallies(&g->upstreams, g->conf->upstreams_n);
+    mem_free(g->scan_rules);
+    g->scan_rules = NULL;
 }
 
 static void generation_free(struct generation *g)

@@ -11,6 +11,9 @@
 #include "gateway/sticky.h"
 #include "gateway/tally.h"
 #include "gateway/tls_ctx.h"
+#include "protocol/ws_scan.h"
+
+#define GENERATION_SCANS 4               /* directions, each with and without permessage-deflate */
 
 struct generation {
     _Atomic size_t holders;
@@ -20,6 +23,7 @@ struct generation {
     struct passwords_set *passwords;
     struct sticky_set *sticky;
     struct tally **routes, **upstreams;  /* held; what is counted for each, in the order of the conf. Routes that are called the same share one */
+    struct ws_scan_rules (*scan_rules)[GENERATION_SCANS];        /* of the tunnels of each route: generation_scan_rules */
     unsigned workers;
     unsigned number;                     /* 1 is what the gateway started with; each reload that succeeds is the next */
 };
@@ -39,6 +43,9 @@ bool generation_open_parts(struct generation *g, const struct generation *before
 void generation_close_parts(struct generation *g);
 struct generation *generation_hold(struct generation *g);
 void generation_release(struct generation **g);          /* NULL-safe, *g becomes NULL; in any thread */
+
+/* By what a tunnel of this route scans what comes from one side; as long as the generation. */
+const struct ws_scan_rules *generation_scan_rules(const struct generation *g, const struct conf_route *route, bool from_client, bool deflate);
 
 /* What people call a route: its host and path, "=" before a path that is the whole one, "/" where there is neither. */
 #define GENERATION_ROUTE_NAME 256        /* longer ones are cut */

@@ -92,7 +92,7 @@ static bool say(struct health_check *c, const uint8_t *frame, size_t n)
 /* Returns true when it was the end. */
 static bool begin_websocket(struct health_check *c, const struct http1_head *answer)
 {
-    const struct ws_scan_rules rules = { .verify = WS_VERIFY_FRAMES, .max_frame = LARGEST_FRAME };
+    static const struct ws_scan_rules rules = { .verify = WS_VERIFY_FRAMES, .max_frame = LARGEST_FRAME };
     struct ws_agreement agreement;
     enum fault fault;
     uint8_t frame[WS_BUILT_MAX_BYTES], mask[4];

@@ -11,7 +11,7 @@ void pump_init(struct pump *p, struct stream *from, struct stream *to, const str
 
 bool pump_at_boundary(const struct pump *p)
 {
-    return p->cleared == 0 && p->skip == 0 && p->scan.rules.verify != WS_VERIFY_BLIND && ws_scan_at_boundary(&p->scan);
+    return p->cleared == 0 && p->skip == 0 && p->scan.rules->verify != WS_VERIFY_BLIND && ws_scan_at_boundary(&p->scan);
 }
 
 static bool answers_our_ping(const struct pump *p, const struct ws_control *control)
@@ -144,7 +144,7 @@ static enum pump_result why_stopped(struct pump *p)
         return PUMP_STARVED;
     if (p->from->input == STREAM_FAILED)
         return PUMP_RESET;
-    if (p->scan.rules.verify == WS_VERIFY_BLIND)
+    if (p->scan.rules->verify == WS_VERIFY_BLIND)
         return PUMP_EOF;
     return stream_peek(p->from, &rest) == 0 && ws_scan_at_boundary(&p->scan) ? PUMP_EOF : PUMP_CUT;
 }

@@ -408,24 +408,11 @@ static struct tunnel *tunnel_with_texts(const struct tunnel_start *start)
     return t;
 }
 
-static struct ws_scan_rules scan_rules(const struct tunnel_start *start, bool from_client)
-{
-    return (struct ws_scan_rules){
-        .from_client = from_client,
-        .deflate = start->deflate,
-        .verify = start->route->websocket.verify,
-        .max_frame = start->route->websocket.max_frame,
-        .max_message = start->route->websocket.max_message,
-        .max_fragments = (uint32_t)start->route->websocket.max_fragments,
-    };
-}
-
 int tunnel_new(struct services *services, const struct tunnel_start *start)
 {
     struct tunnel *t = tunnel_with_texts(start);
     struct stream *client = start->client, *server = start->server;
     struct quota_share *share = start->share;
-    struct ws_scan_rules from_client = scan_rules(start, true), from_server = scan_rules(start, false);
 
     if (t == NULL) {
         stream_close(&client);
@@ -450,8 +437,8 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     t->origin.server = start->names.server;
     t->sides[CLIENT].stream = client;
     t->sides[SERVER].stream = server;
-    pump_init(&t->sides[CLIENT].pump, client, server, &from_client);
-    pump_init(&t->sides[SERVER].pump, server, client, &from_server);
+    pump_init(&t->sides[CLIENT].pump, client, server, generation_scan_rules(t->snapshot->generation, start->route, true, start->deflate));
+    pump_init(&t->sides[SERVER].pump, server, client, generation_scan_rules(t->snapshot->generation, start->route, false, start->deflate));
     timer_init(&t->timer, on_timer);
     ready_init(&t->ready, on_ready);
     list_append(&services->tunnels, &t->link);

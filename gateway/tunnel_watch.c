@@ -59,7 +59,7 @@ void tunnel_allow_rate(struct tunnel *t)
     t->rate_messages = scan->counts.messages;
     if (t->rate_due_us < now_us)
         t->rate_due_us = now_us;
-    scan->messages_allowed = t->rate_messages + (now_us + 1000000 - t->rate_due_us) / step_us;
+    scan->messages_allowed = (uint32_t)(t->rate_messages + (now_us + 1000000 - t->rate_due_us) / step_us);
 }
 /* How far the peer had come with what was sent to it, if that is so much that a Ping has to wait behind it. */
 static uint64_t taken_of_backlog(struct side *s)

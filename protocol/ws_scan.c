@@ -30,13 +30,19 @@ enum step { STEP_ON, STEP_STARVED, STEP_CONTROL, STEP_FAULT };
 
 void ws_scan_init(struct ws_scan *s, const struct ws_scan_rules *rules)
 {
-    *s = (struct ws_scan){ .rules = *rules, .messages_allowed = UINT64_MAX };
+    *s = (struct ws_scan){ .rules = rules };
 }
 
 static enum step fail(struct ws_scan *s, enum fault fault)
 {
     s->fault = fault;
     return STEP_FAULT;
+}
+
+/* A message more may begin: those that have passed are not yet as many as allowed. */
+static bool may_begin(const struct ws_scan *s)
+{
+    return !s->rules->rated || (int32_t)(s->messages_allowed - (uint32_t)s->counts.messages) > 0;
 }
 
 static bool is_control(uint8_t opcode)
@@ -73,7 +79,7 @@ static enum fault judge_first_byte(const struct ws_scan *s, uint8_t byte)
     if (opcode > WS_PONG || (opcode > WS_BINARY && opcode < WS_CLOSE))
         return FAULT_WS_OPCODE;
     /* RFC 7692 section 6: RSV1 stands on a message's first frame, and on no control frame. */
-    if (rsv != 0 && (rsv != 4 || !s->rules.deflate || is_control(opcode) || opcode == WS_CONTINUATION))
+    if (rsv != 0 && (rsv != 4 || !s->rules->deflate || is_control(opcode) || opcode == WS_CONTINUATION))
         return FAULT_WS_RSV;
     if (is_control(opcode))
         return fin ? FAULT_NONE : FAULT_WS_CONTROL_FRAGMENT;
@@ -81,9 +87,9 @@ static enum fault judge_first_byte(const struct ws_scan *s, uint8_t byte)
         return FAULT_WS_CONTINUATION;
     if (opcode != WS_CONTINUATION && in_message)
         return FAULT_WS_INTERLEAVED;
-    if (opcode != WS_CONTINUATION && s->counts.messages >= s->messages_allowed)
+    if (opcode != WS_CONTINUATION && !may_begin(s))
         return FAULT_WS_RATE;
-    if (s->rules.max_fragments > 0 && s->place.message_fragments >= s->rules.max_fragments)
+    if (s->rules->max_fragments > 0 && s->place.message_fragments >= s->rules->max_fragments)
         return FAULT_WS_TOO_MANY_FRAGMENTS;
     return FAULT_NONE;
 }
@@ -94,7 +100,7 @@ static enum fault judge_second_byte(const struct ws_scan *s, uint8_t opcode, uin
     bool masked = byte >> 7;
     unsigned length = byte & 127u;
 
-    if (masked != s->rules.from_client)
+    if (masked != s->rules->from_client)
         return masked ? FAULT_WS_MASKED : FAULT_WS_UNMASKED;
     if (is_control(opcode) && length > WS_CONTROL_MAX_BYTES)
         return FAULT_WS_CONTROL_LENGTH;
@@ -106,7 +112,7 @@ static enum fault judge_second_byte(const struct ws_scan *s, uint8_t opcode, uin
 /* The limits, as soon as the length is known; and text that would end inside a code point (RFC 6455 section 8.1). */
 static enum fault judge_length(const struct ws_scan *s, const struct ws_head *h)
 {
-    const struct ws_scan_rules *rules = &s->rules;
+    const struct ws_scan_rules *rules = s->rules;
 
     if (is_control(h->opcode))
         return FAULT_NONE;
@@ -152,7 +158,7 @@ static enum fault judge_close(const struct ws_scan *s, const struct ws_head *h, 
         return FAULT_NONE;
     if (!ws_close_code_lawful((unsigned)payload[0] << 8 | payload[1]))
         return FAULT_WS_CLOSE_CODE;
-    if (s->rules.verify != WS_VERIFY_UTF8)
+    if (s->rules->verify != WS_VERIFY_UTF8)
         return FAULT_NONE;
     if (!utf8_feed(&utf8, payload + 2, n - 2) || (n == h->length && !utf8_complete(&utf8)))
         return FAULT_WS_CLOSE_TEXT;
@@ -215,7 +221,7 @@ static bool is_checked_text(const struct ws_scan *s, const struct ws_head *h)
 {
     if (h->opcode == WS_CONTINUATION)
         return s->place.message_is_text;
-    return h->opcode == WS_TEXT && h->rsv == 0 && s->rules.verify == WS_VERIFY_UTF8;
+    return h->opcode == WS_TEXT && h->rsv == 0 && s->rules->verify == WS_VERIFY_UTF8;
 }
 
 static void begin_frame(struct ws_scan *s, const struct ws_head *h)
@@ -280,7 +286,7 @@ static void advance(struct ws_scan *s, struct walk *w, size_t n)
         for (size_t i = 0; i < sizeof(mask); i++)
             place->mask[i] = mask[(i + n) % 4];
     }
-    s->counts.payload_bytes += n;
+    s->counts.payload_bytes += (uint32_t)n;
     w->at += n;
 }
 
@@ -289,7 +295,7 @@ static bool feed_text(struct ws_scan *s, struct walk *w, size_t n)
     struct utf8 *utf8 = &s->place.utf8;
     const uint8_t *p = w->p + w->at;
 
-    return s->rules.from_client ? utf8_feed_masked(utf8, p, n, s->place.mask) : utf8_feed(utf8, p, n);
+    return s->rules->from_client ? utf8_feed_masked(utf8, p, n, s->place.mask) : utf8_feed(utf8, p, n);
 }
 
 /* n bytes of text. The last code point may stay open behind them: what it has of these bytes waits for the rest of it. */
@@ -346,9 +352,9 @@ static bool between_messages(const struct ws_scan *s)
 /* One lawful first byte of a message of one frame: FIN, TEXT or BINARY, RSV1 where it may stand. *checked_out: its payload is looked at. */
 static bool begins_whole(const struct ws_scan *s, uint8_t byte, bool *checked_out)
 {
-    uint8_t rsv1 = s->rules.deflate ? 0x40 : 0;
+    uint8_t rsv1 = s->rules->deflate ? 0x40 : 0;
 
-    *checked_out = byte == (0x80 | WS_TEXT) && s->rules.verify == WS_VERIFY_UTF8;
+    *checked_out = byte == (0x80 | WS_TEXT) && s->rules->verify == WS_VERIFY_UTF8;
     byte &= (uint8_t)~rsv1;
     return byte == (0x80 | WS_TEXT) || byte == (0x80 | WS_BINARY);
 }
@@ -356,9 +362,9 @@ static bool begins_whole(const struct ws_scan *s, uint8_t byte, bool *checked_ou
 /* The header's size and the payload's, when both are there and lawful, and the length takes at most two bytes; otherwise 0. */
 static size_t whole_head(const struct ws_scan *s, const uint8_t *p, size_t n, size_t *length_out)
 {
-    size_t mask_bytes = s->rules.from_client ? 4 : 0, size = 2, length;
+    size_t mask_bytes = s->rules->from_client ? 4 : 0, size = 2, length;
 
-    if (n < 4 || p[1] >> 7 != s->rules.from_client)
+    if (n < 4 || p[1] >> 7 != s->rules->from_client)
         return 0;
     length = p[1] & 127u;
     if (length == 126) {
@@ -374,15 +380,15 @@ static size_t whole_head(const struct ws_scan *s, const uint8_t *p, size_t n, si
 
 static bool within_limits(const struct ws_scan *s, size_t length)
 {
-    const struct ws_scan_rules *rules = &s->rules;
+    const struct ws_scan_rules *rules = s->rules;
 
     return (rules->max_frame == 0 || length <= rules->max_frame) && (rules->max_message == 0 || length <= rules->max_message)
-           && s->counts.messages < s->messages_allowed;
+           && may_begin(s);
 }
 
 static bool is_text(const struct ws_scan *s, const uint8_t *payload, size_t n)
 {
-    return s->rules.from_client ? utf8_valid_masked(payload, n, payload - 4) : utf8_valid(payload, n);
+    return s->rules->from_client ? utf8_valid_masked(payload, n, payload - 4) : utf8_valid(payload, n);
 }
 
 /* The size of the whole message of one frame that stands at p, passing; 0: there is none, or not a lawful one. */
@@ -399,7 +405,7 @@ static size_t pass_whole(struct ws_scan *s, const uint8_t *p, size_t n)
     s->counts.frames++;
     s->counts.messages++;
     s->counts.texts += (p[0] & 15) == WS_TEXT;
-    s->counts.payload_bytes += length;
+    s->counts.payload_bytes += (uint32_t)length;
     s->unseen_before = !checked;
     return head + length;
 }
@@ -454,7 +460,7 @@ enum ws_scan_verdict ws_scan_feed(struct ws_scan *s, const uint8_t *p, size_t n,
     *passed_out = 0;
     if (s->fault != FAULT_NONE)
         return WS_SCAN_FAULT;
-    if (s->rules.verify == WS_VERIFY_BLIND) {
+    if (s->rules->verify == WS_VERIFY_BLIND) {
         *passed_out = n;
         return WS_SCAN_MORE;
     }
@@ -469,21 +475,21 @@ enum ws_scan_verdict ws_scan_feed(struct ws_scan *s, const uint8_t *p, size_t n,
 
 uint64_t ws_scan_unseen(const struct ws_scan *s)
 {
-    return s->fault == FAULT_NONE && s->rules.verify != WS_VERIFY_BLIND && !s->place.message_is_text ? s->place.payload_left : 0;
+    return s->fault == FAULT_NONE && s->rules->verify != WS_VERIFY_BLIND && !s->place.message_is_text ? s->place.payload_left : 0;
 }
 
 void ws_scan_passed_unseen(struct ws_scan *s, uint64_t n)
 {
     assert(n <= ws_scan_unseen(s));
     s->place.payload_left -= n;          /* the mask is not turned: only text is unmasked */
-    s->counts.payload_bytes += n;
+    s->counts.payload_bytes += (uint32_t)n;
     if (n > 0 && s->place.payload_left == 0)
         end_frame(s);
 }
 
 bool ws_scan_at_boundary(const struct ws_scan *s)
 {
-    return s->rules.verify != WS_VERIFY_BLIND && s->place.payload_left == 0;
+    return s->rules->verify != WS_VERIFY_BLIND && s->place.payload_left == 0;
 }
 
 bool ws_scan_in_message(const struct ws_scan *s)

@@ -31,9 +31,10 @@
 
 enum ws_verify { WS_VERIFY_FRAMES, WS_VERIFY_UTF8, WS_VERIFY_BLIND };
 
-struct ws_scan_rules {
+struct ws_scan_rules {                   /* the same for very many scans, which borrow them */
     bool from_client : 1;                /* frames must be masked; otherwise they must not be */
     bool deflate : 1;                    /* permessage-deflate was negotiated: RSV1 is lawful on a message's first frame */
+    bool rated : 1;                      /* messages_allowed counts */
     enum ws_verify verify : 4;
     uint32_t max_fragments;              /* frames of one message, 0 = no limit; past it: FAULT_WS_MESSAGE_TOO_LARGE */
     uint64_t max_frame;                  /* payload bytes, 0 = no limit; data frames only */
@@ -43,8 +44,8 @@ struct ws_scan_rules {
 struct ws_scan_counts {
     uint64_t frames;                     /* data and control */
     uint64_t messages;                   /* whole data messages … */
-    uint64_t texts;                      /* … of which text */
-    uint64_t payload_bytes;              /* of data frames */
+    uint32_t texts;                      /* … of which text, modulo 2^32: what they grow by is of interest */
+    uint32_t payload_bytes;              /* of data frames, likewise */
     uint64_t pings, pongs;
 };
 
@@ -52,22 +53,23 @@ struct ws_place {                        /* where a scan stands in the stream */
     uint64_t payload_left;               /* of the data frame that stands open */
     uint64_t message_bytes;              /* announced so far for the current message */
     uint32_t message_fragments;
-    uint8_t message_opcode;              /* 0 = between messages */
-    bool message_is_text;                /* and its payload is checked */
-    bool frame_fin;
     uint8_t mask[4];                     /* the next payload byte's first */
     struct utf8 utf8;
+    uint8_t message_opcode;              /* 0 = between messages */
+    bool message_is_text : 1;            /* and its payload is checked */
+    bool frame_fin : 1;
 };
 
-struct ws_scan {                         /* the caller embeds it and touches only rules (before the first feed) and counts */
-    struct ws_scan_rules rules;
-    struct ws_scan_counts counts;        /* of what has passed, swallowed control frames included */
-    enum fault fault;                    /* sticky */
-    struct ws_place place;
+struct ws_scan {                         /* the caller embeds it, and reads rules, counts and fault. Two for each tunnel: small */
+    const struct ws_scan_rules *rules;
+    enum fault fault : 8;                /* sticky */
     uint8_t control_opcode;              /* of the control frame that was delivered and not yet done with; else 0 */
-    bool close_seen;
-    bool unseen_before;                  /* the data frame begun last is one whose payload is not checked */
-    uint64_t messages_allowed;           /* over its life; the caller moves it on with time. The first byte of one more is a fault */
+    bool close_seen : 1;
+    bool unseen_before : 1;              /* the data frame begun last is one whose payload is not checked */
+    uint32_t messages_allowed;           /* with rules->rated: over its life, modulo 2^32; the caller moves it on with time, by less than
+                                          * 2^31. The first byte of one more is a fault */
+    struct ws_place place;
+    struct ws_scan_counts counts;        /* of what has passed, swallowed control frames included */
 };
 
 struct ws_control {
@@ -84,7 +86,7 @@ enum ws_scan_verdict {
     WS_SCAN_FAULT,
 };
 
-void ws_scan_init(struct ws_scan *s, const struct ws_scan_rules *rules);
+void ws_scan_init(struct ws_scan *s, const struct ws_scan_rules *rules);        /* borrowed for the scan's life */
 /* *passed_out: how many bytes from p on may pass now. The caller sends and consumes exactly these, or fewer: what was counted as
  * passed must not be fed again, so a caller that can send less feeds no more than it can send (or remembers how much is cleared).
  * The next feed begins with the first byte that was not passed (behind the control frame, where there was one and it is done;

@@ -17,6 +17,7 @@ struct pair {
     struct rig rig;                      /* the sender: owner and far */
     struct owner to;
     int sink;
+    struct ws_scan_rules rules;
     struct pump pump;
     enum pump_result result;
     uint8_t *sent, *got;
@@ -36,10 +37,9 @@ static void run_pump(struct owner *o)
 
 static void begin_pair(struct pair *p, enum ws_verify verify, void **state)
 {
-    struct ws_scan_rules rules = { .from_client = true, .verify = verify };
     int fds[2], error, small = 100000;
 
-    *p = (struct pair){ .hungry = true, .room = 24 * LONG_BYTES };
+    *p = (struct pair){ .hungry = true, .room = 24 * LONG_BYTES, .rules = { .from_client = true, .verify = verify } };
     current = p;
     begin(&p->rig, state);
     if (*state != NULL)
@@ -56,7 +56,7 @@ static void begin_pair(struct pair *p, enum ws_verify verify, void **state)
     stream_own(p->to.stream, &events, &p->to);
     p->sent = malloc(p->room);
     p->got = malloc(p->room);
-    pump_init(&p->pump, p->rig.owner.stream, p->to.stream, &rules);
+    pump_init(&p->pump, p->rig.owner.stream, p->to.stream, &p->rules);
     p->rig.owner.on_readable = p->rig.owner.on_writable = p->to.on_readable = p->to.on_writable = run_pump;
     loop_settle(&p->rig.loop);
 }

@@ -580,7 +580,7 @@ static void nothing_of_the_faulty_frame(void **state)
 static void messages_allowed(void **state)
 {
     static const uint8_t stream[] = "\x81\x01" "a" "\x02\x01" "b" "\x89\x00" "\x80\x01" "c" "\x82\x01" "d" "\x81\x01" "e";
-    const struct ws_scan_rules rules = { .verify = WS_VERIFY_UTF8 };
+    const struct ws_scan_rules rules = { .verify = WS_VERIFY_UTF8, .rated = true };
     const size_t n = sizeof(stream) - 1;
     struct ws_control control;
 
@@ -612,6 +612,12 @@ static void messages_allowed(void **state)
         ws_scan_control_done(&s);
         assert_int_equal(ws_scan_feed(&s, stream + 8, n - 8, &passed, &control), WS_SCAN_FAULT);
         assert_int_equal(passed, 6);
+        ws_scan_init(&s, &rules);
+        s.counts.messages = UINT32_MAX;          /* what is allowed is counted modulo 2^32 */
+        s.messages_allowed = 1;
+        assert_int_equal(ws_scan_feed(&s, stream + 11, n - 11, &passed, &control), WS_SCAN_MORE);
+        assert_int_equal(passed, 6);
+        assert_int_equal(ws_scan_feed(&s, stream, 3, &passed, &control), WS_SCAN_FAULT);
     }
 }
 
