@@ -57,6 +57,38 @@ size_t utf8_whole_portable(const uint8_t *p, size_t n, const uint8_t *key)
 
 #include <immintrin.h>
 
+/* How two bytes in a row can be wrong (RFC 3629 sections 3 and 4). */
+enum {
+    LEAD_ALONE = 1,                      /* a lead, and no continuation byte behind it */
+    NO_LEAD = 2,                         /* a continuation byte behind ASCII */
+    OVERLONG_2 = 4,                      /* C0, C1 */
+    OVERLONG_3 = 8,                      /* E0 80 … 9F */
+    SURROGATE = 16,                      /* ED A0 … BF */
+    TOO_LARGE = 32,                      /* F4 90 … BF, F5 and more with 90 … BF */
+    OVERLONG_4 = 64,                     /* F0 80 … 8F, and F5 and more with 80 … 8F */
+    CONTINUATIONS = 128,                 /* two in a row: wrong unless they are due */
+    WHATEVER_LOW = LEAD_ALONE | NO_LEAD | CONTINUATIONS,
+};
+
+static const uint8_t first_high[16] = {
+    NO_LEAD, NO_LEAD, NO_LEAD, NO_LEAD, NO_LEAD, NO_LEAD, NO_LEAD, NO_LEAD,
+    CONTINUATIONS, CONTINUATIONS, CONTINUATIONS, CONTINUATIONS,
+    LEAD_ALONE | OVERLONG_2, LEAD_ALONE, LEAD_ALONE | OVERLONG_3 | SURROGATE, LEAD_ALONE | TOO_LARGE | OVERLONG_4,
+};
+#define PAST_F4 (WHATEVER_LOW | TOO_LARGE | OVERLONG_4)
+static const uint8_t first_low[16] = {
+    WHATEVER_LOW | OVERLONG_2 | OVERLONG_3 | OVERLONG_4, WHATEVER_LOW | OVERLONG_2, WHATEVER_LOW, WHATEVER_LOW,
+    WHATEVER_LOW | TOO_LARGE, PAST_F4, PAST_F4, PAST_F4,
+    PAST_F4, PAST_F4, PAST_F4, PAST_F4, PAST_F4, PAST_F4 | SURROGATE, PAST_F4, PAST_F4,
+};
+#define BEHIND_ANY (NO_LEAD | OVERLONG_2 | CONTINUATIONS)
+static const uint8_t second_high[16] = {
+    LEAD_ALONE, LEAD_ALONE, LEAD_ALONE, LEAD_ALONE, LEAD_ALONE, LEAD_ALONE, LEAD_ALONE, LEAD_ALONE,
+    BEHIND_ANY | OVERLONG_3 | OVERLONG_4, BEHIND_ANY | OVERLONG_3 | TOO_LARGE, BEHIND_ANY | SURROGATE | TOO_LARGE,
+    BEHIND_ANY | SURROGATE | TOO_LARGE,
+    LEAD_ALONE, LEAD_ALONE, LEAD_ALONE, LEAD_ALONE,
+};
+
 static int key_word(const uint8_t *key, size_t offset)
 {
     int word;
@@ -65,8 +97,8 @@ static int key_word(const uint8_t *key, size_t offset)
     return word;
 }
 
-#define TARGET __attribute__((target("sse2")))
-#define FUNCTION(name) name##_sse2
+#define TARGET __attribute__((target("ssse3")))
+#define FUNCTION(name) name##_ssse3
 #define VECTOR __m128i
 #define BLOCK ((size_t)16)
 #define LOAD(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
@@ -76,11 +108,13 @@ static int key_word(const uint8_t *key, size_t offset)
 #define OR(a, b) _mm_or_si128(a, b)
 #define XOR(a, b) _mm_xor_si128(a, b)
 #define EQUAL(a, b) _mm_cmpeq_epi8(a, b)
-#define GREATER(a, b) _mm_cmpgt_epi8(a, b)
 #define MINUS(a, b) _mm_subs_epu8(a, b)
+#define LOW_HALF(a) _mm_and_si128(a, _mm_set1_epi8(15))
+#define HIGH_HALF(a) _mm_and_si128(_mm_srli_epi16(a, 4), _mm_set1_epi8(15))
+#define LOOK_UP(table, at) _mm_shuffle_epi8(LOAD(table), at)
 #define HIGH_BITS(a) (unsigned)_mm_movemask_epi8(a)
 #define EVERY_HIGH_BIT 0xffffu
-#define SHIFTED_IN(in, before, by) _mm_or_si128(_mm_slli_si128(in, by), _mm_srli_si128(before, 16 - (by)))
+#define SHIFTED_IN(in, by) _mm_slli_si128(in, by)
 #include "protocol/utf8_blocks.h"
 
 #undef TARGET
@@ -94,8 +128,10 @@ static int key_word(const uint8_t *key, size_t offset)
 #undef OR
 #undef XOR
 #undef EQUAL
-#undef GREATER
 #undef MINUS
+#undef LOW_HALF
+#undef HIGH_HALF
+#undef LOOK_UP
 #undef HIGH_BITS
 #undef EVERY_HIGH_BIT
 #undef SHIFTED_IN
@@ -111,11 +147,13 @@ static int key_word(const uint8_t *key, size_t offset)
 #define OR(a, b) _mm256_or_si256(a, b)
 #define XOR(a, b) _mm256_xor_si256(a, b)
 #define EQUAL(a, b) _mm256_cmpeq_epi8(a, b)
-#define GREATER(a, b) _mm256_cmpgt_epi8(a, b)
 #define MINUS(a, b) _mm256_subs_epu8(a, b)
+#define LOW_HALF(a) _mm256_and_si256(a, _mm256_set1_epi8(15))
+#define HIGH_HALF(a) _mm256_and_si256(_mm256_srli_epi16(a, 4), _mm256_set1_epi8(15))
+#define LOOK_UP(table, at) _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(table))), at)
 #define HIGH_BITS(a) (unsigned)_mm256_movemask_epi8(a)
 #define EVERY_HIGH_BIT 0xffffffffu
-#define SHIFTED_IN(in, before, by) _mm256_alignr_epi8(in, _mm256_permute2x128_si256(before, in, 0x21), 16 - (by))
+#define SHIFTED_IN(in, by) _mm256_alignr_epi8(in, _mm256_permute2x128_si256(in, in, 0x08), 16 - (by))
 #include "protocol/utf8_blocks.h"
 
 /* `end` without the bytes of a code point that is still open there; what is before it is otherwise valid. */
@@ -131,9 +169,9 @@ static size_t last_border(const uint8_t *p, size_t end, const uint8_t *key)
     return end;
 }
 
-size_t utf8_whole_sse2(const uint8_t *p, size_t n, const uint8_t *key)
+size_t utf8_whole_ssse3(const uint8_t *p, size_t n, const uint8_t *key)
 {
-    return last_border(p, good_bytes_sse2(p, n, key), key);
+    return last_border(p, good_bytes_ssse3(p, n, key), key);
 }
 
 size_t utf8_whole_avx2(const uint8_t *p, size_t n, const uint8_t *key)
@@ -145,7 +183,7 @@ static size_t whole_in_blocks(const uint8_t *p, size_t n, const uint8_t *key)
 {
     if (n >= 32 && __builtin_cpu_supports("avx2"))
         return utf8_whole_avx2(p, n, key);
-    return n >= 16 ? utf8_whole_sse2(p, n, key) : 0;
+    return n >= 16 && __builtin_cpu_supports("ssse3") ? utf8_whole_ssse3(p, n, key) : 0;
 }
 
 #else

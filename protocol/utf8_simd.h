@@ -19,7 +19,7 @@ size_t utf8_whole(const uint8_t *p, size_t n, const uint8_t *key);
 
 size_t utf8_whole_portable(const uint8_t *p, size_t n, const uint8_t *key);
 #if defined(__x86_64__)
-size_t utf8_whole_sse2(const uint8_t *p, size_t n, const uint8_t *key);
+size_t utf8_whole_ssse3(const uint8_t *p, size_t n, const uint8_t *key);
 size_t utf8_whole_avx2(const uint8_t *p, size_t n, const uint8_t *key);          /* where the processor has it */
 #endif
 

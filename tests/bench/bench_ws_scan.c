@@ -128,7 +128,7 @@ static void bench_readers(uint8_t *buffer, const char *name, const char *pattern
 {
     bench_reader(buffer, "portable", utf8_whole_portable, name, pattern);
 #if defined(__x86_64__)
-    bench_reader(buffer, "sse2", utf8_whole_sse2, name, pattern);
+    bench_reader(buffer, "ssse3", utf8_whole_ssse3, name, pattern);
     if (__builtin_cpu_supports("avx2"))
         bench_reader(buffer, "avx2", utf8_whole_avx2, name, pattern);
 #endif

@@ -123,7 +123,7 @@ static void check_readers(const uint8_t *p, size_t n, const uint8_t *key, const 
 #if defined(__x86_64__)
     /* No further than the truth, at a border of code points, and not much less: whole blocks. */
     for (int wide = 0; wide <= (__builtin_cpu_supports("avx2") ? 1 : 0); wide++) {
-        size_t done = wide ? utf8_whole_avx2(p, n, key) : utf8_whole_sse2(p, n, key);
+        size_t done = wide ? utf8_whole_avx2(p, n, key) : utf8_whole_ssse3(p, n, key);
         size_t block = wide ? 32 : 16;
         assert_true(done <= truth->whole && truth->whole - done < 2 * block);
         assert_int_equal(utf8_whole_portable(p, done, key), done);
