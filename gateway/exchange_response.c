@@ -153,9 +153,7 @@ static enum step switch_over(struct exchange *x, const struct ws_agreement *agre
                    .trace_id = x->trace.trace_id,
                    .target = x->head->target,
                    .host = x->rules.authority,
-                   .listener = x->client.inbound->listener->name,
-                   .upstream = x->upstream->conf->name,
-                   .server = x->server->state->name },
+                   .listener = x->client.inbound->listener->name },
     };
 
     start.server = backend_take_stream(x->backend);

@@ -1,11 +1,12 @@
 #include "gateway/pump.h"
 
-
 #define HEADER_BYTES 64                  /* so few bytes in front of a splice are copied into the out-buffer */
 
-void pump_init(struct pump *p, struct stream *from, struct stream *to, const struct ws_scan_rules *rules)
+_Static_assert(6 + WS_CONTROL_MAX_BYTES <= UINT8_MAX, "`skip` is a whole control frame");
+
+void pump_init(struct pump *p, const struct ws_scan_rules *rules)
 {
-    *p = (struct pump){ .from = from, .to = to };
+    *p = (struct pump){ 0 };
     ws_scan_init(&p->scan, rules);
 }
 
@@ -35,9 +36,9 @@ static void take_control(struct pump *p, const struct ws_control *control)
         swallow = true;
     }
     if (swallow)
-        p->skip = control->frame_bytes;
+        p->skip = (uint8_t)control->frame_bytes;
     else
-        p->cleared += control->frame_bytes;
+        p->cleared += (uint32_t)control->frame_bytes;
     p->close_passes = p->close_seen && !swallow;
     ws_scan_control_done(&p->scan);
 }
@@ -46,10 +47,14 @@ static void take_control(struct pump *p, const struct ws_control *control)
 static bool verify(struct pump *p, struct span there)
 {
     struct ws_control control;
+    enum ws_scan_verdict verdict;
+    size_t passed;
 
     if (p->close_seen || p->scan.fault != FAULT_NONE || there.n == 0)
         return false;
-    if (ws_scan_feed(&p->scan, there.p, there.n, &p->cleared, &control) == WS_SCAN_CONTROL)
+    verdict = ws_scan_feed(&p->scan, there.p, there.n, &passed, &control);
+    p->cleared = (uint32_t)passed;       /* a stream holds much less */
+    if (verdict == WS_SCAN_CONTROL)
         take_control(p, &control);
     return p->cleared > 0 || p->skip > 0;
 }
@@ -63,76 +68,76 @@ static bool may_splice(const struct pump *p)
     return !p->discard && p->cleared == 0 && p->skip == 0 && (n >= PUMP_SPLICE_BYTES || (n > 0 && p->spliced));
 }
 
-bool pump_blocked(const struct pump *p)
+bool pump_blocked(const struct pump *p, const struct stream *to)
 {
-    return p->cleared > 0 || (p->spliced && p->to->blocked);
+    return p->cleared > 0 || (p->spliced && to->blocked);
 }
 
 /* Bytes that left the pump, 0, or <0. */
-static ssize_t splice_on(struct pump *p)
+static ssize_t splice_on(struct pump *p, struct stream *from, struct stream *to)
 {
     uint64_t n = ws_scan_unseen(&p->scan);
-    ssize_t taken = stream_splice(p->to, p->from, n < STREAM_SPLICE_MOST ? (size_t)n : STREAM_SPLICE_MOST);
+    ssize_t taken = stream_splice(to, from, n < STREAM_SPLICE_MOST ? (size_t)n : STREAM_SPLICE_MOST);
 
     if (taken > 0) {
         ws_scan_passed_unseen(&p->scan, (uint64_t)taken);
         p->moved += (uint64_t)taken;
         p->spliced = true;
         if ((uint64_t)taken == n)
-            stream_splice(p->to, p->from, 0);    /* the next one may be as long */
+            stream_splice(to, from, 0);    /* the next one may be as long */
     }
     return taken;
 }
 
 /* A header, or the end of one frame and the next one's header: goes out together with the payload that is spliced next. */
-static ssize_t put_before_splice(struct pump *p, struct span header)
+static ssize_t put_before_splice(struct stream *to, struct span header)
 {
-    int error = stream_put(p->to, header);
+    int error = stream_put(to, header);
 
     return error != 0 ? error : (ssize_t)header.n;
 }
 
-static ssize_t send_cleared(struct pump *p, const uint8_t *bytes)
+static ssize_t send_cleared(struct pump *p, struct stream *to, const uint8_t *bytes)
 {
     if (p->discard)
         return (ssize_t)p->cleared;
-    if (p->cleared <= HEADER_BYTES && ws_scan_unseen(&p->scan) >= PUMP_SPLICE_BYTES && !p->to->blocked)
-        return put_before_splice(p, span_of(bytes, p->cleared));
-    return stream_send(p->to, span_of(bytes, p->cleared));
+    if (p->cleared <= HEADER_BYTES && ws_scan_unseen(&p->scan) >= PUMP_SPLICE_BYTES && !to->blocked)
+        return put_before_splice(to, span_of(bytes, p->cleared));
+    return stream_send(to, span_of(bytes, p->cleared));
 }
 
 /* A long frame that was read before anything was known of it could not be spliced; the one behind it may be as long. */
-static void look_ahead(struct pump *p, size_t taken)
+static void look_ahead(struct pump *p, struct stream *from, struct stream *to, size_t taken)
 {
     if (taken >= PUMP_SPLICE_BYTES && p->scan.unseen_before)
         p->long_before = true;
     if (!p->long_before || taken == 0 || !ws_scan_at_boundary(&p->scan))
         return;
     p->long_before = false;
-    stream_splice(p->to, p->from, 0);
+    stream_splice(to, from, 0);
 }
 
 /* Bytes that left the pump, or <0. */
-static ssize_t pass(struct pump *p, const uint8_t *bytes)
+static ssize_t pass(struct pump *p, struct stream *from, struct stream *to, const uint8_t *bytes)
 {
     ssize_t taken = 0;
 
     if (p->cleared > 0)
-        taken = send_cleared(p, bytes);
+        taken = send_cleared(p, to, bytes);
     if (taken < 0)
         return taken;
-    stream_consume(p->from, (size_t)taken);
-    p->cleared -= (size_t)taken;
-    look_ahead(p, (size_t)taken);
+    stream_consume(from, (size_t)taken);
+    p->cleared -= (uint32_t)taken;
+    look_ahead(p, from, to, (size_t)taken);
     p->moved += p->discard ? 0 : (uint64_t)taken;
     if (p->cleared == 0 && p->skip > 0) {
-        stream_consume(p->from, p->skip);
+        stream_consume(from, p->skip);
         p->skip = 0;
     }
     return taken;
 }
 
-static enum pump_result why_stopped(struct pump *p)
+static enum pump_result why_stopped(const struct pump *p, struct stream *from)
 {
     const uint8_t *rest;
 
@@ -140,21 +145,21 @@ static enum pump_result why_stopped(struct pump *p)
         return PUMP_CLOSED;
     if (p->scan.fault != FAULT_NONE)
         return PUMP_FAULT;
-    if (p->from->input == STREAM_OPEN)
+    if (from->input == STREAM_OPEN)
         return PUMP_STARVED;
-    if (p->from->input == STREAM_FAILED)
+    if (from->input == STREAM_FAILED)
         return PUMP_RESET;
     if (p->scan.rules->verify == WS_VERIFY_BLIND)
         return PUMP_EOF;
-    return stream_peek(p->from, &rest) == 0 && ws_scan_at_boundary(&p->scan) ? PUMP_EOF : PUMP_CUT;
+    return stream_peek(from, &rest) == 0 && ws_scan_at_boundary(&p->scan) ? PUMP_EOF : PUMP_CUT;
 }
 
 /* Where there was no memory to keep what the owner left, a stream fails and shows nothing of it any more. */
-static bool lost_what_was_cleared(struct pump *p)
+static bool lost_what_was_cleared(const struct pump *p, struct stream *from)
 {
     const uint8_t *bytes;
 
-    return p->cleared + p->skip > 0 && stream_peek(p->from, &bytes) < p->cleared + p->skip;
+    return p->cleared + p->skip > 0 && stream_peek(from, &bytes) < p->cleared + p->skip;
 }
 
 /* Everything that is there may pass, and behind it nothing can be spliced. */
@@ -163,32 +168,32 @@ static bool is_all(const struct pump *p, struct span there)
     return p->cleared + p->skip == there.n && ws_scan_unseen(&p->scan) == 0;
 }
 
-enum pump_result pump_run(struct pump *p)
+enum pump_result pump_run(struct pump *p, struct stream *from, struct stream *to)
 {
-    if (lost_what_was_cleared(p))
+    if (lost_what_was_cleared(p, from))
         return PUMP_RESET;               /* and what went out last is no whole frame: `cleared` stays */
     for (int round = 0; round < PUMP_ROUNDS_MAX; round++) {
-        ssize_t spliced = may_splice(p) ? splice_on(p) : STREAM_NO_SPLICE;
+        ssize_t spliced = may_splice(p) ? splice_on(p, from, to) : STREAM_NO_SPLICE;
         struct span there;
         bool all;
-        if (spliced > 0 && !p->to->blocked)
+        if (spliced > 0 && !to->blocked)
             continue;
         if (spliced >= 0)
-            return p->to->blocked ? PUMP_BLOCKED : why_stopped(p);
+            return to->blocked ? PUMP_BLOCKED : why_stopped(p, from);
         if (spliced != STREAM_NO_SPLICE)
             return PUMP_DEAF;
-        if (ws_scan_unseen(&p->scan) == 0 && !p->to->blocked)
+        if (ws_scan_unseen(&p->scan) == 0 && !to->blocked)
             p->spliced = false;
-        there.n = stream_peek(p->from, &there.p);
+        there.n = stream_peek(from, &there.p);
         if (p->cleared == 0 && p->skip == 0 && !verify(p, there))
-            return why_stopped(p);
+            return why_stopped(p, from);
         all = is_all(p, there);
-        if (pass(p, there.p) < 0)
+        if (pass(p, from, to, there.p) < 0)
             return PUMP_DEAF;
         if (p->cleared > 0)
             return PUMP_BLOCKED;
         if (all)
-            return why_stopped(p);
+            return why_stopped(p, from);
     }
     return PUMP_SPENT;
 }

@@ -13,22 +13,21 @@
 #define PUMP_SPLICE_BYTES 32768          /* payload that needs no look, from here on: from socket to socket */
 #define PUMP_PING_BYTES 8                 /* of a Ping's payload: random, so that no peer can answer before it was asked */
 
-struct pump {
-    struct stream *from, *to;            /* the tunnel's */
-    struct ws_scan scan;
-    size_t cleared;                      /* verified bytes at the front of `from` that `to` has not taken yet */
-    bool hold_close;                     /* a Close that comes is noted, not passed on */
-    bool spliced;                        /* what `to` has taken of the frame that stands open went past the scratch buffer */
-    bool long_before;                    /* … or it was read into that, but was long enough */
-    bool discard;                        /* what is lawful is thrown away: nothing may reach `to` any more, but a Close is waited for */
-    size_t skip;                         /* bytes behind the cleared ones that are swallowed: a Pong to the gateway's own Ping */
-    bool ping_out;                       /* a Ping with this payload went to `from`, and its Pong is awaited */
-    bool pong_seen;                      /* … and has come; the tunnel takes note and clears it */
-    uint8_t ping_payload[PUMP_PING_BYTES];
-    bool close_seen;
-    bool close_passes;                   /* … and it goes out with what is cleared: it was not held */
-    unsigned close_code;                 /* of the Close that was seen; 1005: it had none */
+struct pump {                            /* two for each tunnel, which knows the streams. What a message touches is in front */
     uint64_t moved;                      /* bytes passed on, over its life */
+    uint32_t cleared;                    /* verified bytes at the front of the input that the output has not taken yet */
+    uint16_t close_code;                 /* of the Close that was seen; 1005: it had none */
+    uint8_t skip;                        /* bytes behind the cleared ones that are swallowed: a Pong to the gateway's own Ping */
+    bool hold_close : 1;                 /* a Close that comes is noted, not passed on */
+    bool close_seen : 1;
+    bool close_passes : 1;               /* … and it goes out with what is cleared: it was not held */
+    bool spliced : 1;                    /* what the output has taken of the frame that stands open went past the scratch buffer */
+    bool long_before : 1;                /* … or it was read into that, but was long enough */
+    bool discard : 1;                    /* what is lawful is thrown away: nothing may go out any more, but a Close is waited for */
+    bool ping_out : 1;                   /* a Ping with this payload went to where the input comes from, and its Pong is awaited */
+    bool pong_seen : 1;                  /* … and has come; the tunnel takes note and clears it */
+    struct ws_scan scan;
+    uint8_t ping_payload[PUMP_PING_BYTES];
 };
 
 enum pump_result {
@@ -43,10 +42,10 @@ enum pump_result {
     PUMP_DEAF,                           /* the output failed */
 };
 
-void pump_init(struct pump *p, struct stream *from, struct stream *to, const struct ws_scan_rules *rules);
-enum pump_result pump_run(struct pump *p);
+void pump_init(struct pump *p, const struct ws_scan_rules *rules);       /* borrowed */
+enum pump_result pump_run(struct pump *p, struct stream *from, struct stream *to);       /* the same two each time */
 /* `to` does not take what is there for it. */
-bool pump_blocked(const struct pump *p);
+bool pump_blocked(const struct pump *p, const struct stream *to);
 /* What went out last was the end of a frame: a frame of the gateway's own may follow. Never true with WS_VERIFY_BLIND. */
 bool pump_at_boundary(const struct pump *p);
 

@@ -22,6 +22,8 @@
 
 #define WORD_BYTES_MAX 512               /* of each word of the request, in the record */
 
+_Static_assert(END_REASON_COUNT <= 256 && FAULT_COUNT <= 256, "a tunnel has a byte for each");
+
 #define CAN(state) (1u << TUNNEL_##state)
 static const struct {
     const char *words;
@@ -55,45 +57,48 @@ static struct access_direction direction_of(const struct side *s)
     const struct ws_scan_counts *c = &p->scan.counts;
 
     return (struct access_direction){ .frames = c->frames, .messages = c->messages, .bytes = p->moved, .pings = c->pings, .pongs = c->pongs,
-                                      .close_code = p->close_seen ? p->close_code : 0, .blocked_ms = s->blocked_ms, .rtt = s->rtt };
+                                      .close_code = p->close_seen ? p->close_code : 0, .blocked_ms = s->blocked_ms,
+                                      .rtt = { .sum_ms = s->rtt_sum_ms, .n = s->rtt_n, .least_ms = s->rtt_least_ms, .most_ms = s->rtt_most_ms } };
 }
 
-static struct span next_text(const uint8_t **at, size_t n)
+void tunnel_words(const struct tunnel *t, struct span out[TUNNEL_WORDS])
 {
-    struct span s = span_of(*at, n);
+    const uint8_t *at = t->text;
 
-    *at += n;
-    return s;
+    for (size_t i = 0; i < TUNNEL_WORDS; i++) {
+        out[i] = span_of(at, t->words_n[i]);
+        at += t->words_n[i];
+    }
 }
 
 static void write_record(struct tunnel *t)
 {
-    const struct tunnel_origin *o = &t->origin;
-    const uint8_t *at = t->text;
-    struct span client = next_text(&at, o->client_n), user = next_text(&at, o->user_n), id = next_text(&at, o->id_n);
-    struct span trace_id = next_text(&at, o->trace_id_n), target = next_text(&at, o->target_n);
-    struct span host = next_text(&at, o->host_n), protocol = next_text(&at, o->protocol_n);
-    struct access_tunnel record = {
-        .request = { .client = client,
-                     .user = user,
-                     .id = id,
-                     .trace_id = trace_id,
-                     .target = target,
-                     .host = host,
+    static const char *const closers[] = { [CLOSED_BY_NOBODY] = "gateway", [CLOSED_BY_CLIENT] = "client", [CLOSED_BY_SERVER] = "server",
+                                           [CLOSED_BY_GATEWAY] = "gateway" };
+    struct span words[TUNNEL_WORDS];
+    struct access_tunnel record;
+
+    tunnel_words(t, words);
+    record = (struct access_tunnel){
+        .request = { .client = words[TUNNEL_CLIENT],
+                     .user = words[TUNNEL_USER],
+                     .id = words[TUNNEL_ID],
+                     .trace_id = words[TUNNEL_TRACE_ID],
+                     .target = words[TUNNEL_TARGET],
+                     .host = words[TUNNEL_HOST],
                      .method = SPAN_LITERAL("GET"),      /* no other method makes a tunnel */
-                     .listener = span_of_text(o->listener),
-                     .upstream = span_of_text(o->upstream),
-                     .server = span_of_text(o->server) },
-        .protocol = protocol,
-        .deflate = t->deflate,
+                     .listener = span_of_text(t->listener),
+                     .upstream = span_of_text(tunnel_upstream(t)),
+                     .server = span_of_text(tunnel_server(t)) },
+        .protocol = words[TUNNEL_PROTOCOL],
+        .deflate = tunnel_deflate(t),
         .duration_ms = timers_now_ms(t->services->timers) - t->begun_ms,
         .from_client = direction_of(&t->sides[CLIENT]),
         .from_server = direction_of(&t->sides[SERVER]),
-        .closed_by = t->closed_by != NULL ? t->closed_by : "gateway",
+        .closed_by = closers[t->closed_by],
         .end = t->end,
         .fault = t->fault,
     };
-
     access_log_tunnel(t->services->access_log, &record);
     metrics_ended(t->services->metrics, METRICS_TUNNEL, t->end);
     for (int i = 0; i < 2; i++)
@@ -213,10 +218,10 @@ static enum pump_result move(struct tunnel *t, struct side *s)
         tunnel_allow_rate(t);
     before = s->pump.scan.counts;
     moved = s->pump.moved;
-    result = pump_run(&s->pump);
+    result = pump_run(&s->pump, s->stream, to->stream);
     note_result(t, s, result);
     count(t, s, &before, moved);
-    tunnel_note_movement(t, s);
+    tunnel_note_movement(t, s, s->pump.moved != moved);
     return result;
 }
 
@@ -377,40 +382,46 @@ void tunnel_kill_all(struct services *services)
 
 /* ---- the beginning ---- */
 
-static uint16_t keep(uint8_t **at, struct span s)
-{
-    assert(s.n <= WORD_BYTES_MAX);
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return (uint16_t)s.n;
-}
-
 /* The record's words outlive the request they came from. */
-static struct tunnel *tunnel_with_texts(const struct tunnel_start *start)
+static struct tunnel *tunnel_with_words(const struct tunnel_start *start)
 {
-    struct span target = span_first(start->names.target, WORD_BYTES_MAX), host = span_first(start->names.host, WORD_BYTES_MAX);
-    struct span protocol = span_first(start->protocol, WORD_BYTES_MAX);
-    size_t n = start->names.client.n + start->names.user.n + start->names.id.n + start->names.trace_id.n + target.n + host.n + protocol.n;
-    struct tunnel *t = mem_zalloc(sizeof(*t) + n);
+    const struct span words[TUNNEL_WORDS] = { [TUNNEL_CLIENT] = start->names.client,
+                                              [TUNNEL_USER] = start->names.user,
+                                              [TUNNEL_ID] = start->names.id,
+                                              [TUNNEL_TRACE_ID] = start->names.trace_id,
+                                              [TUNNEL_TARGET] = span_first(start->names.target, WORD_BYTES_MAX),
+                                              [TUNNEL_HOST] = span_first(start->names.host, WORD_BYTES_MAX),
+                                              [TUNNEL_PROTOCOL] = span_first(start->protocol, WORD_BYTES_MAX) };
+    struct tunnel *t;
     uint8_t *at;
+    size_t n = 0;
 
+    for (size_t i = 0; i < TUNNEL_WORDS; i++)
+        n += words[i].n;
+    t = mem_zalloc(sizeof(*t) + n);
     if (t == NULL)
         return NULL;
     at = t->text;
-    t->origin.client_n = keep(&at, start->names.client);
-    t->origin.user_n = keep(&at, start->names.user);
-    t->origin.id_n = keep(&at, start->names.id);
-    t->origin.trace_id_n = keep(&at, start->names.trace_id);
-    t->origin.target_n = keep(&at, target);
-    t->origin.host_n = keep(&at, host);
-    t->origin.protocol_n = keep(&at, protocol);
+    for (size_t i = 0; i < TUNNEL_WORDS; i++) {
+        assert(words[i].n <= WORD_BYTES_MAX);
+        if (words[i].n > 0)
+            memcpy(at, words[i].p, words[i].n);
+        at += words[i].n;
+        t->words_n[i] = (uint16_t)words[i].n;
+    }
     return t;
+}
+
+static void begin_side(struct side *s, struct stream **stream, const struct ws_scan_rules *rules, uint64_t now_ms)
+{
+    s->stream = stream_take(stream);
+    s->heard_ms = now_ms;
+    pump_init(&s->pump, rules);
 }
 
 int tunnel_new(struct services *services, const struct tunnel_start *start)
 {
-    struct tunnel *t = tunnel_with_texts(start);
+    struct tunnel *t = tunnel_with_words(start);
     struct stream *client = start->client, *server = start->server;
     struct quota_share *share = start->share;
 
@@ -425,20 +436,14 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     t->snapshot = snapshot_hold(start->snapshot);
     t->share = share;
     t->conf = &start->route->websocket;
-    t->deflate = start->deflate;
-    t->blind = start->route->websocket.verify == WS_VERIFY_BLIND;
     t->server_record = start->server_record;
     server_begin(t->server_record, SERVER_TUNNEL);
     t->number = ++services->tunnels_made;
     t->begun_ms = t->entered_ms = timers_now_ms(services->timers);
-    t->sides[CLIENT].heard_ms = t->sides[SERVER].heard_ms = t->begun_ms;
-    t->origin.listener = start->names.listener;
-    t->origin.upstream = start->names.upstream;
-    t->origin.server = start->names.server;
-    t->sides[CLIENT].stream = client;
-    t->sides[SERVER].stream = server;
-    pump_init(&t->sides[CLIENT].pump, client, server, generation_scan_rules(t->snapshot->generation, start->route, true, start->deflate));
-    pump_init(&t->sides[SERVER].pump, server, client, generation_scan_rules(t->snapshot->generation, start->route, false, start->deflate));
+    t->listener = start->names.listener;
+    for (int i = 0; i < 2; i++)
+        begin_side(&t->sides[i], i == CLIENT ? &client : &server,
+                   generation_scan_rules(t->snapshot->generation, start->route, i == CLIENT, start->deflate), t->begun_ms);
     timer_init(&t->timer, on_timer);
     ready_init(&t->ready, on_ready);
     list_append(&services->tunnels, &t->link);
@@ -446,8 +451,8 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     metrics_add(&services->metrics->tunnels_open, 1);
     tally_tunnel_begins(route_counts(t));
     tally_tunnel_begins(upstream_counts(t));
-    stream_own(client, &client_events, t);
-    stream_own(server, &server_events, t);
+    stream_own(t->sides[CLIENT].stream, &client_events, t);
+    stream_own(t->sides[SERVER].stream, &server_events, t);
     tunnel_wait(t);
     return 0;
 }

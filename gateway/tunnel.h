@@ -17,7 +17,7 @@ struct tunnel_start {
     struct quota_share *share;           /* the client's connection as it is counted; taken with the streams */
     struct {                             /* for the record */
         struct span client, user, id, trace_id, target, host;    /* address:port, and of the request; copied */
-        const char *listener, *upstream, *server;  /* borrowed from the snapshot */
+        const char *listener;            /* borrowed from the snapshot */
     } names;
 };
 

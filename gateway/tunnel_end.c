@@ -4,22 +4,24 @@
 #include "gateway/log.h"
 #include "protocol/ws_build.h"
 
+#include <assert.h>
+
 /* ---- deciding to end ---- */
 
-static void owe(struct side *s, enum owes when, unsigned code, const char *reason)
+static void owe(struct side *s, enum owes when, unsigned code, enum owed_words words)
 {
     if (s->told || s->owes != OWES_NOTHING)
         return;
     s->owes = when;
     s->owed_code = (uint16_t)code;
-    s->reason = reason;
+    s->owed_words = words;
 }
 
-static void begin_ending(struct tunnel *t, enum end_reason why, const char *closed_by)
+static void begin_ending(struct tunnel *t, enum end_reason why, enum closer closed_by)
 {
     if (t->end == END_NONE) {
         t->end = why;
-        if (t->closed_by == NULL)
+        if (t->closed_by == CLOSED_BY_NOBODY)
             t->closed_by = closed_by;
     }
     if (t->state < TUNNEL_ENDING)
@@ -29,6 +31,11 @@ static void begin_ending(struct tunnel *t, enum end_reason why, const char *clos
 static const char *name_of(const struct tunnel *t, const struct side *s)
 {
     return tunnel_is_client(t, s) ? "client" : "server";
+}
+
+static enum closer closer_of(const struct tunnel *t, const struct side *s)
+{
+    return tunnel_is_client(t, s) ? CLOSED_BY_CLIENT : CLOSED_BY_SERVER;
 }
 
 static enum end_reason reason_of_fault(const struct tunnel *t, const struct side *s)
@@ -48,10 +55,10 @@ void tunnel_end_by_fault(struct tunnel *t, struct side *s)
     t->fault = fault;
     metrics_fault(t->services->metrics, tunnel_is_client(t, s) ? METRICS_CLIENT : METRICS_SERVER, fault);
     log_info("tunnel %.*s: the %s: %s", SPAN_FORMAT(tunnel_name(t)), name_of(t, s), fault_sentence(fault));
-    begin_ending(t, why, "gateway");
+    begin_ending(t, why, CLOSED_BY_GATEWAY);
     tunnel_other(t, s)->pump.hold_close = true;
-    owe(tunnel_other(t, s), OWES_NOW, end_reason_close_code(why), why == END_RATE ? end_reason_sentence(why) : "the other side broke the protocol");
-    owe(s, why == END_RATE ? OWES_NOW : OWES_AFTER_OTHER, fault_close_code(fault), fault_sentence(fault));
+    owe(tunnel_other(t, s), OWES_NOW, end_reason_close_code(why), why == END_RATE ? WORDS_OF_RATE : WORDS_OF_OTHER);
+    owe(s, why == END_RATE ? OWES_NOW : OWES_AFTER_OTHER, fault_close_code(fault), WORDS_OF_FAULT);
 }
 
 /* The side's input ended without a Close. After its own Close that is as it should be, and never comes here. Where it left the other's
@@ -67,14 +74,14 @@ void tunnel_end_by_loss(struct tunnel *t, struct side *s, enum pump_result how)
         why = client ? END_CLIENT_RESET : END_SERVER_RESET;
     if (how == PUMP_RESET && s->stream->input_why != END_NONE)
         why = s->stream->input_why;
-    if (t->blind && how == PUMP_EOF)
+    if (tunnel_blind(t) && how == PUMP_EOF)
         why = END_CLOSED;                /* without frames an orderly end is all there is to see */
     s->done = true;
     if (how == PUMP_RESET)
         s->told = true;
-    begin_ending(t, why, name_of(t, s));
+    begin_ending(t, why, closer_of(t, s));
     if (!tunnel_other(t, s)->pump.close_passes)
-        owe(tunnel_other(t, s), OWES_NOW, end_reason_close_code(why), client ? "the client is gone" : "the server is gone");
+        owe(tunnel_other(t, s), OWES_NOW, end_reason_close_code(why), WORDS_OF_LOSS);
 }
 
 /* The gateway's own decision: a side is to blame, and gets blame_code, or nobody is (NULL). */
@@ -82,10 +89,11 @@ void tunnel_end_by_gateway(struct tunnel *t, enum end_reason why, struct side *t
 {
     unsigned code = end_reason_close_code(why);
 
-    begin_ending(t, why, "gateway");
+    assert(t->state == TUNNEL_OPEN);
+    begin_ending(t, why, CLOSED_BY_GATEWAY);
     for (int i = 0; i < 2; i++) {
         t->sides[i].pump.hold_close = true;
-        owe(&t->sides[i], OWES_NOW, &t->sides[i] == to_blame ? blame_code : code, end_reason_sentence(why));
+        owe(&t->sides[i], OWES_NOW, &t->sides[i] == to_blame ? blame_code : code, WORDS_OF_END);
     }
 }
 
@@ -102,7 +110,7 @@ void tunnel_end_by_operator(struct tunnel *t, unsigned code)
 
     tunnel_end_by_gateway(t, END_OPERATOR, client, code);
     if (!owed)
-        client->reason = t->farewell;
+        client->owed_words = WORDS_OF_OPERATOR;
 }
 
 void tunnel_note_close(struct tunnel *t, struct side *s)
@@ -110,10 +118,29 @@ void tunnel_note_close(struct tunnel *t, struct side *s)
     s->done = true;
     if (s->pump.close_passes)            /* verified before it was to be held, and out since */
         tunnel_other(t, s)->told = true;
-    if (t->closed_by == NULL)
-        t->closed_by = name_of(t, s);
+    if (t->closed_by == CLOSED_BY_NOBODY)
+        t->closed_by = closer_of(t, s);
     if (t->state == TUNNEL_OPEN)
         tunnel_enter(t, TUNNEL_CLOSING);
+}
+
+static const char *owed_words(const struct tunnel *t, const struct side *s)
+{
+    switch (s->owed_words) {
+    case WORDS_OF_END:
+        break;
+    case WORDS_OF_RATE:
+        return end_reason_sentence(END_RATE);
+    case WORDS_OF_FAULT:
+        return fault_sentence(s->pump.scan.fault);
+    case WORDS_OF_OTHER:
+        return "the other side broke the protocol";
+    case WORDS_OF_LOSS:
+        return tunnel_is_client(t, s) ? "the server is gone" : "the client is gone";
+    case WORDS_OF_OPERATOR:
+        return t->farewell;
+    }
+    return end_reason_sentence(t->end);
 }
 
 static void put_close(struct tunnel *t, struct side *s)
@@ -122,7 +149,7 @@ static void put_close(struct tunnel *t, struct side *s)
     size_t n;
 
     services_random(mask, sizeof(mask));
-    n = ws_build_close(frame, s->owed_code, span_of_text(s->reason), tunnel_is_client(t, s) ? NULL : mask);
+    n = ws_build_close(frame, s->owed_code, span_of_text(owed_words(t, s)), tunnel_is_client(t, s) ? NULL : mask);
     if (stream_put(s->stream, span_of(frame, n)) != 0)
         s->deaf = true;
 }
@@ -134,9 +161,9 @@ bool tunnel_tell(struct tunnel *t, struct side *s, bool at_once)
 
     if (s->owes == OWES_NOTHING || s->told || (s->owes == OWES_AFTER_OTHER && !from->done && !at_once))
         return false;
-    if (!s->deaf && !t->blind && pump_at_boundary(&from->pump))
+    if (!s->deaf && !tunnel_blind(t) && pump_at_boundary(&from->pump))
         put_close(t, s);
-    else if (!s->deaf && !t->blind && !from->done && !at_once)
+    else if (!s->deaf && !tunnel_blind(t) && !from->done && !at_once)
         return false;                    /* the frame that stands open is completed first */
     else if (!s->deaf && stream_finish(s->stream) != 0)      /* it never will be: the connection's end says so at once */
         s->deaf = true;

@@ -11,57 +11,58 @@
 
 enum tunnel_state { TUNNEL_OPEN, TUNNEL_CLOSING, TUNNEL_ENDING, TUNNEL_FLUSHING, TUNNEL_OVER };
 enum side_name { CLIENT, SERVER };
+enum tunnel_word { TUNNEL_CLIENT, TUNNEL_USER, TUNNEL_ID, TUNNEL_TRACE_ID, TUNNEL_TARGET, TUNNEL_HOST, TUNNEL_PROTOCOL, TUNNEL_WORDS };
 enum owes { OWES_NOTHING, OWES_NOW, OWES_AFTER_OTHER };
+enum owed_words { WORDS_OF_END, WORDS_OF_RATE, WORDS_OF_FAULT, WORDS_OF_OTHER, WORDS_OF_LOSS, WORDS_OF_OPERATOR };
+enum closer { CLOSED_BY_NOBODY, CLOSED_BY_CLIENT, CLOSED_BY_SERVER, CLOSED_BY_GATEWAY };
 
+/* There may be very many tunnels, nearly all of them idle: what is not needed for long is small or not there, and what a message touches stands
+ * together, in front. */
 struct side {
     struct stream *stream;
-    struct pump pump;                    /* from this side to the other */
-    const char *reason;                  /* goes with owed_code */
-    enum owes owes;                      /* a Close that this side is still to get from the gateway … */
-    uint16_t owed_code;
+    enum owes owes : 2;                  /* a Close that this side is still to get from the gateway … */
+    enum owed_words owed_words : 3;
     bool told : 1;                       /* a Close went to it, or its output was finished: nothing more passes to it */
     bool done : 1;                       /* nothing more comes from it: its Close came, or its input ended or is no longer wanted */
     bool deaf : 1;                       /* its output failed */
     bool ping_due : 1;                   /* as soon as a frame ends that is on its way to it */
-    bool blocked : 1;                    /* the other side does not read what this one sent … */
-    uint64_t blocked_from_ms;            /* … since then nothing moved */
-    uint64_t blocked_moved, blocked_ms;
-    uint64_t heard_ms, heard_bytes;      /* when bytes last came from it, and how many there were by then */
-    uint64_t ping_sent_ms;               /* with pump.ping_out … */
-    uint64_t ping_heard_bytes;           /* … and how many bytes had come from it by then */
-    uint64_t ping_taken_bytes;           /* … and, where much was on its way to it before the Ping, how many its kernel had taken; otherwise NEVER */
-    struct access_rtt rtt;
-};
-
-/* Of the request that became the tunnel, what the record says of it. There may be very many tunnels: lengths, not spans. */
-struct tunnel_origin {
-    const char *listener, *upstream, *server;      /* the snapshot's */
-    uint16_t client_n, user_n, id_n, trace_id_n, target_n, host_n, protocol_n;      /* one behind the other in text */
+    bool ping_unheard : 1;               /* with pump.ping_out: nothing at all has come from it since */
+    bool blocked : 1;                    /* the other side does not read what this one sent */
+    uint16_t owed_code;
+    uint32_t heard_bytes;                /* how many bytes had come from it when it was last heard, modulo 2^32 … */
+    uint64_t heard_ms;                   /* … and when that was */
+    struct pump pump;                    /* from this side to the other */
+    uint64_t blocked_from_ms, blocked_ms;        /* since then nothing moved; and before that, in all */
+    uint64_t ping_sent_ms;
+    uint64_t ping_taken_bytes;           /* where much was on its way to it before the Ping: how many its kernel had taken; otherwise NEVER */
+    uint32_t rtt_n, rtt_least_ms, rtt_most_ms;   /* of the gateway's own Pings to it */
+    uint64_t rtt_sum_ms;
 };
 
 struct tunnel {
     struct services *services;
-    struct list link;                    /* services->tunnels */
-    enum tunnel_state state;
-    bool deflate, blind;
-    struct side sides[2];
-    struct quota_share *share;
-    struct snapshot *snapshot;           /* held: conf, server_record and what request borrows belong to it */
     const struct conf_websocket *conf;   /* its route's */
-    struct server *server_record;
+    enum tunnel_state state : 4;
+    enum closer closed_by : 2;
+    enum end_reason end : 8;
+    enum fault fault : 8;
+    uint32_t number;                     /* of this worker's tunnels */
+    struct side sides[2];
     struct timer timer;
     struct ready ready;
-    uint32_t number;                     /* of this worker's tunnels */
-    uint32_t looked_bytes;               /* moved both ways, modulo 2^32, when somebody last looked: services->tunnels_looked_ms */
-    uint64_t begun_ms, entered_ms;
-    uint64_t rate_due_us;                /* when the client's messages so far would be due at the rate it may send */
-    uint64_t rate_messages;
-    enum end_reason end;
-    enum fault fault;
-    const char *closed_by;
-    uint64_t drain_ms;                   /* when a drain closes it; 0: none does */
+    struct list link;                    /* services->tunnels */
+    struct quota_share *share;
+    struct snapshot *snapshot;           /* held: conf, server_record, listener and what request borrows belong to it */
+    struct server *server_record;
+    const char *listener;
     char *farewell;                      /* what the operator tells the client, or NULL */
-    struct tunnel_origin origin;
+    uint64_t begun_ms;
+    uint64_t entered_ms;                 /* the state */
+    uint64_t drain_ms;                   /* when a drain closes it; 0: none does */
+    uint64_t rate_due_us;                /* when the client's messages so far would be due at the rate it may send */
+    uint32_t rate_messages;              /* … how many those were, modulo 2^32 */
+    uint32_t looked_bytes;               /* moved both ways, modulo 2^32, when somebody last looked: services->tunnels_looked_ms */
+    uint16_t words_n[TUNNEL_WORDS];      /* what the record says of the request, one behind the other in text */
     uint8_t text[];
 };
 
@@ -80,15 +81,36 @@ static inline const struct conf_route *tunnel_route(const struct tunnel *t)
     return (const struct conf_route *)(const void *)((const char *)t->conf - offsetof(struct conf_route, websocket));
 }
 
+static inline bool tunnel_deflate(const struct tunnel *t)
+{
+    return t->sides[CLIENT].pump.scan.rules->deflate;
+}
+
+static inline bool tunnel_blind(const struct tunnel *t)
+{
+    return t->conf->verify == WS_VERIFY_BLIND;
+}
+
+static inline const char *tunnel_upstream(const struct tunnel *t)
+{
+    return t->snapshot->conf->upstreams[tunnel_route(t)->upstream].name;
+}
+
+static inline const char *tunnel_server(const struct tunnel *t)
+{
+    return t->server_record->state->name;
+}
+
 /* address:port of the client, for the log */
 static inline struct span tunnel_name(const struct tunnel *t)
 {
-    return span_of(t->text, t->origin.client_n);
+    return span_of(t->text, t->words_n[TUNNEL_CLIENT]);
 }
 
 /* tunnel.c */
 void tunnel_enter(struct tunnel *t, enum tunnel_state to);
 const char *tunnel_state_word(const struct tunnel *t);
+void tunnel_words(const struct tunnel *t, struct span out[TUNNEL_WORDS]);
 
 /* tunnel_end.c: deciding to end. `s` is the side that did it */
 void tunnel_end_by_fault(struct tunnel *t, struct side *s);
@@ -103,7 +125,7 @@ bool tunnel_all_said(const struct tunnel *t);
 void tunnel_begin_flushing(struct tunnel *t);
 
 /* tunnel_watch.c */
-void tunnel_note_movement(struct tunnel *t, struct side *s);
+void tunnel_note_movement(struct tunnel *t, struct side *s, bool moved);        /* moved: something passed to the other side just now */
 void tunnel_allow_rate(struct tunnel *t);
 void tunnel_ping_if_due(struct tunnel *t, struct side *s);
 bool tunnel_both_flushed(const struct tunnel *t);

@@ -37,8 +37,8 @@ static bool is_meant(const struct tunnel *t, const struct tunnel_query *q, uint6
 {
     if (q->one && (q->worker != t->services->number || q->number != t->number))
         return false;
-    return now_ms - t->begun_ms >= q->older_ms && says(q->upstream, t->origin.upstream) &&
-           (says(q->server, t->origin.server) || says(q->server, t->server_record->address->text)) && says(q->route, route_name(t)) &&
+    return now_ms - t->begun_ms >= q->older_ms && says(q->upstream, tunnel_upstream(t)) &&
+           (says(q->server, tunnel_server(t)) || says(q->server, t->server_record->address->text)) && says(q->route, route_name(t)) &&
            is_of(q->client, tunnel_name(t));
 }
 
@@ -56,26 +56,26 @@ static void put_side(struct text *out, const char *name, const struct side *s, u
 
     text_print(out, ",\"%s\":{\"bytes\":%" PRIu64 ",\"frames\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"silent_ms\":%" PRIu64 ",\"blocked\":%s", name,
                s->pump.moved, c->frames, c->messages, now_ms - s->heard_ms, s->blocked ? "true" : "false");
-    if (s->rtt.n > 0)
-        text_print(out, ",\"rtt_ms\":%" PRIu64, (uint64_t)(s->rtt.sum_ms / s->rtt.n));
+    if (s->rtt_n > 0)
+        text_print(out, ",\"rtt_ms\":%" PRIu64, s->rtt_sum_ms / s->rtt_n);
     text_put(out, SPAN_LITERAL("}"));
 }
 
 static void show(struct text *out, const struct tunnel *t, uint64_t rate, uint64_t now_ms)
 {
-    const uint8_t *at = t->text;
-    const uint16_t lengths[] = { t->origin.client_n, t->origin.user_n, t->origin.id_n, t->origin.trace_id_n, t->origin.target_n, t->origin.host_n, t->origin.protocol_n };
-    static const char *const names[] = { "client", "user", "request_id", "trace_id", "target", "host", "protocol" };
+    static const char *const names[TUNNEL_WORDS] = { [TUNNEL_CLIENT] = "client", [TUNNEL_USER] = "user", [TUNNEL_ID] = "request_id",
+                                                     [TUNNEL_TRACE_ID] = "trace_id", [TUNNEL_TARGET] = "target", [TUNNEL_HOST] = "host",
+                                                     [TUNNEL_PROTOCOL] = "protocol" };
+    struct span words[TUNNEL_WORDS];
 
+    tunnel_words(t, words);
     text_print(out, "{\"id\":\"%u-%u\",\"state\":\"%s\",\"age_ms\":%" PRIu64 ",\"bytes_per_second\":%" PRIu64, t->services->number, t->number,
                tunnel_state_word(t), now_ms - t->begun_ms, rate);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        put_word(out, names[i], span_of(at, lengths[i]));
-        at += lengths[i];
-    }
+    for (size_t i = 0; i < TUNNEL_WORDS; i++)
+        put_word(out, names[i], words[i]);
     put_word(out, "route", span_of_text(route_name(t)));
-    put_word(out, "upstream", span_of_text(t->origin.upstream));
-    put_word(out, "server", span_of_text(t->origin.server));
+    put_word(out, "upstream", span_of_text(tunnel_upstream(t)));
+    put_word(out, "server", span_of_text(tunnel_server(t)));
     put_side(out, "from_client", &t->sides[CLIENT], now_ms);
     put_side(out, "from_server", &t->sides[SERVER], now_ms);
     text_put(out, SPAN_LITERAL("}"));

@@ -8,30 +8,28 @@
 
 static void note_rtt(struct tunnel *t, struct side *s, uint64_t rtt_ms)
 {
-    struct access_rtt *r = &s->rtt;
-
-    r->least_ms = r->n == 0 || rtt_ms < r->least_ms ? (uint32_t)rtt_ms : r->least_ms;
-    r->most_ms = rtt_ms > r->most_ms ? (uint32_t)rtt_ms : r->most_ms;
-    r->sum_ms += rtt_ms;
-    r->n++;
+    s->rtt_least_ms = s->rtt_n == 0 || rtt_ms < s->rtt_least_ms ? (uint32_t)rtt_ms : s->rtt_least_ms;
+    s->rtt_most_ms = rtt_ms > s->rtt_most_ms ? (uint32_t)rtt_ms : s->rtt_most_ms;
+    s->rtt_sum_ms += rtt_ms;
+    s->rtt_n++;
     metrics_time(t->services->metrics, tunnel_is_client(t, s) ? METRICS_TIME_PING_CLIENT : METRICS_TIME_PING_SERVER, rtt_ms);
 }
 
 /* Who was heard, who does not read, whose Pong came. */
-void tunnel_note_movement(struct tunnel *t, struct side *s)
+void tunnel_note_movement(struct tunnel *t, struct side *s, bool moved)
 {
-    bool blocked = pump_blocked(&s->pump);
+    bool blocked = pump_blocked(&s->pump, tunnel_other(t, s)->stream), heard = (uint32_t)s->stream->bytes_in != s->heard_bytes;
     uint64_t now_ms;
 
-    if (s->stream->bytes_in == s->heard_bytes && !blocked && !s->blocked && !s->pump.pong_seen)
+    if (!heard && !blocked && !s->blocked && !s->pump.pong_seen)
         return;
     now_ms = timers_now_ms(t->services->timers);
-    if (s->stream->bytes_in != s->heard_bytes) {
-        s->heard_bytes = s->stream->bytes_in;
+    if (heard) {
+        s->heard_bytes = (uint32_t)s->stream->bytes_in;
         s->heard_ms = now_ms;
-        s->ping_due = false;
+        s->ping_due = s->ping_unheard = false;
     }
-    if (s->blocked && (s->pump.moved != s->blocked_moved || !blocked)) {
+    if (s->blocked && (moved || !blocked)) {
         s->blocked_ms += now_ms - s->blocked_from_ms;
         metrics_time(t->services->metrics, tunnel_is_client(t, s) ? METRICS_TIME_BLOCKED_CLIENT : METRICS_TIME_BLOCKED_SERVER, now_ms - s->blocked_from_ms);
         s->blocked = false;
@@ -40,7 +38,6 @@ void tunnel_note_movement(struct tunnel *t, struct side *s)
     if (blocked && !s->blocked) {
         s->blocked = true;
         s->blocked_from_ms = now_ms;
-        s->blocked_moved = s->pump.moved;
     }
     if (s->pump.pong_seen) {
         s->pump.pong_seen = false;
@@ -55,11 +52,11 @@ void tunnel_allow_rate(struct tunnel *t)
     struct ws_scan *scan = &t->sides[CLIENT].pump.scan;
     uint64_t now_us = timers_now_ms(t->services->timers) * 1000, step_us = 1000000 / t->conf->rate;
 
-    t->rate_due_us += (scan->counts.messages - t->rate_messages) * step_us;
-    t->rate_messages = scan->counts.messages;
+    t->rate_due_us += ((uint32_t)scan->counts.messages - t->rate_messages) * step_us;
+    t->rate_messages = (uint32_t)scan->counts.messages;
     if (t->rate_due_us < now_us)
         t->rate_due_us = now_us;
-    scan->messages_allowed = (uint32_t)(t->rate_messages + (now_us + 1000000 - t->rate_due_us) / step_us);
+    scan->messages_allowed = t->rate_messages + (uint32_t)((now_us + 1000000 - t->rate_due_us) / step_us);
 }
 /* How far the peer had come with what was sent to it, if that is so much that a Ping has to wait behind it. */
 static uint64_t taken_of_backlog(struct side *s)
@@ -96,7 +93,7 @@ static void ping(struct tunnel *t, struct side *s)
     s->ping_due = false;
     s->pump.ping_out = true;
     s->ping_sent_ms = timers_now_ms(t->services->timers);
-    s->ping_heard_bytes = s->heard_bytes;
+    s->ping_unheard = true;
     s->ping_taken_bytes = taken_of_backlog(s);
     if (stream_put(s->stream, span_of(frame, n)) != 0)
         s->deaf = true;
@@ -122,7 +119,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* A Ping went out, and nothing at all has come since. Whoever said something instead of the Pong is asked again when it is silent again. */
 static bool asked_in_vain(const struct side *s)
 {
-    return s->pump.ping_out && s->heard_bytes == s->ping_heard_bytes;
+    return s->pump.ping_out && s->ping_unheard;
 }
 
 static uint64_t sign_of_life_ms(const struct side *s)
@@ -133,7 +130,7 @@ static uint64_t sign_of_life_ms(const struct side *s)
 /* When the next thing is to be done for one side of an open tunnel. What a side says while it is blocked is not read: it is not silent. */
 static uint64_t side_deadline_ms(const struct tunnel *t, const struct side *s)
 {
-    uint64_t ping_ms = t->blind ? 0 : t->conf->ping_interval_ms;
+    uint64_t ping_ms = tunnel_blind(t) ? 0 : t->conf->ping_interval_ms;
     uint64_t due_ms = s->heard_ms + t->conf->idle_timeout_ms;
 
     if (s->blocked)
@@ -180,7 +177,7 @@ void tunnel_wait(struct tunnel *t)
 static void on_side_due(struct tunnel *t, struct side *s, uint64_t now_ms)
 {
     bool client = tunnel_is_client(t, s);
-    uint64_t ping_ms = t->blind ? 0 : t->conf->ping_interval_ms;
+    uint64_t ping_ms = tunnel_blind(t) ? 0 : t->conf->ping_interval_ms;
 
     if (t->state != TUNNEL_OPEN || now_ms < side_deadline_ms(t, s))
         return;

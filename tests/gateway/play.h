@@ -37,7 +37,7 @@ static inline struct stage play_begin(struct world *w, size_t route, bool deflat
         .protocol = SPAN_LITERAL("chat"),
         .server_record = w->services.snapshot->upstreams[0].servers[0],
         .names = { .client = SPAN_LITERAL("192.0.2.7:40000"), .target = SPAN_LITERAL("/ws"), .host = SPAN_LITERAL("example.com"),
-                   .listener = "main", .upstream = "app", .server = "127.0.0.1:9001" },
+                   .listener = "main" },
     };
 
     assert_non_null(start.client);

@@ -30,13 +30,13 @@ static void begin(struct pipe *p, const struct ws_scan_rules *rules)
     p->to = scripted_new(&p->ready, &p->sink);
     stream_own(p->from, &nobody, NULL);
     stream_own(p->to, &nobody, NULL);
-    pump_init(&p->pump, p->from, p->to, rules);
+    pump_init(&p->pump, rules);
 }
 
 static void turn(struct pipe *p)
 {
     ready_queue_run(&p->ready);
-    p->last = pump_run(&p->pump);
+    p->last = pump_run(&p->pump, p->from, p->to);
 }
 
 static void turn_until_quiet(struct pipe *p)
