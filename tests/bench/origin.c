@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define INPUT_MIN_BYTES 4096
+#define INPUT_MIN_BYTES 65536
 #define OPCODE_CLOSE 8
 
 struct origin_peer {

@@ -12,18 +12,18 @@ ALL_MODES = ["relay", "upgate blind", "upgate frames", "upgate utf8", "nginx", "
 PEERS = ["relay", "upgate utf8", "nginx", "haproxy"]
 # name: kind, connections, bytes, how many in all, on their way at a time, binary
 TUNNELS = {
-    "echo 64 B": ("echo", 64, 64, 12000, 1, False),
-    "echo 64 B, 16 in flight": ("echo", 64, 64, 64000, 16, False),
-    "echo 1 KiB, 16 in flight": ("echo", 64, 1024, 32000, 16, False),
-    "echo 64 KiB, binary": ("echo", 64, 65536, 2560, 1, True),
-    "echo 64 KiB, text": ("echo", 64, 65536, 2560, 1, False),
-    "echo 1 MiB, binary": ("echo", 16, 1 << 20, 160, 1, True),
-    "echo 125 B, 512 connections": ("echo", 512, 125, 12000, 1, False),
-    "one way 125 B": ("oneway", 64, 125, 1000000, 1, False),
-    "one way 4 KiB": ("oneway", 64, 4096, 32768, 1, False),
-    "one way 64 KiB": ("oneway", 64, 65536, 2048, 1, False),
+    "echo 64 B": ("echo", 64, 64, 48000, 1, False),
+    "echo 64 B, 16 in flight": ("echo", 64, 64, 512000, 16, False),
+    "echo 1 KiB, 16 in flight": ("echo", 64, 1024, 192000, 16, False),
+    "echo 64 KiB, binary": ("echo", 64, 65536, 7680, 1, True),
+    "echo 64 KiB, text": ("echo", 64, 65536, 5120, 1, False),
+    "echo 1 MiB, binary": ("echo", 16, 1 << 20, 320, 1, True),
+    "echo 125 B, 512 connections": ("echo", 512, 125, 48000, 1, False),
+    "one way 125 B": ("oneway", 64, 125, 3000000, 1, False),
+    "one way 4 KiB": ("oneway", 64, 4096, 98304, 1, False),
+    "one way 64 KiB": ("oneway", 64, 65536, 6144, 1, False),
 }
-REQUESTS, CYCLES, DOWNLOADS = 8192, 1536, 384
+REQUESTS, CYCLES, DOWNLOADS = 24576, 4096, 1024
 POST_BYTES = 4096
 IDLE = [2000, 8000, 15000]               # or what the descriptors are enough for: load and proxy need two for each
 
