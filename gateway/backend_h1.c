@@ -203,8 +203,8 @@ static void pull_eof(struct backend_h1 *b, struct http1_result *out)
     }
     if (b->last_is_final)
         failure.why = END_SERVER_TRUNCATED;
-    if (b->stream->input_words != NULL)
-        failure.detail = b->stream->input_words;
+    if (stream_input_words(b->stream) != NULL)
+        failure.detail = stream_input_words(b->stream);
     else if (b->stream->input == STREAM_FAILED)
         failure.detail = "the connection was reset";
     *out = (struct http1_result){ .event = HTTP1_MORE };

@@ -150,7 +150,7 @@ static void fail(struct fcgi_conn *conn, enum end_reason why, enum fault fault, 
 
 static void fail_closed(struct fcgi_conn *conn)
 {
-    fail(conn, END_SERVER_CLOSED, FAULT_NONE, conn->stream->input_words != NULL         ? conn->stream->input_words
+    fail(conn, END_SERVER_CLOSED, FAULT_NONE, stream_input_words(conn->stream) != NULL         ? stream_input_words(conn->stream)
                                                  : conn->stream->input == STREAM_FAILED ? "the connection was reset"
                                                                                          : NULL);
 }

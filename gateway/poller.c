@@ -3,7 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -11,8 +11,9 @@
 #define GUEST UINT64_MAX                 /* stands for libuv's epoll where a socket has generation and descriptor */
 
 struct poller_slot {
-    struct watch *watch;                 /* NULL: nobody */
+    void *who;                           /* NULL: nobody; of a listening socket: its watch */
     uint32_t generation;
+    bool listening;
 };
 
 static unsigned news_of(uint32_t events)
@@ -31,8 +32,12 @@ static void tell(struct poller *p, const struct epoll_event *e)
     size_t fd = (size_t)(e->data.u64 & UINT32_MAX);
     const struct poller_slot *slot = &p->slots[fd];
 
-    if (slot->watch != NULL && slot->generation == e->data.u64 >> 32)
-        slot->watch->news(slot->watch, news_of(e->events));
+    if (slot->who == NULL || slot->generation != e->data.u64 >> 32)
+        return;
+    if (slot->listening)
+        ((struct watch *)slot->who)->news(slot->who, news_of(e->events));
+    else
+        p->news(slot->who, news_of(e->events));
 }
 
 /* True when the guest has news, too. */
@@ -78,11 +83,11 @@ int poller_lead(struct poller *p)
     return epoll_ctl(p->fd, EPOLL_CTL_ADD, uv_backend_fd(p->uv), &e) == 0 ? 0 : -errno;
 }
 
-int poller_init(struct poller *p, uv_loop_t *uv)
+int poller_init(struct poller *p, uv_loop_t *uv, void (*news)(void *who, unsigned news))
 {
     int error = -ENOMEM;
 
-    *p = (struct poller){ .uv = uv, .found = mem_alloc(POLLER_EVENTS_MAX * sizeof(*p->found)) };
+    *p = (struct poller){ .uv = uv, .news = news, .found = mem_alloc(POLLER_EVENTS_MAX * sizeof(*p->found)) };
     if (p->found == NULL)
         return error;
     p->fd = epoll_create1(EPOLL_CLOEXEC);
@@ -104,7 +109,7 @@ fail_found:
 void poller_close(struct poller *p)
 {
     for (size_t i = 0; i < p->slots_n; i++)
-        assert(p->slots[i].watch == NULL);
+        assert(p->slots[i].who == NULL);
     uv_close((uv_handle_t *)&p->handle, NULL);
     close(p->fd);
     mem_free(p->slots);
@@ -113,6 +118,7 @@ void poller_close(struct poller *p)
     p->slots_n = 0;
 }
 
+/* Where the C library maps so much, slots that nobody has had cost no memory: nobody writes to them. */
 static int make_room(struct poller *p, size_t fd)
 {
     size_t n = p->slots_n > 0 ? p->slots_n : SLOTS_LEAST;
@@ -122,11 +128,12 @@ static int make_room(struct poller *p, size_t fd)
         return 0;
     while (n <= fd)
         n *= 2;
-    grown = mem_realloc(p->slots, n * sizeof(*grown));
+    grown = mem_zalloc(n * sizeof(*grown));
     if (grown == NULL)
         return -ENOMEM;
-    for (size_t i = p->slots_n; i < n; i++)
-        grown[i] = (struct poller_slot){ 0 };
+    if (p->slots_n > 0)
+        memcpy(grown, p->slots, p->slots_n * sizeof(*grown));
+    mem_free(p->slots);
     p->slots = grown;
     p->slots_n = n;
     return 0;
@@ -137,7 +144,7 @@ static uint64_t identity(const struct poller *p, int fd)
     return (uint64_t)p->slots[fd].generation << 32 | (uint32_t)fd;
 }
 
-static int enter(struct poller *p, struct watch *w, int fd, uint32_t events)
+static int enter(struct poller *p, void *who, bool listening, int fd, uint32_t events)
 {
     struct epoll_event e = { .events = events };
     struct poller_slot *slot;
@@ -146,30 +153,31 @@ static int enter(struct poller *p, struct watch *w, int fd, uint32_t events)
     if (error != 0)
         return error;
     slot = &p->slots[fd];
-    assert(slot->watch == NULL);
+    assert(slot->who == NULL);
     slot->generation++;
     e.data.u64 = identity(p, fd);
     if (epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &e) != 0)
         return -errno;
-    slot->watch = w;
+    slot->who = who;
+    slot->listening = listening;
     return 0;
 }
 
-int poller_add(struct poller *p, struct watch *w, int fd)
+int poller_add(struct poller *p, void *who, int fd)
 {
-    return enter(p, w, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    return enter(p, who, false, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
 /* Closing the descriptor takes it out of the epoll. Where a copy of it lives on for a moment (a process is being started), its news
  * finds an empty slot, or another generation. */
 void poller_forget(struct poller *p, int fd)
 {
-    p->slots[fd].watch = NULL;
+    p->slots[fd].who = NULL;
 }
 
 int poller_add_listening(struct poller *p, struct watch *w, int fd)
 {
-    return enter(p, w, fd, EPOLLIN);
+    return enter(p, w, true, fd, EPOLLIN);
 }
 
 void poller_rest_listening(struct poller *p, int fd, bool rest)

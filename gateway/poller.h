@@ -25,7 +25,7 @@ enum poller_news {
     POLLER_ERROR = 8,                    /* the socket failed: SO_ERROR says how */
 };
 
-struct watch {
+struct watch {                           /* of a listening socket */
     void (*news)(struct watch *w, unsigned news);
 };
 
@@ -35,6 +35,7 @@ struct epoll_event;
 struct poller_slot;
 struct poller {
     uv_loop_t *uv;
+    void (*news)(void *who, unsigned news);      /* of all the others */
     uv_poll_t handle;                    /* stands still while the poller leads */
     int fd;
     struct poller_slot *slots;           /* by descriptor */
@@ -43,14 +44,15 @@ struct poller {
     uint64_t turns;
 };
 
-int poller_init(struct poller *p, uv_loop_t *uv);        /* 0, or negative errno */
+/* `news` hears of all connected sockets, with the one who was added. 0, or negative errno. */
+int poller_init(struct poller *p, uv_loop_t *uv, void (*news)(void *who, unsigned news));
 /* From here on poller_turn waits, and not uv_run. 0, or negative errno. */
 int poller_lead(struct poller *p);
 /* Waits for news, at most so long (negative: without an end), and tells them; then libuv's, if there are any. uv_now is up to date. */
 void poller_turn(struct poller *p, int timeout_ms);
 /* Nothing may be watched any more. The loop has to run once after it, before the memory goes. */
 void poller_close(struct poller *p);
-int poller_add(struct poller *p, struct watch *w, int fd);       /* 0, or negative errno */
+int poller_add(struct poller *p, void *who, int fd);     /* 0, or negative errno */
 /* Nothing more is heard of it, not even news that is on its way. The descriptor is to be closed at once. */
 void poller_forget(struct poller *p, int fd);
 

@@ -113,6 +113,11 @@ uint64_t stream_unacknowledged(struct stream *s, uint64_t *acknowledged_out)
     return s->ops->unacknowledged(s, acknowledged_out);
 }
 
+const char *stream_input_words(const struct stream *s)
+{
+    return s->ops->input_words != NULL ? s->ops->input_words(s) : NULL;
+}
+
 bool stream_flushed(const struct stream *s)
 {
     return !s->blocked || s->output_error != 0;

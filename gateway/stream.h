@@ -49,22 +49,22 @@ struct stream_ops {
     void (*owner_changed)(struct stream *s);
     uint64_t (*unacknowledged)(struct stream *s, uint64_t *acknowledged_out);
     ssize_t (*splice)(struct stream *to, struct stream *from, size_t n);         /* NULL: never */
+    const char *(*input_words)(const struct stream *s);  /* NULL: there are none */
 };
 
-struct stream {
+struct stream {                          /* two for each tunnel: small */
     const struct stream_ops *ops;
     const struct stream_events *events;
     void *ctx;
     struct stream_watch *watch;          /* or NULL */
-    int input_error;                     /* 0, or negative errno with STREAM_FAILED */
-    int output_error;                    /* 0, or negative errno, sticky */
-    bool cut;                            /* with STREAM_EOF: the peer did not say that it would end (TLS without close_notify). A message that
-                                          * is delimited by nothing but the end is not complete; for all others it makes no difference */
-    bool blocked;                        /* bytes that were put or taken are not yet with the kernel */
-    enum stream_input input : 8;
-    enum end_reason input_why;           /* with STREAM_FAILED: what the stream itself can say of it, or END_NONE … */
-    const char *input_words;             /* … and in words, static, or NULL; also with cut */
     uint64_t bytes_in, bytes_out;        /* over its life */
+    int16_t input_error;                 /* 0, or negative errno with STREAM_FAILED */
+    int16_t output_error;                /* 0, or negative errno, sticky */
+    enum stream_input input : 8;
+    enum end_reason input_why : 8;       /* with STREAM_FAILED: what the stream itself can say of it, or END_NONE */
+    bool cut : 1;                        /* with STREAM_EOF: the peer did not say that it would end (TLS without close_notify). A message that
+                                          * is delimited by nothing but the end is not complete; for all others it makes no difference */
+    bool blocked : 1;                    /* bytes that were put or taken are not yet with the kernel */
 };
 
 /* Gives the stream to an owner. What is already there will be announced by `readable` from the loop. */
@@ -92,6 +92,8 @@ ssize_t stream_splice(struct stream *to, struct stream *from, size_t n);
 void stream_close(struct stream **s);
 void stream_reset(struct stream **s);
 
+/* What the stream itself can say of the failure of its input, or of its being cut, in words, static; or NULL. */
+const char *stream_input_words(const struct stream *s);
 bool stream_flushed(const struct stream *s);                 /* everything taken is with the kernel, or never will be */
 /* How many bytes on their way to the peer have not been acknowledged by its kernel, and how many have been over the stream's life (both as the
  * socket counts them: with TLS, of ciphertext). It costs a system call. */

@@ -24,13 +24,13 @@ static void call_soon(struct stream_tls *s)
 static void input_ends(struct stream_tls *s, enum stream_input how, int error)
 {
     s->base.input = how;
-    s->base.input_error = error;
+    s->base.input_error = (int16_t)error;
 }
 
 static void output_failed(struct stream_tls *s, int error)
 {
     if (s->base.output_error == 0)
-        s->base.output_error = error;
+        s->base.output_error = (int16_t)error;
     s->base.blocked = false;
     hold_drop(&s->put);
 }
@@ -40,7 +40,6 @@ static void tls_failed(struct stream_tls *s)
     int error = s->session.why == END_NO_MEMORY ? -ENOMEM : -EPROTO;
 
     s->base.input_why = s->session.why;
-    s->base.input_words = s->session.words;
     input_ends(s, STREAM_FAILED, error);
     output_failed(s, error);
 }
@@ -49,7 +48,6 @@ static void tls_failed(struct stream_tls *s)
 static void below_ended(struct stream_tls *s)
 {
     if (s->below->input == STREAM_EOF) {
-        s->base.input_words = "the connection ended without close_notify: it may have been cut";
         s->base.cut = true;
         input_ends(s, STREAM_EOF, 0);
     } else {
@@ -456,6 +454,15 @@ static uint64_t tls_unacknowledged(struct stream *base, uint64_t *acknowledged_o
     return stream_unacknowledged(of(base)->below, acknowledged_out) + hold_n(of(base)->put);
 }
 
+static const char *tls_input_words(const struct stream *base)
+{
+    const struct stream_tls *s = (const struct stream_tls *)(const void *)base;
+
+    if (base->cut)
+        return "the connection ended without close_notify: it may have been cut";
+    return base->input_why != END_NONE ? s->session.words : NULL;
+}
+
 static const struct stream_ops tls_ops = {
     .peek = tls_peek,
     .consume = tls_consume,
@@ -465,6 +472,7 @@ static const struct stream_ops tls_ops = {
     .close = tls_close,
     .owner_changed = tls_owner_changed,
     .unacknowledged = tls_unacknowledged,
+    .input_words = tls_input_words,
 };
 
 struct stream_tls *stream_tls_new(struct tls_loop *l, struct tls_ctx *ctx, const char *name, const char *server)

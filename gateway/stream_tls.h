@@ -6,7 +6,7 @@
  *   - decrypted bytes are invisible to the poller: after consume the stream goes on by itself, through the ready queue;
  *   - an end without close_notify (RFC 8446 section 6.1) is `cut`: it may be somebody else's doing;
  *   - finish sends close_notify; so does close, unless something that was put is lost by it;
- *   - TLS that goes wrong ends both directions: -EPROTO, with words in input_words;
+ *   - TLS that goes wrong ends both directions: -EPROTO, with words (stream_input_words);
  *   - a goodbye or an alert goes out after close all the same, within PARTING_MS, and after reset an alert does.
  * At rest it has no buffers, and neither has mbedTLS (tls_rest.h). tests/gateway/test_stream_tls.c */
 #ifndef UPGATE_GATEWAY_STREAM_TLS_H

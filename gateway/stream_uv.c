@@ -19,13 +19,12 @@
 struct stream_uv {
     struct stream base;
     struct stream_uv_loop *loop;
-    struct watch watch;
     struct ready ready;                  /* flush what was put; announce what was left to a new owner; read on; be freed */
     struct hold *in;                     /* what the owner left */
     struct hold *out;                    /* bytes put or not yet taken by the kernel */
     struct pipe *pipe;                   /* spliced and not yet taken: goes out behind the first pipe->before bytes of `out`; or NULL */
     int fd;
-    int late_error;                      /* the socket failed: told behind what is left to read */
+    int16_t late_error;                  /* the socket failed: told behind what is left to read */
     bool may_read : 1;                   /* the kernel may hold input: it will not say so again */
     bool end_seen : 1;                   /* … and its end stands behind it */
     bool wait_writable : 1;              /* the kernel took less than it was offered: write again when it says so */
@@ -43,30 +42,6 @@ static struct stream_uv *of(struct stream *s)
     return (struct stream_uv *)(void *)s;
 }
 
-int stream_uv_loop_init(struct stream_uv_loop *l, uv_loop_t *uv, struct ready_queue *ready)
-{
-    int error;
-
-    *l = (struct stream_uv_loop){ .uv = uv, .ready = ready, .scratch = mem_alloc(STREAM_UV_SCRATCH_BYTES) };
-    error = l->scratch != NULL ? poller_init(&l->poller, uv) : -ENOMEM;
-    if (error != 0)
-        mem_free(l->scratch);
-    l->begun = error == 0;
-    return error;
-}
-
-void stream_uv_loop_close(struct stream_uv_loop *l)
-{
-    if (!l->begun)
-        return;
-    assert(l->open == 0);
-    l->begun = false;
-    poller_close(&l->poller);
-    pipes_close(&l->pipes);
-    mem_free(l->scratch);
-    l->scratch = NULL;
-}
-
 /* ---- reading ---- */
 
 static void tell_readable(struct stream_uv *s)
@@ -78,7 +53,7 @@ static void tell_readable(struct stream_uv *s)
 static void input_failed(struct stream_uv *s, int error)
 {
     s->base.input = STREAM_FAILED;
-    s->base.input_error = error;
+    s->base.input_error = (int16_t)error;
 }
 
 /* There is something to read, and room for it. */
@@ -230,7 +205,7 @@ static void uv_consume(struct stream *base, size_t n)
 
 static void output_failed(struct stream_uv *s, int error)
 {
-    s->base.output_error = error;
+    s->base.output_error = (int16_t)error;
     s->base.blocked = false;
     s->wait_writable = false;
     hold_drop(&s->out);
@@ -505,16 +480,16 @@ static void on_failure(struct stream_uv *s)
     if (s->base.output_error == 0 && !s->finished)
         output_failed(s, -error);
     if (s->late_error == 0)
-        s->late_error = -error;
+        s->late_error = (int16_t)-error;
     s->may_read = true;
     ready_add(s->loop->ready, &s->ready);
     s->tell_writable = false;
     s->base.events->writable(s->base.ctx);
 }
 
-static void on_news(struct watch *w, unsigned news)
+static void on_news(void *who, unsigned news)
 {
-    struct stream_uv *s = LIST_OWNER(w, struct stream_uv, watch);
+    struct stream_uv *s = who;
 
     if ((news & POLLER_ERROR) != 0) {
         on_failure(s);
@@ -525,6 +500,30 @@ static void on_news(struct watch *w, unsigned news)
     if ((news & POLLER_OUT) != 0 && s->wait_writable)
         on_output(s);
     on_input(s);
+}
+
+int stream_uv_loop_init(struct stream_uv_loop *l, uv_loop_t *uv, struct ready_queue *ready)
+{
+    int error;
+
+    *l = (struct stream_uv_loop){ .uv = uv, .ready = ready, .scratch = mem_alloc(STREAM_UV_SCRATCH_BYTES) };
+    error = l->scratch != NULL ? poller_init(&l->poller, uv, on_news) : -ENOMEM;
+    if (error != 0)
+        mem_free(l->scratch);
+    l->begun = error == 0;
+    return error;
+}
+
+void stream_uv_loop_close(struct stream_uv_loop *l)
+{
+    if (!l->begun)
+        return;
+    assert(l->open == 0);
+    l->begun = false;
+    poller_close(&l->poller);
+    pipes_close(&l->pipes);
+    mem_free(l->scratch);
+    l->scratch = NULL;
 }
 
 static void stream_free(struct stream_uv *s)
@@ -608,7 +607,7 @@ struct stream *stream_uv_new(struct stream_uv_loop *l, int fd, int *error_out)
 {
     struct stream_uv *s = mem_zalloc(sizeof(*s));
 
-    *error_out = s == NULL ? -ENOMEM : poller_add(&l->poller, &s->watch, fd);
+    *error_out = s == NULL ? -ENOMEM : poller_add(&l->poller, s, fd);
     if (*error_out != 0) {
         mem_free(s);
         close(fd);
@@ -617,7 +616,6 @@ struct stream *stream_uv_new(struct stream_uv_loop *l, int fd, int *error_out)
     s->base.ops = &uv_ops;
     s->loop = l;
     s->fd = fd;
-    s->watch.news = on_news;
     ready_init(&s->ready, on_ready);
     l->open++;
     return &s->base;

@@ -158,7 +158,7 @@ static inline bool scripted_may_arrive(const struct scripted *s)
 static inline void scripted_input_failed(struct scripted *s, int error)
 {
     s->base.input = STREAM_FAILED;
-    s->base.input_error = error;
+    s->base.input_error = (int16_t)error;
 }
 
 /* The next piece, or the end; true when there is something to tell. */
@@ -237,7 +237,7 @@ static inline void scripted_consume(struct stream *base, size_t n)
 
 static inline void scripted_output_failed(struct scripted *s, int error)
 {
-    s->base.output_error = error;
+    s->base.output_error = (int16_t)error;
     s->base.blocked = false;
     s->waiting = false;
     s->peer->lost += s->held_n;

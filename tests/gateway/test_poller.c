@@ -31,6 +31,14 @@ static void on_news(struct watch *w, unsigned news)
     h->times++;
 }
 
+/* What the test adds is a `heard` or a `killer`, each of which begins with a watch. */
+static void on_socket_news(void *who, unsigned news)
+{
+    struct watch *w = who;
+
+    w->news(w, news);
+}
+
 struct rig {
     uv_loop_t uv;
     struct poller poller;
@@ -44,7 +52,7 @@ static void begin(struct rig *r)
     *r = (struct rig){ .heard = { .watch = { on_news } } };
     assert_int_equal(uv_loop_init(&r->uv), 0);
     assert_int_equal(uv_async_init(&r->uv, &r->orders, NULL), 0);
-    assert_int_equal(poller_init(&r->poller, &r->uv), 0);
+    assert_int_equal(poller_init(&r->poller, &r->uv, on_socket_news), 0);
     assert_int_equal(poller_lead(&r->poller), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, r->fds), 0);
     assert_int_equal(poller_add(&r->poller, &r->heard.watch, r->fds[0]), 0);

@@ -251,7 +251,7 @@ static void an_end_without_it_is_a_cut(void **state)
     expect_bytes(&r.owner.got, "last");
     assert_int_equal(r.owner.stream->input, STREAM_EOF);
     assert_true(r.owner.stream->cut);
-    assert_non_null(strstr(r.owner.stream->input_words, "close_notify"));
+    assert_non_null(strstr(stream_input_words(r.owner.stream), "close_notify"));
     assert_int_equal(r.owner.stream->output_error, 0);
     rig_end(&r);
 }
@@ -303,7 +303,7 @@ static void what_cannot_be_decrypted_ends_both_and_is_said(void **state)
     assert_int_equal(r.owner.stream->input, STREAM_FAILED);
     assert_int_equal(r.owner.stream->input_error, -EPROTO);
     assert_int_equal(r.owner.stream->input_why, END_TLS_BROKEN);
-    assert_non_null(strstr(r.owner.stream->input_words, "decrypted"));
+    assert_non_null(strstr(stream_input_words(r.owner.stream), "decrypted"));
     assert_true(stream_send(r.owner.stream, SPAN_LITERAL("x")) < 0);
     assert_true(r.far_failed);                           /* it got the alert */
     assert_string_equal(r.far.words, "alert received: bad_record_mac");
