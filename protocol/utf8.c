@@ -98,19 +98,24 @@ static uint64_t word_at(const uint8_t *p)
     return word;
 }
 
-/* 8 bytes and more. The last eight overlap what was looked at before them. */
+/* 8 bytes and more. The last word overlaps what was looked at before it, and ends where the mask does; up to three bytes are left. */
 static bool is_ascii(const uint8_t *p, size_t n, const uint8_t mask[4])
 {
-    uint8_t key[12];
-    uint64_t seen, whole_key;
+    size_t whole = n - n % 4, i = 0;
+    uint64_t key, seen;
+    uint8_t rest = 0;
+    uint32_t once;
 
-    for (size_t i = 0; i < sizeof(key); i += 4)
-        memcpy(key + i, mask, 4);
-    whole_key = word_at(key);
-    seen = word_at(p + n - 8) ^ word_at(key + n % 4);
-    for (size_t i = 0; i + 8 < n; i += 8)
-        seen |= word_at(p + i) ^ whole_key;
-    return (seen & 0x8080808080808080u) == 0;
+    memcpy(&once, mask, sizeof(once));
+    key = (uint64_t)once << 32 | once;
+    seen = word_at(p + whole - 8) ^ key;
+    for (; i + 16 <= n; i += 16)
+        seen |= (word_at(p + i) ^ key) | (word_at(p + i + 8) ^ key);
+    if (i + 8 <= n)
+        seen |= word_at(p + i) ^ key;
+    for (i = whole; i < n; i++)
+        rest |= p[i] ^ mask[i % 4];
+    return ((seen & 0x8080808080808080u) | (rest & 0x80u)) == 0;
 }
 
 bool utf8_valid(const uint8_t *p, size_t n)
