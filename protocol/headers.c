@@ -34,10 +34,11 @@ enum fault headers_add(struct headers *h, struct span name, struct span value)
             return fault;
     }
     h->fields[h->n++] = (struct field){ name, value };
+    h->marks |= headers_mark(name);
     return FAULT_NONE;
 }
 
-static const struct field *find_from(const struct headers *h, size_t from, struct span name)
+const struct field *headers_search(const struct headers *h, size_t from, struct span name)
 {
     for (size_t i = from; i < h->n; i++)
         if (span_equal_nocase(h->fields[i].name, name))
@@ -49,21 +50,9 @@ size_t headers_count(const struct headers *h, struct span name)
 {
     size_t count = 0;
 
-    for (const struct field *f = find_from(h, 0, name); f != NULL; f = find_from(h, (size_t)(f - h->fields) + 1, name))
+    for (const struct field *f = headers_find(h, name); f != NULL; f = headers_search(h, (size_t)(f - h->fields) + 1, name))
         count++;
     return count;
-}
-
-const struct field *headers_find(const struct headers *h, struct span name)
-{
-    return find_from(h, 0, name);
-}
-
-struct span headers_value(const struct headers *h, struct span name)
-{
-    const struct field *f = find_from(h, 0, name);
-
-    return f != NULL ? f->value : SPAN_EMPTY;
 }
 
 void headers_remove(struct headers *h, struct span name)
@@ -104,7 +93,8 @@ static size_t member_end(struct span s)
 
 static bool next_line(struct list_walk *walk)
 {
-    const struct field *f = walk->headers != NULL ? find_from(walk->headers, walk->next_field, walk->name) : NULL;
+    const struct field *f = walk->headers != NULL && headers_may_have(walk->headers, walk->name)
+                                ? headers_search(walk->headers, walk->next_field, walk->name) : NULL;
 
     if (f == NULL)
         return false;

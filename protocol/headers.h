@@ -1,7 +1,8 @@
 /* headers: an ordered, limited list of fields (RFC 9110 section 5).
  *
  * Names and values are borrowed spans (usually of the message's arena); order and spelling are kept as received. Names
- * are compared without case. The list itself lies in the arena it was given. */
+ * are compared without case. The list itself lies in the arena it was given. Most questions are after fields that are not there: a word of
+ * marks, one for each length and first letter that was added, answers those without a look at the names. */
 #ifndef UPGATE_PROTOCOL_HEADERS_H
 #define UPGATE_PROTOCOL_HEADERS_H
 
@@ -19,6 +20,7 @@ struct headers {
     size_t n;
     size_t capacity;
     size_t limit;                        /* more than this many: FAULT_TOO_MANY_FIELDS; 0 = the arena's cap alone */
+    uint64_t marks;                      /* of the names that headers_add was given */
     struct arena *arena;
 };
 
@@ -27,10 +29,31 @@ void headers_init(struct headers *h, struct arena *arena, size_t limit);
 enum fault headers_add(struct headers *h, struct span name, struct span value);
 /* Room for n fields in all, so that as many headers_add need no more memory. FAULT_NONE or FAULT_NO_MEMORY. */
 enum fault headers_reserve(struct headers *h, size_t n);
-size_t headers_count(const struct headers *h, struct span name);
-const struct field *headers_find(const struct headers *h, struct span name);     /* the first, or NULL */
+/* One bit of 64, the same for every spelling of a name: a letter's case is not in its lower five bits. */
+static inline uint64_t headers_mark(struct span name)
+{
+    unsigned letter = name.n > 0 ? name.p[0] & 0x1fU : 0;
+
+    return (uint64_t)1 << ((name.n * 5 + letter) & 63);
+}
+static inline bool headers_may_have(const struct headers *h, struct span name)
+{
+    return (h->marks & headers_mark(name)) != 0;
+}
+/* The first of that name from the field with this index on, or NULL. */
+const struct field *headers_search(const struct headers *h, size_t from, struct span name);
+static inline const struct field *headers_find(const struct headers *h, struct span name)        /* the first, or NULL */
+{
+    return headers_may_have(h, name) ? headers_search(h, 0, name) : NULL;
+}
 /* The first one's value, empty (p NULL) when there is none. */
-struct span headers_value(const struct headers *h, struct span name);
+static inline struct span headers_value(const struct headers *h, struct span name)
+{
+    const struct field *f = headers_find(h, name);
+
+    return f != NULL ? f->value : SPAN_EMPTY;
+}
+size_t headers_count(const struct headers *h, struct span name);
 void headers_remove(struct headers *h, struct span name);                        /* every one */
 
 /* Walks the members of a #list field (RFC 9110 section 5.6.1) over all its lines, in order; empty members are skipped;

@@ -163,6 +163,15 @@ static enum fault byte(struct http1_line *l, uint8_t c)
     return lf_byte(l, c);
 }
 
+/* As much of the method as is there, up to the longest that may be. */
+static size_t method_run(struct http1_line *l, const uint8_t *p, size_t n)
+{
+    size_t room = HTTP1_METHOD_BYTES - l->method_n, run = token_tchars(span_of(p, n < room ? n : room));
+
+    l->method_n += run;
+    return run;
+}
+
 /* As much of the target as is there, up to what ends it or is none of it. */
 static size_t target_run(struct http1_line *l, const uint8_t *p, size_t n)
 {
@@ -184,14 +193,26 @@ static size_t version_run(struct http1_line *l, const uint8_t *p, size_t n)
     return VERSION_BYTES;
 }
 
+static size_t reason_run(struct http1_line *l, const uint8_t *p, size_t n)
+{
+    size_t run = token_value_bytes(span_of(p, n));
+
+    l->reason_n += run;
+    return run;
+}
+
 static size_t run(struct http1_line *l, const uint8_t *p, size_t n)
 {
     size_t passed = 0;
 
-    if (l->state == HTTP1_LINE_TARGET)
+    if (l->state == HTTP1_LINE_METHOD)
+        passed = method_run(l, p, n);
+    else if (l->state == HTTP1_LINE_TARGET)
         passed = target_run(l, p, n);
     else if (l->state == HTTP1_LINE_VERSION || l->state == HTTP1_LINE_ANSWER_VERSION)
         passed = version_run(l, p, n);
+    else if (l->state == HTTP1_LINE_REASON)
+        passed = reason_run(l, p, n);
     l->n += passed;
     return passed;
 }

@@ -69,6 +69,20 @@ static enum fault byte(struct http1_section *s, uint8_t c, size_t line_limit)
     return lf_byte(s, c, line_limit);
 }
 
+/* A field line that is there whole and has no fault: its bytes. 0: it is looked at piece by piece. */
+static size_t whole_line(struct http1_section *s, struct span bytes, size_t line_limit)
+{
+    size_t n = token_tchars(bytes);
+
+    if (n == 0 || n == bytes.n || bytes.p[n] != ':' || (line_limit > 0 && s->lines >= line_limit))
+        return 0;
+    n += 1 + token_value_bytes(span_from(bytes, n + 1));
+    if (bytes.n - n < 2 || bytes.p[n] != '\r' || bytes.p[n + 1] != '\n')
+        return 0;
+    s->lines++;
+    return n + 2;
+}
+
 /* RFC 9112 section 5: field-line = field-name ":" OWS field-value OWS. What leaves a name or a value is looked at singly. */
 size_t http1_section_scan(struct http1_section *s, const uint8_t *p, size_t n, size_t line_limit, enum fault *fault_out)
 {
@@ -76,7 +90,9 @@ size_t http1_section_scan(struct http1_section *s, const uint8_t *p, size_t n, s
 
     *fault_out = FAULT_NONE;
     while (i < n && s->part != HTTP1_SECTION_ENDED && *fault_out == FAULT_NONE) {
-        if (s->part == HTTP1_SECTION_NAME)
+        if (s->part == HTTP1_SECTION_LINE)
+            i += whole_line(s, span_of(p + i, n - i), line_limit);
+        else if (s->part == HTTP1_SECTION_NAME)
             i += token_tchars(span_of(p + i, n - i));
         else if (s->part == HTTP1_SECTION_VALUE)
             i += token_value_bytes(span_of(p + i, n - i));

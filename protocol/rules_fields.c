@@ -111,13 +111,19 @@ bool rules_is_machinery(struct span name)
     return in_table(name, ROWS(framing_and_routing)) || in_table(name, ROWS(handshake)) || rules_is_hop_by_hop(name);
 }
 
+/* Most names differ in their lengths. */
+static inline bool is_same_name(struct span a, struct span b)
+{
+    return a.n == b.n && rules_is_same_name(a, b);
+}
+
 static bool is_changed_by(const struct rules_changes *changes, struct span name)
 {
     for (size_t i = 0; i < changes->set_n; i++)
-        if (rules_is_same_name(changes->set[i].name, name))
+        if (is_same_name(changes->set[i].name, name))
             return true;
     for (size_t i = 0; i < changes->remove_n; i++)
-        if (rules_is_same_name(span_of_text(changes->remove[i]), name))
+        if (is_same_name(span_of_text(changes->remove[i]), name))
             return true;
     return false;
 }

@@ -64,23 +64,32 @@ static void add_text(struct outgoing *o, struct span name, const struct text *t)
         add(o, name, span_of(t->p, t->n));
 }
 
+/* Of two pieces. */
+static void add_pair(struct outgoing *o, struct span name, struct span first, struct span second)
+{
+    uint8_t *p = arena_alloc(o->arena, first.n + second.n);
+
+    if (p == NULL) {
+        o->fault = FAULT_NO_MEMORY;
+        return;
+    }
+    memcpy(p, first.p, first.n);
+    if (second.n > 0)
+        memcpy(p + first.n, second.p, second.n);
+    add(o, name, span_of(p, first.n + second.n));
+}
+
 static void add_number(struct outgoing *o, struct span name, uint64_t value)
 {
     uint8_t digits[SPAN_U64_BYTES];
-    struct text t = { .o = o };
 
-    append(&t, span_of_u64(value, digits));
-    add_text(o, name, &t);
+    add_pair(o, name, span_of_u64(value, digits), SPAN_EMPTY);
 }
 
 /* RFC 9110 section 7.6.3: received-protocol and our name, in both directions. test_rules.c: via_* */
 static void add_via(struct outgoing *o, const struct http1_head *in, struct span pseudonym)
 {
-    struct text t = { .o = o };
-
-    append(&t, in->version_minor == 0 ? SPAN_LITERAL("1.0 ") : SPAN_LITERAL("1.1 "));
-    append(&t, pseudonym);
-    add_text(o, SPAN_LITERAL("Via"), &t);
+    add_pair(o, SPAN_LITERAL("Via"), in->version_minor == 0 ? SPAN_LITERAL("1.0 ") : SPAN_LITERAL("1.1 "), pseudonym);
 }
 
 /* RFC 9112 section 6: framing is written anew, never copied. */
@@ -92,17 +101,14 @@ static void add_framing(struct outgoing *o, const struct http1_head *in, enum ht
         add_number(o, SPAN_LITERAL("Content-Length"), in->content_length);
 }
 
-static bool is(struct span name, const char *lower_case)
-{
-    return span_equal_nocase(name, span_of_text(lower_case));
-}
+#define IS(name, lower_case) span_equal_nocase(name, SPAN_LITERAL(lower_case))
 
 /* What neither direction passes on, or writes anew. RFC 9110 section 6.6.2: Trailer announces what follows a chunked body. */
 static bool ends_here(struct span name, enum http1_body body)
 {
-    if (is(name, "content-length") || rules_is_hop_by_hop(name))
+    if (IS(name, "content-length") || rules_is_hop_by_hop(name))
         return true;
-    return is(name, "trailer") && body != HTTP1_BODY_CHUNKED;
+    return IS(name, "trailer") && body != HTTP1_BODY_CHUNKED;
 }
 
 static void add_all(struct outgoing *o, const struct field *fields, size_t n)
@@ -111,17 +117,25 @@ static void add_all(struct outgoing *o, const struct field *fields, size_t n)
         add(o, fields[i].name, fields[i].value);
 }
 
+/* Nearly always the operator has nothing to say of a response. */
+static bool removes_any(const struct rules_changes *changes)
+{
+    while (changes != NULL && changes->set_n + changes->remove_n == 0)
+        changes = changes->next;
+    return changes != NULL;
+}
+
 /* The last step of a head: what is written by now under a changed name goes, whoever wrote it. test_rules.c: changes_* */
 static void apply_changes(struct outgoing *o, const struct rules_changes *changes)
 {
     size_t kept = 0;
 
-    if (changes == NULL)
-        return;
-    for (size_t i = 0; i < o->fields->n; i++)
-        if (!rules_is_changed(changes, o->fields->fields[i].name))
-            o->fields->fields[kept++] = o->fields->fields[i];
-    o->fields->n = kept;
+    if (removes_any(changes)) {
+        for (size_t i = 0; i < o->fields->n; i++)
+            if (!rules_is_changed(changes, o->fields->fields[i].name))
+                o->fields->fields[kept++] = o->fields->fields[i];
+        o->fields->n = kept;
+    }
     for (; changes != NULL; changes = changes->next) {
         add_all(o, changes->set, changes->set_n);
         add_all(o, changes->add, changes->add_n);
@@ -146,13 +160,13 @@ static bool writes(const struct to_upstream *u, enum rules_forwarded which)
 /* Fields whose lines are gathered and written anew at the end. */
 static bool is_rebuilt(const struct to_upstream *u, struct span name)
 {
-    if (is(name, "host") || is(name, "expect"))
+    if (IS(name, "host") || IS(name, "expect"))
         return true;
-    if (is(name, "max-forwards"))
+    if (IS(name, "max-forwards"))
         return u->request->has_max_forwards;
-    if (is(name, "x-forwarded-for"))
+    if (IS(name, "x-forwarded-for"))
         return writes(u, RULES_FORWARDED_X);
-    return is(name, "forwarded") && writes(u, RULES_FORWARDED_RFC7239);
+    return IS(name, "forwarded") && writes(u, RULES_FORWARDED_RFC7239);
 }
 
 /* test_rules.c: hop_*, nominated_*, facts_*, disguised_* */
@@ -164,7 +178,7 @@ static bool passes(const struct to_upstream *u, struct span name)
         return false;
     if (u->nominates && rules_is_nominated(&u->in->fields, name, f->strip_also, f->strip_also_n))
         return false;
-    if (f->websocket && f->websocket_strip_extensions && is(name, "sec-websocket-extensions"))
+    if (f->websocket && f->websocket_strip_extensions && IS(name, "sec-websocket-extensions"))
         return false;
     if (!f->client_trusted && rules_is_trusted_fact(name, f->strip_also, f->strip_also_n))
         return false;
@@ -231,7 +245,7 @@ static void append_node(struct text *t, struct span address)
     bool v6 = span_find(address, ':') < address.n;
 
     append(t, SPAN_LITERAL("for="));
-    if (address.n == 0 || is(address, "unix")) {
+    if (address.n == 0 || IS(address, "unix")) {
         append(t, SPAN_LITERAL("unknown"));
         return;
     }

@@ -25,8 +25,8 @@ static void mix(struct state *s, int rounds)
     }
 }
 
-/* The first n (at most 8) bytes, little-endian. */
-static uint64_t word(const uint8_t *p, size_t n)
+/* The last n (at most 7) bytes. */
+static uint64_t part_word(const uint8_t *p, size_t n)
 {
     uint64_t w = 0;
 
@@ -44,14 +44,14 @@ static void take(struct state *s, uint64_t w)
 
 uint64_t siphash(const struct siphash_key *key, struct span bytes)
 {
-    uint64_t k0 = word(key->bytes, 8), k1 = word(key->bytes + 8, 8);
+    uint64_t k0 = span_word(key->bytes), k1 = span_word(key->bytes + 8);
     struct state s = { k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d), k0 ^ UINT64_C(0x6c7967656e657261),
                        k1 ^ UINT64_C(0x7465646279746573) };
     size_t whole = bytes.n / 8 * 8;
 
     for (size_t at = 0; at < whole; at += 8)
-        take(&s, word(bytes.p + at, 8));
-    take(&s, word(whole < bytes.n ? bytes.p + whole : (const uint8_t *)"", bytes.n - whole) | (uint64_t)bytes.n << 56);
+        take(&s, span_word(bytes.p + at));
+    take(&s, part_word(whole < bytes.n ? bytes.p + whole : (const uint8_t *)"", bytes.n - whole) | (uint64_t)bytes.n << 56);
     s.c ^= 0xff;
     mix(&s, 4);
     return s.a ^ s.b ^ s.c ^ s.d;

@@ -40,12 +40,10 @@ static bool same_letter(uint8_t a, uint8_t b)
     return (a ^ b) == 0x20 && (uint8_t)((a | 0x20) - 'a') < 26;
 }
 
-bool span_equal_nocase(struct span a, struct span b)
+bool span_same_letters(const uint8_t *a, const uint8_t *b, size_t n)
 {
-    if (a.n != b.n)
-        return false;
-    for (size_t i = 0; i < a.n; i++)
-        if (a.p[i] != b.p[i] && !same_letter(a.p[i], b.p[i]))
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i] && !same_letter(a[i], b[i]))
             return false;
     return true;
 }

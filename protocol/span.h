@@ -24,7 +24,11 @@ struct span span_of(const void *p, size_t n);
 struct span span_from(struct span s, size_t offset);               /* what follows offset; empty past the end */
 struct span span_first(struct span s, size_t n);                   /* at most the first n bytes */
 bool span_equal(struct span a, struct span b);                     /* byte for byte */
-bool span_equal_nocase(struct span a, struct span b);              /* ASCII letters without case */
+bool span_same_letters(const uint8_t *a, const uint8_t *b, size_t n);             /* ASCII letters without case */
+static inline bool span_equal_nocase(struct span a, struct span b)                /* … most names differ in their lengths */
+{
+    return a.n == b.n && span_same_letters(a.p, b.p, a.n);
+}
 bool span_starts_with(struct span s, struct span prefix);
 bool span_ends_with(struct span s, struct span suffix);
 /* Offset of the first byte equal to c, or s.n when there is none. */
@@ -34,6 +38,13 @@ bool span_to_u64(struct span s, uint64_t *value_out);
 /* The other way: the digits, in `room`. */
 #define SPAN_U64_BYTES 20
 struct span span_of_u64(uint64_t value, uint8_t room[SPAN_U64_BYTES]);
+
+/* Eight bytes, the first in the lowest place: one load, where the machine has that order, too. */
+static inline uint64_t span_word(const uint8_t *p)
+{
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
+           (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
 
 uint8_t ascii_lower(uint8_t c);
 

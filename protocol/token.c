@@ -42,28 +42,44 @@ static inline size_t leading(struct span s, uint8_t class)
 
 #define EACH(byte) ((uint64_t)0x0101010101010101u * (byte))
 
-/* Eight bytes at once: none is below 0x20, none is 0x7f. What fails here is looked at singly: a tab may stand in a value. */
-static inline bool all_plain(const uint8_t *p)
+/* Of eight bytes a bit for the first that is below 0x20 or 0x7f (and perhaps for others behind it); 0: there is none. */
+static inline uint64_t odd_ones(const uint8_t *p)
 {
-    uint64_t w, no_7f;
+    uint64_t w = span_word(p), no_7f = w ^ EACH(0x7f);
 
-    memcpy(&w, p, sizeof(w));
-    no_7f = w ^ EACH(0x7f);
-    return (((w - EACH(0x20)) & ~w & EACH(0x80)) | ((no_7f - EACH(0x01)) & ~no_7f & EACH(0x80))) == 0;
+    return ((w - EACH(0x20)) & ~w & EACH(0x80)) | ((no_7f - EACH(0x01)) & ~no_7f & EACH(0x80));
 }
 
+/* Eight bytes at once, up to one that is to be looked at singly: a tab may stand in a value. The last eight may overlap those before. */
 static size_t leading_value(struct span s)
 {
+    uint64_t odd = 0;
     size_t i = 0;
 
-    while (s.n - i >= sizeof(uint64_t) && all_plain(s.p + i))
-        i += sizeof(uint64_t);
+    while (s.n - i >= 8 && (odd = odd_ones(s.p + i)) == 0)
+        i += 8;
+    if (odd != 0)
+        i += (size_t)__builtin_ctzll(odd) / 8;
+    else if (s.n >= 8 && odd_ones(s.p + s.n - 8) == 0)
+        return s.n;
     return i + leading(span_from(s, i), VALUE);
+}
+
+/* Names are short: one look at eight bytes, and the rest singly. */
+static size_t leading_tchars(struct span s)
+{
+    const uint8_t *p = s.p;
+    size_t i = 0;
+
+    while (s.n - i >= 8 && (classes[p[i]] & classes[p[i + 1]] & classes[p[i + 2]] & classes[p[i + 3]] & classes[p[i + 4]] &
+                            classes[p[i + 5]] & classes[p[i + 6]] & classes[p[i + 7]] & TCHAR) != 0)
+        i += 8;
+    return i + leading(span_from(s, i), TCHAR);
 }
 
 size_t token_tchars(struct span s)
 {
-    return leading(s, TCHAR);
+    return leading_tchars(s);
 }
 
 size_t token_value_bytes(struct span s)
@@ -73,7 +89,7 @@ size_t token_value_bytes(struct span s)
 
 bool token_is_token(struct span s)
 {
-    return s.n > 0 && leading(s, TCHAR) == s.n;
+    return s.n > 0 && leading_tchars(s) == s.n;
 }
 
 bool token_is_field_value(struct span s)

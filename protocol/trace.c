@@ -9,12 +9,26 @@ static uint64_t random64(struct trace_ids *ids)
     return siphash(&ids->key, span_of(&n, sizeof(n)));
 }
 
+#define EACH(byte) ((uint64_t)0x0101010101010101u * (byte))
+
+/* The eight digits of a value: its four-bit pieces are spread, the last into the highest byte; from 10 on they are letters. */
+static void put_hex8(uint32_t value, char out[8])
+{
+    uint64_t w = value, letters;
+
+    w = (w << 32 | w >> 16) & UINT64_C(0x0000ffff0000ffff);
+    w = (w << 16 | w >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    w = (w << 8 | w >> 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    letters = (w + EACH(6)) >> 4 & EACH(1);
+    w += EACH('0') + letters * ('a' - '0' - 10);
+    memcpy(out, (const char[8]){ (char)w, (char)(w >> 8), (char)(w >> 16), (char)(w >> 24), (char)(w >> 32), (char)(w >> 40), (char)(w >> 48),
+                                 (char)(w >> 56) }, 8);
+}
+
 static void put_hex(uint64_t value, char out[16])
 {
-    static const char digits[] = "0123456789abcdef";
-
-    for (int i = 15; i >= 0; i--, value >>= 4)
-        out[i] = digits[value & 15];
+    put_hex8((uint32_t)(value >> 32), out);
+    put_hex8((uint32_t)value, out + 8);
 }
 
 void trace_ids_next(struct trace_ids *ids, char out[TRACE_ID_BYTES])
