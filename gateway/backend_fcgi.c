@@ -38,7 +38,7 @@ struct backend_fcgi {
     struct backend base;
     enum fcgi_state state;
     struct backend_request request;
-    struct span pairs;                   /* the parameters, in the exchange's arena */
+    struct fcgi_params params;           /* in the exchange's arena */
     struct outbound *outbound;           /* the connection is being made */
     struct fcgi_call call;
     struct fcgi_reply reply;
@@ -131,7 +131,6 @@ static enum fault make_params(struct backend_fcgi *b)
         .has_content_length = b->request.head->has_content_length || b->request.gathered,
         .content_length = b->request.gathered ? b->request.gathered_bytes : b->request.head->content_length,
     };
-    struct fcgi_params params = { .pairs = SPAN_EMPTY };
     enum fault fault = find_script(b, &script);
 
     told.own = fcgi_facts(b->request.arena, &b->request.upstream->fastcgi, b->request.inbound, b->request.facts.changes, &told.own_n);
@@ -141,23 +140,31 @@ static enum fault make_params(struct backend_fcgi *b)
     if (local->family == NET_IP4 || local->family == NET_IP6)
         told.server_address = span_of_text(address);
     if (fault == FAULT_NONE)
-        fault = fcgi_params_write(b->request.arena, &told, 4 * b->request.limits->head_bytes + PARAMS_SPARE_BYTES, &params);
-    metrics_add(&b->base.services->metrics->fields_folded, params.dropped);
-    b->pairs = params.pairs;
+        fault = fcgi_params_write(b->request.arena, &told, 4 * b->request.limits->head_bytes + PARAMS_SPARE_BYTES, &b->params);
+    metrics_add(&b->base.services->metrics->fields_folded, b->params.dropped);
     return fault;
 }
 
 /* ---- the connection ---- */
 
+/* In place, as long as the parameters fit into one record. */
+static struct span make_head(struct backend_fcgi *b, bool keep, bool has_body)
+{
+    const struct fcgi_params *params = &b->params;
+
+    return params->pairs.n <= FCGI_CONTENT_OURS ? fcgi_frame_begin(params->at, params->pairs.n, b->call.id, keep, has_body)
+                                                : fcgi_write_begin(b->request.arena, b->call.id, keep, params->pairs, has_body);
+}
+
 static void write_head(struct backend_fcgi *b, const struct fcgi_conn *conn)
 {
     bool has_body = b->request.head->body != HTTP1_BODY_NONE;
-    struct span head = fcgi_write_begin(b->request.arena, b->call.id, fcgi_conn_keeps(conn), b->pairs, has_body);
+    struct span head = make_head(b, fcgi_conn_keeps(conn), has_body);
 
     b->call.input_over = !has_body;
     if (head.p == NULL)
         fail_memory(b);
-    else if (fcgi_call_put(&b->call, head) != 0)
+    else if (fcgi_call_begin(&b->call, head) != 0)
         fail(b, (struct backend_failure){ .why = END_SERVER_CLOSED, .unsent = true, .stale = b->call.used });
 }
 
@@ -465,6 +472,7 @@ struct backend *backend_fcgi_new(struct services *services, struct server *serve
         connect_or_reuse(b, fresh, connect_timeout_ms);
     if (fault == FAULT_NONE && request->upstream->fastcgi.multiplex)
         fcgi_ask(services, request->snapshot, request->upstream, server);
-    ready_add(services->ready, &b->ready);
+    if (b->state == FCGI_FAILED || b->continue_due)
+        ready_add(services->ready, &b->ready);
     return &b->base;
 }

@@ -304,7 +304,7 @@ struct backend *backend_h1_new(struct services *services, struct server *server,
     b->base = (struct backend){ .ops = &h1_ops, .services = services, .server = server, .progress = progress, .ctx = ctx };
     b->request = *request;
     ready_init(&b->ready, on_ready);
-    body_out_init(&b->out, request->head->body);
+    body_out_init(&b->out, request->head->body, false);
     server_begin(server, SERVER_EXCHANGE);
     b->parse = http1_parse_new(HTTP1_RESPONSE, request->limits);
     if (b->parse == NULL)

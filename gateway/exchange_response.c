@@ -101,7 +101,7 @@ static enum step response_head(struct exchange *x, const struct http1_head *in)
     note_response_time(x);
     x->status = in->status;
     server_answered(x->server, x->upstream, in->status);
-    body_out_init(&x->out, framing);
+    body_out_init(&x->out, framing, true);
     exchange_response_enter(x, RESPONSE_BODY);
     return STEP_MOVED;
 }

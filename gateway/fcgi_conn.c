@@ -335,13 +335,20 @@ static void tell_apart(struct fcgi_conn *conn)
 
 /* ---- out ---- */
 
-int fcgi_call_put(struct fcgi_call *c, struct span records)
+int fcgi_call_begin(struct fcgi_call *c, struct span records)
 {
-    if (c->conn == NULL)
+    struct fcgi_conn *conn = c->conn;
+    ssize_t sent = 0;
+
+    if (conn == NULL)
         return -EPIPE;
-    c->conn->put_n += records.n;
     c->begun = true;
-    return stream_put(c->conn->stream, records);
+    if (c->input_over && conn->calls_max == 1)
+        sent = stream_send(conn->stream, records);
+    if (sent < 0)
+        return (int)sent;
+    conn->put_n += records.n - (size_t)sent;
+    return stream_put(conn->stream, span_from(records, (size_t)sent));
 }
 
 /* A record whose content the kernel may take straight from the data. */
@@ -418,10 +425,12 @@ static void on_readable(void *ctx)
 static void on_writable(void *ctx)
 {
     struct fcgi_conn *conn = ctx;
+    bool waited_for = conn->full || conn->stream->output_error != 0;
 
     conn->full = false;
     conn->put_n = 0;
-    on_readable(conn);
+    if (waited_for)
+        on_readable(conn);
 }
 
 static const struct stream_events conn_events = { .readable = on_readable, .writable = on_writable };

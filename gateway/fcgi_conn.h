@@ -5,7 +5,8 @@
  * error stream goes to the log by itself. News come by `progress`, from the loop.
  *
  * Out: every record is written whole, so that the next may be of any call. What the kernel does not take of one is kept by the stream (64
- * KiB at most), and no call sends until that is out. Small pieces are put, and go out together with their neighbours.
+ * KiB at most), and no call sends until that is out. Small pieces are put, and go out together with their neighbours; only a request without a
+ * body on a connection that nobody may join has no neighbours, and is sent at once.
  *
  * In, with one call on a connection: its output is read in place, and what it does not consume stops the reading: that is all the
  * backpressure there is.
@@ -73,8 +74,8 @@ bool fcgi_conn_keeps(const struct fcgi_conn *conn);
 /* Before fcgi_call_open; `errors` is filled in by the caller. */
 void fcgi_call_init(struct fcgi_call *c, void (*progress)(void *ctx), void *ctx);
 void fcgi_call_open(struct fcgi_call *c, struct fcgi_conn *conn);
-/* Whole records of this call: 0 or the stream's error. */
-int fcgi_call_put(struct fcgi_call *c, struct span records);
+/* The records that begin the request: 0 or the stream's error. */
+int fcgi_call_begin(struct fcgi_call *c, struct span records);
 /* A piece of STDIN: bytes taken; 0 = blocked; <0 = nobody reads any more, an answer may still come. */
 ssize_t fcgi_call_send(struct fcgi_call *c, struct span data);
 int fcgi_call_end_input(struct fcgi_call *c);

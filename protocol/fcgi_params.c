@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define FIRST_BYTES 1500                 /* an ordinary request's */
+#define FIRST_BYTES 1000                 /* an ordinary request's */
 #define HTTP_PREFIX SPAN_LITERAL("HTTP_")
 #define HTTP_COOKIE SPAN_LITERAL("HTTP_COOKIE")
 #define CONTENT_TYPE SPAN_LITERAL("CONTENT_TYPE")
@@ -21,10 +21,12 @@ struct variable {
 struct pairs {
     const struct fcgi_request *request;
     struct arena *arena;
-    uint8_t *p;
+    uint8_t *p;                          /* FCGI_BEFORE_BYTES into a piece of FCGI_AROUND_BYTES and the capacity */
     size_t n, capacity, limit;
+    size_t room;                         /* the smaller of both; with a fault, 0 */
     struct variable *variables;
     size_t variables_n;
+    uint8_t *names;                      /* where the next variable's is to stand */
     unsigned dropped;
     bool nominates;                      /* Connection lists some field */
     enum fault fault;
@@ -32,24 +34,30 @@ struct pairs {
 
 /* ---- pairs ---- */
 
-static bool reserve(struct pairs *w, size_t n)
+static void fail(struct pairs *w, enum fault fault)
+{
+    if (w->fault == FAULT_NONE)
+        w->fault = fault;
+    w->room = 0;
+}
+
+/* Room for n more bytes, and around all of them for the records that they will be in. */
+static bool grow(struct pairs *w, size_t n)
 {
     size_t wanted = w->n + n > 2 * w->capacity ? w->n + n : 2 * w->capacity;
+    size_t had = w->p != NULL ? FCGI_AROUND_BYTES + w->capacity : 0;
     uint8_t *p;
 
-    if (w->fault == FAULT_NONE && n > w->limit - w->n)
-        w->fault = FAULT_FCGI_PARAMS;
-    if (w->fault != FAULT_NONE || w->n + n <= w->capacity)
-        return w->fault == FAULT_NONE;
     if (wanted < FIRST_BYTES)
         wanted = FIRST_BYTES;
-    p = arena_extend(w->arena, w->p, w->capacity, wanted);
+    p = arena_extend(w->arena, w->p != NULL ? w->p - FCGI_BEFORE_BYTES : NULL, had, FCGI_AROUND_BYTES + wanted);
     if (p == NULL) {
-        w->fault = FAULT_NO_MEMORY;
+        fail(w, FAULT_NO_MEMORY);
         return false;
     }
-    w->p = p;
+    w->p = p + FCGI_BEFORE_BYTES;
     w->capacity = wanted;
+    w->room = wanted < w->limit ? wanted : w->limit;
     return true;
 }
 
@@ -60,32 +68,46 @@ static void append(struct pairs *w, struct span s)
     w->n += s.n;
 }
 
-/* Room for a pair, and its lengths: name and value have to be appended. False: a fault. */
-static bool begin_pair(struct pairs *w, size_t name_n, size_t value_n)
+/* Long ones, or there may be no room: the lengths have to be small enough to be added and encoded. */
+static bool begin_any_pair(struct pairs *w, size_t name_n, size_t value_n)
 {
-    uint8_t head[FCGI_PAIR_HEAD_BYTES];
-    size_t n;
+    size_t n = fcgi_pair_head_bytes(name_n, value_n);
 
-    if (w->fault == FAULT_NONE && (name_n > w->limit || value_n > w->limit))
-        w->fault = FAULT_FCGI_PARAMS;    /* the lengths are small enough to be added and encoded */
     if (w->fault != FAULT_NONE)
         return false;
-    n = fcgi_write_pair_head(head, name_n, value_n);
-    if (!reserve(w, n + name_n + value_n))
+    if (name_n > w->limit || value_n > w->limit || n + name_n + value_n > w->limit - w->n) {
+        fail(w, FAULT_FCGI_PARAMS);
         return false;
-    append(w, span_of(head, n));
+    }
+    if (n + name_n + value_n > w->capacity - w->n && !grow(w, n + name_n + value_n))
+        return false;
+    w->n += fcgi_write_pair_head(w->p + w->n, name_n, value_n);
     return true;
 }
 
-/* FastCGI section 6.1: a value does not include a null byte. test_fcgi_params.c: nul_* */
+/* Room for a pair, and its lengths: name and value have to be appended. False: a fault. */
+static bool begin_pair(struct pairs *w, size_t name_n, size_t value_n)
+{
+    if (name_n >= 128 || value_n >= 128 || w->n + 2 + name_n + value_n > w->room)
+        return begin_any_pair(w, name_n, value_n);
+    w->p[w->n++] = (uint8_t)name_n;
+    w->p[w->n++] = (uint8_t)value_n;
+    return true;
+}
+
 static void put(struct pairs *w, struct span name, struct span value)
 {
-    if (span_find(value, 0) < value.n && w->fault == FAULT_NONE)
-        w->fault = FAULT_FIELD;
     if (!begin_pair(w, name.n, value.n))
         return;
     append(w, name);
     append(w, value);
+}
+
+/* FastCGI section 6.1: a value does not include a null byte. test_fcgi_params.c: nul_* */
+static void check_value(struct pairs *w, struct span value)
+{
+    if (span_find(value, 0) < value.n)
+        fail(w, FAULT_FIELD);
 }
 
 static bool is_own(const struct pairs *w, size_t n, struct span name)
@@ -96,11 +118,18 @@ static bool is_own(const struct pairs *w, size_t n, struct span name)
     return false;
 }
 
-/* A variable of ours, unless it was set otherwise. */
-static void add(struct pairs *w, struct span name, struct span value)
+/* A variable of ours, unless it was set otherwise: words of this file, numbers, numeric addresses. */
+static void add_known(struct pairs *w, struct span name, struct span value)
 {
     if (!is_own(w, w->request->own_n, name))
         put(w, name, value);
+}
+
+/* … with a value that somebody else wrote. */
+static void add(struct pairs *w, struct span name, struct span value)
+{
+    check_value(w, value);
+    add_known(w, name, value);
 }
 
 static void add_some(struct pairs *w, struct span name, struct span value)
@@ -113,7 +142,7 @@ static void add_number(struct pairs *w, struct span name, uint64_t value)
 {
     uint8_t digits[SPAN_U64_BYTES];
 
-    add(w, name, span_of_u64(value, digits));
+    add_known(w, name, span_of_u64(value, digits));
 }
 
 /* ---- the facts ---- */
@@ -124,17 +153,17 @@ static void add_server(struct pairs *w)
     const struct fcgi_request *r = w->request;
     bool https = r->facts->client_https;
 
-    add(w, SPAN_LITERAL("GATEWAY_INTERFACE"), SPAN_LITERAL("CGI/1.1"));
-    add(w, SPAN_LITERAL("SERVER_SOFTWARE"), r->server_software);
-    add(w, SPAN_LITERAL("SERVER_PROTOCOL"), r->head->version_minor == 0 ? SPAN_LITERAL("HTTP/1.0") : SPAN_LITERAL("HTTP/1.1"));
+    add_known(w, SPAN_LITERAL("GATEWAY_INTERFACE"), SPAN_LITERAL("CGI/1.1"));
+    add_known(w, SPAN_LITERAL("SERVER_SOFTWARE"), r->server_software);
+    add_known(w, SPAN_LITERAL("SERVER_PROTOCOL"), r->head->version_minor == 0 ? SPAN_LITERAL("HTTP/1.0") : SPAN_LITERAL("HTTP/1.1"));
     add(w, SPAN_LITERAL("SERVER_NAME"), r->rules->host.host.n > 0 ? r->rules->host.host : r->server_address);
     add_number(w, SPAN_LITERAL("SERVER_PORT"), r->server_port > 0 ? r->server_port : https ? 443 : 80);
     add_some(w, SPAN_LITERAL("SERVER_ADDR"), r->server_address);
-    add(w, SPAN_LITERAL("REQUEST_SCHEME"), https ? SPAN_LITERAL("https") : SPAN_LITERAL("http"));
+    add_known(w, SPAN_LITERAL("REQUEST_SCHEME"), https ? SPAN_LITERAL("https") : SPAN_LITERAL("http"));
     if (https)
-        add(w, SPAN_LITERAL("HTTPS"), SPAN_LITERAL("on"));
+        add_known(w, SPAN_LITERAL("HTTPS"), SPAN_LITERAL("on"));
     /* PHP built to be started by a web server's redirect looks for it */
-    add(w, SPAN_LITERAL("REDIRECT_STATUS"), SPAN_LITERAL("200"));
+    add_known(w, SPAN_LITERAL("REDIRECT_STATUS"), SPAN_LITERAL("200"));
 }
 
 /* RFC 3875 section 4.1.8; without an address there is no port. */
@@ -145,11 +174,11 @@ static void add_client(struct pairs *w)
     bool behind = f->real_address.n > 0;
     unsigned port = behind ? f->real_port : f->client_port;
 
-    add(w, SPAN_LITERAL("REMOTE_ADDR"), behind ? f->real_address : f->client_address);
+    add_known(w, SPAN_LITERAL("REMOTE_ADDR"), behind ? f->real_address : f->client_address);
     if (port > 0)
         add_number(w, SPAN_LITERAL("REMOTE_PORT"), port);
     if (f->user.n > 0) {                 /* RFC 3875 sections 4.1.1, 4.1.11 */
-        add(w, SPAN_LITERAL("AUTH_TYPE"), SPAN_LITERAL("Basic"));
+        add_known(w, SPAN_LITERAL("AUTH_TYPE"), SPAN_LITERAL("Basic"));
         add(w, SPAN_LITERAL("REMOTE_USER"), f->user);
     }
 }
@@ -193,9 +222,14 @@ static void add_request(struct pairs *w)
 
 static void put_own(struct pairs *w)
 {
-    for (size_t i = 0; i < w->request->own_n; i++)
-        if (!is_own(w, i, w->request->own[i].name))
-            put(w, w->request->own[i].name, w->request->own[i].value);
+    const struct field *own = w->request->own;
+
+    for (size_t i = 0; i < w->request->own_n; i++) {
+        if (is_own(w, i, own[i].name))
+            continue;
+        check_value(w, own[i].value);
+        put(w, own[i].name, own[i].value);
+    }
 }
 
 /* ---- the client's fields ---- */
@@ -210,28 +244,29 @@ static uint8_t variable_byte(uint8_t c)
     return c == '-' ? '_' : 0;
 }
 
-static bool folds(struct span name)
+/* The name behind HTTP_; false: some byte of it would be taken for another. */
+static bool fold(struct span field, uint8_t *to)
 {
-    for (size_t i = 0; i < name.n; i++)
-        if (variable_byte(name.p[i]) == 0)
-            return true;
-    return false;
+    bool plain = true;
+
+    for (size_t i = 0; i < field.n; i++) {
+        uint8_t c = variable_byte(field.p[i]);
+        plain &= c != 0;
+        to[i] = c != 0 ? c : '_';
+    }
+    return plain;
 }
 
 static bool is(struct span name, const char *lower_case)
 {
-    return span_equal_nocase(name, span_of_text(lower_case));
+    return name.n == strlen(lower_case) && span_equal_nocase(name, span_of(lower_case, name.n));
 }
 
-/* test_fcgi_params.c: fold_*, hop_*, facts_* */
-static bool passes(struct pairs *w, struct span name)
+/* test_fcgi_params.c: hop_*, facts_* */
+static bool passes(const struct pairs *w, struct span name)
 {
     const struct rules_facts *f = w->request->facts;
 
-    if (folds(name)) {
-        w->dropped++;
-        return false;
-    }
     if (is(name, "host") || is(name, "content-length") || is(name, "expect") || is(name, "trailer"))
         return false;
     if (!f->client_trusted && rules_is_trusted_fact(name, f->strip_also, f->strip_also_n))
@@ -241,30 +276,30 @@ static bool passes(struct pairs *w, struct span name)
     return !rules_is_hop_by_hop(name) && !rules_is_changed(f->changes, name);
 }
 
-/* The one place where a name comes from a field: but for Content-Type's (RFC 3875 section 4.1.3) it begins with HTTP_. Names of the
- * client's that fold did not pass; the operator's may. */
-static struct span variable_name(struct span field, uint8_t *p)
+/* The one place where a name comes from a field, in whose place it stands at p: but for Content-Type's (RFC 3875 section 4.1.3) it begins
+ * with HTTP_. Names of the client's that fold do not pass (test_fcgi_params.c: fold_*); the operator's may. */
+static void gather(struct pairs *w, const struct field *f, bool said_by_client)
 {
-    if (is(field, "content-type"))
-        return CONTENT_TYPE;
-    memcpy(p, HTTP_PREFIX.p, HTTP_PREFIX.n);
-    for (size_t i = 0; i < field.n; i++) {
-        uint8_t c = variable_byte(field.p[i]);
-        p[HTTP_PREFIX.n + i] = c != 0 ? c : '_';
+    struct variable *v = &w->variables[w->variables_n];
+    uint8_t *p = w->names;
+
+    if (!fold(f->name, p + HTTP_PREFIX.n) && said_by_client) {
+        w->dropped++;
+        return;
     }
-    return span_of(p, HTTP_PREFIX.n + field.n);
+    if (said_by_client && !passes(w, f->name))
+        return;
+    memcpy(p, HTTP_PREFIX.p, HTTP_PREFIX.n);
+    check_value(w, f->value);
+    *v = (struct variable){ is(f->name, "content-type") ? CONTENT_TYPE : span_of(p, HTTP_PREFIX.n + f->name.n), f->value, false };
+    w->names += HTTP_PREFIX.n + f->name.n;
+    w->variables_n++;
 }
 
-/* Room for a number of variables, whose names have so many bytes in all. */
-static uint8_t *reserve_variables(struct pairs *w, size_t n, size_t bytes)
+static void gather_all(struct pairs *w, const struct field *fields, size_t n, bool said_by_client)
 {
-    uint8_t *p = arena_alloc(w->arena, bytes + n * HTTP_PREFIX.n);
-
-    w->variables = arena_alloc(w->arena, n * sizeof(*w->variables));
-    if (w->variables != NULL && p != NULL)
-        return p;
-    w->fault = FAULT_NO_MEMORY;
-    return NULL;
+    for (size_t i = 0; i < n; i++)
+        gather(w, &fields[i], said_by_client);
 }
 
 static size_t name_bytes(const struct field *fields, size_t n)
@@ -272,21 +307,18 @@ static size_t name_bytes(const struct field *fields, size_t n)
     size_t bytes = 0;
 
     for (size_t i = 0; i < n; i++)
-        bytes += fields[i].name.n;
+        bytes += HTTP_PREFIX.n + fields[i].name.n;
     return bytes;
 }
 
-static uint8_t *gather(struct pairs *w, const struct field *f, uint8_t *p)
+/* Room for a number of variables, whose names have so many bytes in all. */
+static bool reserve_variables(struct pairs *w, size_t n, size_t bytes)
 {
-    w->variables[w->variables_n++] = (struct variable){ variable_name(f->name, p), f->value, false };
-    return p + HTTP_PREFIX.n + f->name.n;
-}
-
-static uint8_t *gather_all(struct pairs *w, const struct field *fields, size_t n, uint8_t *p)
-{
-    for (size_t i = 0; i < n; i++)
-        p = gather(w, &fields[i], p);
-    return p;
+    w->variables = arena_alloc(w->arena, n * sizeof(*w->variables) + bytes);
+    w->names = (uint8_t *)(w->variables + n);
+    if (w->variables == NULL)
+        fail(w, FAULT_NO_MEMORY);
+    return w->variables != NULL;
 }
 
 /* Names are folded once, so that each can be compared with each in little time, however many and long they are. The client's come
@@ -296,20 +328,18 @@ static void gather_variables(struct pairs *w)
     const struct headers *fields = &w->request->head->fields;
     const struct rules_changes *changes = w->request->facts->changes;
     size_t n = fields->n, bytes = name_bytes(fields->fields, fields->n);
-    uint8_t *p;
 
     for (const struct rules_changes *c = changes; c != NULL; c = c->next) {
         n += c->set_n + c->add_n;
         bytes += name_bytes(c->set, c->set_n) + name_bytes(c->add, c->add_n);
     }
-    p = reserve_variables(w, n, bytes);
-    if (p == NULL)
+    if (!reserve_variables(w, n, bytes))
         return;
-    for (size_t i = 0; i < fields->n; i++)
-        if (passes(w, fields->fields[i].name))
-            p = gather(w, &fields->fields[i], p);
-    for (const struct rules_changes *c = changes; c != NULL; c = c->next)
-        p = gather_all(w, c->add, c->add_n, gather_all(w, c->set, c->set_n, p));
+    gather_all(w, fields->fields, fields->n, true);
+    for (const struct rules_changes *c = changes; c != NULL; c = c->next) {
+        gather_all(w, c->set, c->set_n, false);
+        gather_all(w, c->add, c->add_n, false);
+    }
 }
 
 /* RFC 9110 section 5.3: lines of one name are joined in order, by commas; cookies by what stands between cookies. */
@@ -318,15 +348,19 @@ static void put_joined(struct pairs *w, size_t first)
     const struct variable *v = &w->variables[first];
     struct span comma = span_equal(v->name, HTTP_COOKIE) ? SPAN_LITERAL("; ") : SPAN_LITERAL(", ");
     size_t n = v->value.n;
+    bool more = false;
 
-    for (size_t i = first + 1; i < w->variables_n; i++)
-        if (span_equal(w->variables[i].name, v->name))
-            n += comma.n + w->variables[i].value.n;
+    for (size_t i = first + 1; i < w->variables_n; i++) {
+        if (!span_equal(w->variables[i].name, v->name))
+            continue;
+        n += comma.n + w->variables[i].value.n;
+        more = true;
+    }
     if (!begin_pair(w, v->name.n, n))
         return;
     append(w, v->name);
     append(w, v->value);
-    for (size_t i = first + 1; i < w->variables_n; i++) {
+    for (size_t i = first + 1; more && i < w->variables_n; i++) {
         if (!span_equal(w->variables[i].name, v->name))
             continue;
         append(w, comma);
@@ -335,19 +369,10 @@ static void put_joined(struct pairs *w, size_t first)
     }
 }
 
-/* FastCGI section 6.1, again: none of them holds a NUL, joined or not. */
-static void check_values(struct pairs *w)
-{
-    for (size_t i = 0; i < w->variables_n; i++)
-        if (span_find(w->variables[i].value, 0) < w->variables[i].value.n && w->fault == FAULT_NONE)
-            w->fault = FAULT_FIELD;
-}
-
 static void add_variables(struct pairs *w)
 {
     if (w->request->rules->authority.n > 0)
         add(w, SPAN_LITERAL("HTTP_HOST"), w->request->rules->authority);
-    check_values(w);
     for (size_t i = 0; i < w->variables_n && w->fault == FAULT_NONE; i++)
         if (!w->variables[i].told && !is_own(w, w->request->own_n, w->variables[i].name))
             put_joined(w, i);
@@ -366,6 +391,6 @@ enum fault fcgi_params_write(struct arena *a, const struct fcgi_request *request
     add_script(&w);
     add_request(&w);
     add_variables(&w);
-    *out = (struct fcgi_params){ .pairs = span_of(w.p, w.n), .dropped = w.dropped };
+    *out = (struct fcgi_params){ .pairs = span_of(w.p, w.n), .at = w.p, .dropped = w.dropped };
     return w.fault;
 }

@@ -35,6 +35,7 @@ struct fcgi_request {
 
 struct fcgi_params {
     struct span pairs;                   /* in the arena: the content of the PARAMS stream */
+    uint8_t *at;                         /* where it is, with room around it for fcgi_frame_begin */
     unsigned dropped;                    /* fields whose names fold onto others */
 };
 

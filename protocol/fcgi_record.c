@@ -47,7 +47,17 @@ static size_t write_length(uint8_t *out, size_t n)
     return 4;
 }
 
-size_t fcgi_write_pair_head(uint8_t out[FCGI_PAIR_HEAD_BYTES], size_t name_n, size_t value_n)
+static size_t length_bytes(size_t n)
+{
+    return n < 128 ? 1 : 4;
+}
+
+size_t fcgi_pair_head_bytes(size_t name_n, size_t value_n)
+{
+    return length_bytes(name_n) + length_bytes(value_n);
+}
+
+size_t fcgi_write_pair_head(uint8_t *out, size_t name_n, size_t value_n)
 {
     size_t n = write_length(out, name_n);
 
@@ -166,5 +176,21 @@ struct span fcgi_write_begin(struct arena *a, unsigned id, bool keep_connection,
     if (!has_body)
         pen_header(&pen, FCGI_STDIN, id, 0);
     assert(pen.n <= most);
+    return span_of(pen.p, pen.n);
+}
+
+struct span fcgi_frame_begin(uint8_t *pairs, size_t n, unsigned id, bool keep_connection, bool has_body)
+{
+    struct pen pen = { .p = pairs - FCGI_BEFORE_BYTES };
+    size_t padding_n;
+
+    assert(n > 0 && n <= FCGI_CONTENT_OURS);
+    pen_begin(&pen, id, keep_connection);
+    padding_n = pen_header(&pen, FCGI_PARAMS, id, n);
+    pen.n += n;
+    pen_put(&pen, fcgi_padding(padding_n));
+    pen_header(&pen, FCGI_PARAMS, id, 0);
+    if (!has_body)
+        pen_header(&pen, FCGI_STDIN, id, 0);
     return span_of(pen.p, pen.n);
 }

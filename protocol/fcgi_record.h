@@ -54,6 +54,10 @@ void fcgi_write_get_values(uint8_t out[FCGI_GET_VALUES_BYTES]);
 /* What begins a responder's request: BEGIN_REQUEST, all of PARAMS with its end and, when there is no body, STDIN's end. In the
  * arena; p NULL: no memory. */
 struct span fcgi_write_begin(struct arena *a, unsigned id, bool keep_connection, struct span pairs, bool has_body);
+/* The same without a copy, for pairs that fit into one record (FCGI_CONTENT_OURS): the records are written around them. There are
+ * FCGI_BEFORE_BYTES before the pairs, and behind them what is left of FCGI_AROUND_BYTES. */
+enum { FCGI_BEFORE_BYTES = 3 * FCGI_HEADER_BYTES, FCGI_AROUND_BYTES = FCGI_BEFORE_BYTES + 3 * FCGI_HEADER_BYTES };
+struct span fcgi_frame_begin(uint8_t *pairs, size_t n, unsigned id, bool keep_connection, bool has_body);
 
 /* One stream of one request on its way out. */
 struct fcgi_out {
@@ -74,9 +78,9 @@ bool fcgi_out_at_border(const struct fcgi_out *o);
 
 /* ---- name-value pairs: section 3.4 ---- */
 
-enum { FCGI_PAIR_HEAD_BYTES = 8 };
-/* The two lengths; returns how many bytes they take. Both are asserted to be below 2^31. */
-size_t fcgi_write_pair_head(uint8_t out[FCGI_PAIR_HEAD_BYTES], size_t name_n, size_t value_n);
+/* The two lengths; returns how many bytes they take, which the first function says without writing. Both are asserted to be below 2^31. */
+size_t fcgi_pair_head_bytes(size_t name_n, size_t value_n);
+size_t fcgi_write_pair_head(uint8_t *out, size_t name_n, size_t value_n);
 /* Takes the first pair off; false when there is none, or (rest->n is not 0) it is not whole. */
 bool fcgi_read_pair(struct span *rest, struct span *name_out, struct span *value_out);
 

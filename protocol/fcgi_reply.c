@@ -104,7 +104,7 @@ static bool add_field(struct fcgi_reply *r, struct span name, struct span value,
 
 static bool is(struct span name, const char *lower_case)
 {
-    return span_equal_nocase(name, span_of_text(lower_case));
+    return name.n == strlen(lower_case) && span_equal_nocase(name, span_of(lower_case, name.n));
 }
 
 /* Section 6.3.4: what could affect how the answer is sent is not the application's to say. test_fcgi_reply.c: dropped_* */

@@ -196,6 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(fcgi_params_write(&c.arena, &c.request, 100000, &params) == FAULT_NONE);
         check_pairs(&c, params.pairs);
         check_records(fcgi_write_begin(&c.arena, 1, true, params.pairs, true), params.pairs);
+        check_records(fcgi_frame_begin(params.at, params.pairs.n, 1, true, true), params.pairs);
         assert(fcgi_params_write(&c.arena, &c.request, params.pairs.n - 1, &params) == FAULT_FCGI_PARAMS);
     }
     fcgi_case_free(&c);

@@ -11,14 +11,19 @@ struct way {
     struct arena arena;
 };
 
-static void begin(struct way *w, enum http1_body framing, size_t grain)
+static void begin_as(struct way *w, enum http1_body framing, size_t grain, bool gathers)
 {
     ready_queue_init(&w->ready);
     peer_init(&w->peer);
     w->peer.grain = grain;
     w->stream = scripted_new(&w->ready, &w->peer);
-    body_out_init(&w->out, framing);
+    body_out_init(&w->out, framing, gathers);
     arena_init(&w->arena, 65536);
+}
+
+static void begin(struct way *w, enum http1_body framing, size_t grain)
+{
+    begin_as(w, framing, grain, false);
 }
 
 static void end(struct way *w)
@@ -36,6 +41,16 @@ static void hear_nothing(void *ctx)
 }
 
 static const struct stream_events nobody = { .readable = hear_nothing, .writable = hear_nothing };
+
+/* A body with small chunks and large ones, which are sent in different ways. */
+static const char *long_text(void)
+{
+    static char text[12001];
+
+    for (size_t i = 0; i + 1 < sizeof(text); i++)
+        text[i] = (char)('a' + i * 7 % 26);
+    return text;
+}
 
 /* The text in pieces of n, each piece until all of it is taken. */
 static void send_in_pieces(struct way *w, const char *text, size_t n)
@@ -125,7 +140,7 @@ static void chunked_for_every_piece_and_every_grain(void **state)
         for (size_t grain = 1; grain < 30; grain += grain < 8 ? 1 : 6) {
             struct bytes body = { NULL, 0, 0 };
             struct headers trailers;
-            begin(&w, HTTP1_BODY_CHUNKED, grain);
+            begin_as(&w, HTTP1_BODY_CHUNKED, grain, piece % 3 == 0);
             send_in_pieces(&w, text, piece);
             headers_init(&trailers, &w.arena, 4);
             assert_int_equal(headers_add(&trailers, SPAN_LITERAL("Checksum"), SPAN_LITERAL("abc")), FAULT_NONE);
@@ -133,6 +148,27 @@ static void chunked_for_every_piece_and_every_grain(void **state)
             flush(&w);
             read_chunks(&w, &body, piece % 2 == 0 ? "abc" : NULL);
             assert_string_equal(bytes_text(&body), text);
+            bytes_free(&body);
+            end(&w);
+        }
+    }
+}
+
+static void large_chunks_for_every_grain(void **state)
+{
+    static const size_t pieces[] = { 4095, 4096, 4097, 5000, 12000 };
+    struct way w;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        for (size_t grain = 7; grain < 20000; grain = 3 * grain + 1) {
+            struct bytes body = { NULL, 0, 0 };
+            begin_as(&w, HTTP1_BODY_CHUNKED, grain, true);
+            send_in_pieces(&w, long_text(), pieces[i]);
+            assert_int_equal(body_out_end(&w.out, w.stream, &w.arena, NULL), 0);
+            flush(&w);
+            read_chunks(&w, &body, NULL);
+            assert_string_equal(bytes_text(&body), long_text());
             bytes_free(&body);
             end(&w);
         }
@@ -162,6 +198,52 @@ static void an_announced_chunk_is_filled_by_what_follows(void **state)
     end(&w);
 }
 
+/* A head, a small body of unknown length and its end. */
+static void what_is_there_at_once_goes_out_at_once(void **state)
+{
+    struct way w;
+
+    (void)state;
+    begin_as(&w, HTTP1_BODY_CHUNKED, SIZE_MAX, true);
+    stream_own(w.stream, &nobody, NULL);
+    assert_int_equal(stream_put(w.stream, SPAN_LITERAL("head;")), 0);
+    assert_int_equal(body_out_send(&w.out, w.stream, SPAN_LITERAL("hello")), 5);
+    assert_int_equal(body_out_end(&w.out, w.stream, &w.arena, NULL), 0);
+    assert_int_equal(w.peer.writes, 0);
+    flush(&w);
+    assert_int_equal(w.peer.writes, 1);
+    assert_string_equal(bytes_text(&w.peer.got), "head;5\r\nhello\r\n0\r\n\r\n");
+    end(&w);
+}
+
+/* Small chunks towards a peer that does not read: no more than 16 KiB of them. */
+static void what_is_put_is_bounded(void **state)
+{
+    static const char text[4096];
+    struct way w;
+    ssize_t taken;
+    size_t all = 0;
+
+    (void)state;
+    begin_as(&w, HTTP1_BODY_CHUNKED, SIZE_MAX, true);
+    w.peer.room = 0;
+    stream_own(w.stream, &nobody, NULL);
+    while ((taken = body_out_send(&w.out, w.stream, span_of(text, 1000))) > 0) {
+        all += (size_t)taken;
+        assert_true(all <= 16384);
+        ready_queue_run(&w.ready);
+    }
+    assert_int_equal(taken, 0);
+    assert_true(all >= 15000);
+    peer_reads_on(&w.peer);
+    ready_queue_run(&w.ready);
+    assert_int_equal(body_out_send(&w.out, w.stream, span_of(text, 1000)), 1000);        /* the chunk that was announced */
+    assert_int_equal(w.out.put_n, 0);
+    assert_int_equal(body_out_send(&w.out, w.stream, span_of(text, 1000)), 1000);
+    assert_int_equal(w.out.put_n, 1000);
+    end(&w);
+}
+
 static void errors_are_told(void **state)
 {
     struct way w;
@@ -187,7 +269,10 @@ int main(void)
         cmocka_unit_test(unchunked_it_is_the_bytes),
         cmocka_unit_test(no_body_has_no_end),
         cmocka_unit_test(chunked_for_every_piece_and_every_grain),
+        cmocka_unit_test(large_chunks_for_every_grain),
         cmocka_unit_test(an_announced_chunk_is_filled_by_what_follows),
+        cmocka_unit_test(what_is_there_at_once_goes_out_at_once),
+        cmocka_unit_test(what_is_put_is_bounded),
         cmocka_unit_test(errors_are_told),
     };
 

@@ -273,13 +273,16 @@ static void nobody_joins_a_slow_one(void **state)
 {
     struct world w;
     struct peer *client = begin_told(&w, MPXS_YES);
+    char piece[5001];                    /* more than is put without a look at the client */
 
     (void)state;
+    memset(piece, 'x', 5000);
+    piece[5000] = '\0';
     says(&w, client, GET("/slow"));
     peer_stops_reading(client);
     app_out(world_server(&w, 0), 1, "Content-Type: a/b\n\nsome");
     world_run(&w);
-    app_out(world_server(&w, 0), 1, "more");
+    app_out(world_server(&w, 0), 1, piece);
     world_run(&w);
     another(&w, GET("/1"));
     assert_int_equal(w.dials, 3);

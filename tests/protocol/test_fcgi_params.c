@@ -352,7 +352,7 @@ static void no_memory(void **state)
 
         arena_init(&a, cap);
         fault = fcgi_params_write(&a, &c.request, LIMIT, &params);
-        assert_int_equal(fault, cap < 1500 ? FAULT_NO_MEMORY : cap > 3000 ? FAULT_NONE : fault);
+        assert_int_equal(fault, cap < 1000 ? FAULT_NO_MEMORY : cap > 3000 ? FAULT_NONE : fault);
         arena_free(&a);
     }
     fcgi_case_free(&c);

@@ -116,6 +116,21 @@ static size_t read_stream(const uint8_t *p, size_t n, unsigned type, unsigned id
     return at;
 }
 
+/* Around the pairs in their place come the same bytes. */
+static void frame_with(const uint8_t *data, size_t n, bool keep, bool has_body, struct span due)
+{
+    uint8_t *place = malloc(n + FCGI_AROUND_BYTES);
+    struct span bytes;
+
+    assert_non_null(place);
+    memcpy(place + FCGI_BEFORE_BYTES, data, n);
+    bytes = fcgi_frame_begin(place + FCGI_BEFORE_BYTES, n, 7, keep, has_body);
+    assert_ptr_equal(bytes.p, place);
+    assert_int_equal(bytes.n, due.n);
+    assert_memory_equal(bytes.p, due.p, due.n);
+    free(place);
+}
+
 static void begin_with(struct arena *a, const uint8_t *data, size_t n, bool keep, bool has_body)
 {
     struct span bytes = fcgi_write_begin(a, 7, keep, span_of(data, n), has_body);
@@ -132,6 +147,8 @@ static void begin_with(struct arena *a, const uint8_t *data, size_t n, bool keep
     if (!has_body)
         at += read_stream(bytes.p + at, bytes.n - at, 5, 7, NULL, 0);
     assert_int_equal(at, bytes.n);
+    if (n > 0 && n <= FCGI_CONTENT_OURS)
+        frame_with(data, n, keep, has_body, bytes);
 }
 
 static void begin_sizes(void **state)

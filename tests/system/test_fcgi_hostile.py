@@ -64,7 +64,7 @@ def test_records_that_no_server_may_send(t):
         client.wait_end()
         same(client.end, "rst", "the end of an answer behind %r" % bytes_[:20])
         server.conn.close()
-        check(any(word in line for line in g.stderr_lines), "nothing in the log says `%s`", word)
+        g.wait(lambda: any(word in line for line in g.stderr_lines), what="`%s` in the log" % word)
     is_served(t, g, backend)
 
 

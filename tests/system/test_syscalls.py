@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 
+import fcgi
 import frames
 from harness import Skip, check, same
 from messages import read_request, read_response, request, response
@@ -130,6 +131,31 @@ def test_a_request_on_kept_connections(t):
     expect(tracer.stop(), ROUNDS, waits=2, reads=2, writes=2, others={"write": 1, "poll": 1})
     client.close()
     server.close()
+
+
+def count_fastcgi_requests(t, answer):
+    """The system calls of ROUNDS requests on kept connections."""
+    backend = t.backend()
+    gateway = t.simple(backend, upstream={"protocol": "fastcgi"}, log={"level": "info", "access": {"format": "off"}})
+    client, server = t.client(gateway), None
+    tracer = None
+    for i in range(ROUNDS + 1):
+        client.send(request())
+        server = server or fcgi.Server(backend.accept())
+        check(server.request().keep, "the connection is kept")
+        server.conn.send(answer)
+        same(read_response(client).body, b"hi", "body")
+        tracer = tracer or Tracer(t, gateway)
+    counts = tracer.stop()
+    client.close()
+    server.conn.close()
+    return counts
+
+
+def test_a_fastcgi_request_on_kept_connections(t):
+    """The parameters in one write; the head and what is there of the body in another, whether its length was announced or not."""
+    for head in (b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n", fcgi.OK):
+        expect(count_fastcgi_requests(t, fcgi.answer(b"hi", head)), ROUNDS, waits=2, reads=2, writes=2, others={})
 
 
 def test_an_upgrade(t):
