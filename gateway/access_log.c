@@ -2,208 +2,50 @@
 #include "protocol/mem.h"
 #include "protocol/utf8.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
-
-#define RETRY_MS 50                      /* a full pipe is offered more after this */
-
-struct access_sink {
-    pthread_mutex_t lock;                /* a write of one worker does not meet a reopen or another's write */
-    char *path;                          /* NULL: standard output */
-    int fd;
-    bool may_block;                      /* a pipe, a terminal, a socket: asked before each write */
-};
 
 struct access_log {
-    struct access_sink *sink;
+    struct log_writer *writer;
+    unsigned ring;                       /* of the writer's, this worker's */
     enum conf_access_format format;
-    struct ready_queue *ready_queue;
-    struct timers *timers;
     struct metrics *metrics;
-    struct ready ready;
-    struct timer retry;
-    char *text;
+    char *text;                          /* the line that is being written */
     size_t n, size;
-    size_t line_at;                      /* where the line begins that is being written */
     bool line_bad;                       /* it does not fit */
     time_t second;                       /* of the last JSON line, … */
     char second_text[40];                /* … as such a line begins */
 };
 
-/* ---- the sink ---- */
-
-static int open_path(const char *path)
+void access_log_switch(struct access_log *l, struct log_writer *writer, enum conf_access_format format)
 {
-    int fd = path == NULL ? STDOUT_FILENO : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-
-    return fd < 0 ? -errno : fd;
+    l->writer = writer;
+    l->format = writer == NULL ? CONF_ACCESS_OFF : format;
 }
 
-static bool fd_may_block(int fd)
-{
-    struct stat st;
-
-    return fstat(fd, &st) != 0 || !S_ISREG(st.st_mode);
-}
-
-struct access_sink *access_sink_open(const char *to, int *error_out)
-{
-    struct access_sink *s = mem_zalloc(sizeof(*s));
-    bool standard = strcmp(to, "stdout") == 0;
-
-    *error_out = -ENOMEM;
-    if (s == NULL)
-        return NULL;
-    s->path = standard ? NULL : mem_strdup(to);
-    if (!standard && s->path == NULL)
-        goto fail_sink;
-    *error_out = s->fd = open_path(s->path);
-    if (s->fd < 0)
-        goto fail_path;
-    *error_out = 0;
-    s->may_block = fd_may_block(s->fd);
-    pthread_mutex_init(&s->lock, NULL);
-    return s;
-fail_path:
-    mem_free(s->path);
-fail_sink:
-    mem_free(s);
-    return NULL;
-}
-
-int access_sink_reopen(struct access_sink *s)
-{
-    int fd;
-
-    if (s == NULL || s->path == NULL)
-        return 0;
-    fd = open_path(s->path);
-    if (fd < 0)
-        return fd;
-    pthread_mutex_lock(&s->lock);
-    close(s->fd);
-    s->fd = fd;
-    s->may_block = fd_may_block(fd);
-    pthread_mutex_unlock(&s->lock);
-    return 0;
-}
-
-void access_sink_close(struct access_sink *s)
-{
-    if (s == NULL)
-        return;
-    if (s->path != NULL)
-        close(s->fd);
-    pthread_mutex_destroy(&s->lock);
-    mem_free(s->path);
-    mem_free(s);
-}
-
-/* Whole lines only, and into a pipe at most what it surely takes at once; returns how many bytes went. */
-static size_t sink_write(struct access_sink *s, const char *text, size_t n)
-{
-    size_t done = 0;
-
-    pthread_mutex_lock(&s->lock);
-    while (done < n) {
-        struct pollfd room = { .fd = s->fd, .events = POLLOUT };
-        size_t part = n - done;
-        ssize_t wrote;
-
-        if (s->may_block && (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0))
-            break;
-        if (s->may_block && part > 4096) {
-            const char *end = memrchr(text + done, '\n', 4096);
-            part = end != NULL ? (size_t)(end - (text + done)) + 1 : 4096;
-        }
-        wrote = write(s->fd, text + done, part);
-        if (wrote <= 0)
-            break;
-        done += (size_t)wrote;
-    }
-    pthread_mutex_unlock(&s->lock);
-    return done;
-}
-
-/* ---- the worker's buffer ---- */
-
-static void flush(struct access_log *l)
-{
-    size_t done;
-
-    if (l->n == 0)
-        return;
-    done = sink_write(l->sink, l->text, l->n);
-    memmove(l->text, l->text + done, l->n - done);
-    l->n -= done;
-    if (l->n > 0)
-        timer_start(l->timers, &l->retry, RETRY_MS);
-}
-
-static void on_ready(struct ready *r)
-{
-    flush(LIST_OWNER(r, struct access_log, ready));
-}
-
-static void on_retry(struct timer *t, uint64_t now_ms)
-{
-    (void)now_ms;
-    flush(LIST_OWNER(t, struct access_log, retry));
-}
-
-static void set_sink(struct access_log *l, struct access_sink *sink, enum conf_access_format format)
-{
-    l->sink = sink;
-    l->format = sink == NULL ? CONF_ACCESS_OFF : format;
-}
-
-struct access_log *access_log_new(struct access_sink *sink, enum conf_access_format format, struct ready_queue *ready,
-                                  struct timers *timers, struct metrics *metrics)
+struct access_log *access_log_new(struct log_writer *writer, unsigned ring, enum conf_access_format format, struct metrics *metrics)
 {
     struct access_log *l = mem_zalloc(sizeof(*l));
 
     if (l == NULL)
         return NULL;
-    set_sink(l, sink, format);
-    l->ready_queue = ready;
-    l->timers = timers;
+    access_log_switch(l, writer, format);
+    l->ring = ring;
     l->metrics = metrics;
-    ready_init(&l->ready, on_ready);
-    timer_init(&l->retry, on_retry);
     return l;
-}
-
-void access_log_switch(struct access_log *l, struct access_sink *sink, enum conf_access_format format)
-{
-    flush(l);
-    if (sink != l->sink) {               /* whatever the old one does not take now is dropped */
-        for (const char *at = l->text; at < l->text + l->n; at++)
-            if (*at == '\n')
-                metrics_add(&l->metrics->access_lines_dropped, 1);
-        l->n = 0;
-    }
-    set_sink(l, sink, format);
 }
 
 void access_log_free(struct access_log *l)
 {
     if (l == NULL)
         return;
-    if (l->n > 0)
-        flush(l);
-    timer_clear(l->timers, &l->retry);
-    ready_cancel(&l->ready);
     mem_free(l->text);
     mem_free(l);
 }
+
+/* ---- a line ---- */
 
 static bool room_for(struct access_log *l, size_t n)
 {
@@ -214,7 +56,7 @@ static bool room_for(struct access_log *l, size_t n)
         size *= 2;
     if (size == l->size)
         return true;
-    if (size > ACCESS_LOG_BUFFER_BYTES)
+    if (size > LOG_WRITER_BYTES)
         return false;
     grown = mem_realloc(l->text, size);
     if (grown == NULL)
@@ -262,18 +104,15 @@ static void put_decimal(struct access_log *l, uint64_t value)
 
 static void line_begin(struct access_log *l)
 {
-    l->line_at = l->n;
+    l->n = 0;
     l->line_bad = false;
 }
 
 static void line_end(struct access_log *l)
 {
     put(l, "\n", 1);
-    if (l->line_bad) {
-        l->n = l->line_at;
+    if (l->line_bad || !log_writer_put(l->writer, l->ring, l->text, l->n))
         metrics_add(&l->metrics->access_lines_dropped, 1);
-    }
-    ready_add(l->ready_queue, &l->ready);
 }
 
 /* ---- JSON ---- */

@@ -1,32 +1,22 @@
 /* access_log: one line per exchange, one record per tunnel and per connection that is passed through; JSON or the combined format.
  *
- * Each worker gathers lines in a buffer of its own and hands them over once per turn of its loop. A reader that does not read (a full
- * pipe) never stops the gateway: past ACCESS_LOG_BUFFER_BYTES lines are dropped and counted. */
+ * Lines go to a log_writer: no worker waits for a disk or a reader. What does not fit into its ring is dropped and counted. */
 #ifndef UPGATE_GATEWAY_ACCESS_LOG_H
 #define UPGATE_GATEWAY_ACCESS_LOG_H
 
 #include "conf/conf.h"
+#include "gateway/log_writer.h"
 #include "gateway/metrics.h"
-#include "gateway/ready.h"
-#include "gateway/timers.h"
 #include "protocol/span.h"
 
-#define ACCESS_LOG_BUFFER_BYTES 262144
 #define ACCESS_LOG_TEXT_BYTES 2048       /* of one field of a request; longer ones are cut and end in "…" */
 
-/* The open file, shared by all workers. */
-struct access_sink;
-struct access_sink *access_sink_open(const char *to, int *error_out);    /* "stdout" or a path; NULL: *error_out is negative errno */
-int access_sink_reopen(struct access_sink *s);                           /* after rotation; 0 or negative errno, then the old file is kept */
-void access_sink_close(struct access_sink *s);
-
 struct access_log;
-/* sink NULL or format OFF: nothing is written. NULL: no memory. */
-struct access_log *access_log_new(struct access_sink *sink, enum conf_access_format format, struct ready_queue *ready,
-                                  struct timers *timers, struct metrics *metrics);
-/* Lines go to another file from now on, or have another format. What is written already and not yet read stays in the old file. */
-void access_log_switch(struct access_log *l, struct access_sink *sink, enum conf_access_format format);
-void access_log_free(struct access_log *l);              /* writes what it holds, waiting for nobody */
+/* One worker's. Lines are put into this ring of the writer. Writer NULL or format OFF: nothing is written. NULL: no memory. */
+struct access_log *access_log_new(struct log_writer *writer, unsigned ring, enum conf_access_format format, struct metrics *metrics);
+/* Lines go to another writer from now on, or have another format. */
+void access_log_switch(struct access_log *l, struct log_writer *writer, enum conf_access_format format);
+void access_log_free(struct access_log *l);
 
 /* What both kinds of line say of the request. Spans are borrowed for the call. */
 struct access_tls {                      /* with the client; version NULL: clear text */

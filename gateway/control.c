@@ -31,15 +31,12 @@ void control_stop_all(struct control *c)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct control *c = handle->data;
-    int error;
 
     if (number == SIGQUIT) {
         log_info("ending at once");
         control_stop_all(c);
     } else if (number == SIGUSR1) {
-        error = access_sink_reopen(c->access_sink);
-        if (error != 0)
-            log_error("cannot reopen the access log, the old file is kept: %s", uv_strerror(error));
+        log_writer_reopen(c->access_writer);
     } else if (number == SIGHUP) {
         control_reload(c);
     } else if (number == SIGUSR2) {
@@ -193,7 +190,7 @@ static bool start_worker(struct control *c, unsigned i)
     struct worker_start start = {
         .generation = c->generation,
         .gate = &c->gate,
-        .access_sink = c->access_sink,
+        .access_writer = c->access_writer,
         .quota = c->quota,
         .password_helpers = c->password_helpers,
         .helpers = c->helpers,
@@ -217,9 +214,18 @@ static bool start_worker(struct control *c, unsigned i)
     return c->workers[i] != NULL;
 }
 
+static bool start_access_log(struct control *c)
+{
+    int error = c->access_writer != NULL ? log_writer_start(c->access_writer) : 0;
+
+    if (error != 0)
+        log_error("not started: no thread for the access log: %s", uv_strerror(error));
+    return error == 0;
+}
+
 static bool start_all(struct control *c)
 {
-    bool started = true;
+    bool started = start_access_log(c);
 
     for (unsigned i = 0; started && i < c->workers_n; i++)
         started = start_worker(c, i);
@@ -275,7 +281,7 @@ static size_t end_all(struct control *c)
     mem_free(sum);
     mem_free(c->sockets);
     mem_free(c->workers);
-    access_sink_close(c->access_sink);
+    log_writer_close(c->access_writer);
     quota_free(c->quota);
     return left + (uv_loop_close(&c->loop) != 0);
 }
@@ -356,7 +362,7 @@ static bool open_access_log(struct control *c)
     int error = 0;
 
     if (access->format != CONF_ACCESS_OFF)
-        c->access_sink = access_sink_open(access->to, &error);
+        c->access_writer = log_writer_open(access->to, c->workers_n, &error);
     if (error != 0)
         log_error("cannot open the access log %s: %s", access->to, uv_strerror(error));
     return error == 0;

@@ -28,7 +28,7 @@
 struct control_reload {
     struct worker_change **changes;      /* one per worker; NULL: no reload is under way */
     _Atomic unsigned left;               /* workers that have not said yet that it is in force */
-    struct access_sink *old_sink;        /* closed when no worker writes to it any more; NULL: it is the same as before, or there was none */
+    struct log_writer *old_writer;    /* closed when no worker writes to it any more; NULL: it is the same as before, or there was none */
     bool again;                          /* somebody asked for another one meanwhile */
 };
 
@@ -69,7 +69,7 @@ struct control {
     struct health *health;               /* … to servers that are checked */
     struct names *names;
     uv_async_t news;                     /* of a worker: it has ended, or a change is made */
-    struct access_sink *access_sink;
+    struct log_writer *access_writer;
     struct quota *quota;
     bool tls_begun;
     struct tls_helpers *helpers;

@@ -18,7 +18,7 @@ struct next {
     struct generation *generation;
     struct sockets *sockets;             /* those that are kept are copies of the control loop's */
     struct sockets admin;
-    struct access_sink *sink;
+    struct log_writer *writer;
     struct worker_change **changes;
 };
 
@@ -121,9 +121,11 @@ static bool open_log(struct control *c, struct next *next)
     int error = 0;
 
     if (same_log(access, &c->conf->log.access))
-        next->sink = c->access_sink;
+        next->writer = c->access_writer;
     else if (access->format != CONF_ACCESS_OFF)
-        next->sink = access_sink_open(access->to, &error);
+        next->writer = log_writer_open(access->to, c->workers_n, &error);
+    if (next->writer != NULL && next->writer != c->access_writer)
+        error = log_writer_start(next->writer);
     if (error != 0)
         log_error("cannot open the access log %s: %s", access->to, uv_strerror(error));
     return error == 0;
@@ -137,7 +139,7 @@ static bool make_changes(struct control *c, struct next *next)
     next->changes = mem_zalloc(c->workers_n * sizeof(struct worker_change *));
     for (unsigned i = 0; good && next->changes != NULL && i < c->workers_n; i++) {
         size_t n = control_deal(c, next->sockets, next->generation->conf->listeners_n, i, dealt);
-        next->changes[i] = worker_change_new(c->workers[i], next->generation, next->sink, dealt, n);
+        next->changes[i] = worker_change_new(c->workers[i], next->generation, next->writer, dealt, n);
         good = next->changes[i] != NULL;
     }
     mem_free(dealt);
@@ -157,8 +159,8 @@ static void free_changes(struct control *c, struct worker_change **changes)
 static void undo(struct control *c, struct next *next)
 {
     free_changes(c, next->changes);
-    if (next->sink != c->access_sink)
-        access_sink_close(next->sink);
+    if (next->writer != c->access_writer)
+        log_writer_close(next->writer);
     for (size_t i = 0; next->sockets != NULL && i < next->generation->conf->listeners_n; i++)
         if (next->sockets[i].fds != NULL && !next->sockets[i].given)
             sockets_close(&next->sockets[i], &next->generation->conf->listeners[i].address);
@@ -201,8 +203,8 @@ static void commit(struct control *c, struct next *next)
 
     say_what_stays(c->conf, next->generation->conf);
     put_sockets_in_force(c, next);
-    c->reload.old_sink = next->sink != c->access_sink ? c->access_sink : NULL;
-    c->access_sink = next->sink;
+    c->reload.old_writer = next->writer != c->access_writer ? c->access_writer : NULL;
+    c->access_writer = next->writer;
     c->generation = next->generation;
     c->conf = c->generation->conf;
     control_admin_commit(c, before->conf, &next->admin);
@@ -224,9 +226,9 @@ static void commit(struct control *c, struct next *next)
 static void settle(struct control *c)
 {
     free_changes(c, c->reload.changes);
-    access_sink_close(c->reload.old_sink);
+    log_writer_close(c->reload.old_writer);
     c->reload.changes = NULL;
-    c->reload.old_sink = NULL;
+    c->reload.old_writer = NULL;
 }
 
 void control_reload_news(struct control *c)

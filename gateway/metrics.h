@@ -51,7 +51,7 @@
     M(tls_server_handshakes_resumed, "… of which resumed a session")                              \
     M(bytes_from_clients, "payload bytes received from clients")                                  \
     M(bytes_to_clients, "payload bytes sent to clients")                                          \
-    M(access_lines_dropped, "access-log lines dropped because the log was not read")              \
+    M(access_lines_dropped, "access-log lines dropped: its disk or its reader did not keep up")     \
     M(reloads, "configurations put in force while running")                                       \
     M(reloads_failed, "configurations that could not be put in force")
 

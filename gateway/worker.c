@@ -92,7 +92,7 @@ static void begin_ending(struct worker *w)
     ready_add(&w->ready, &w->look);
 }
 
-/* What was closed is freed, and the access log's last lines are written, by the ready queue in the turns that follow. */
+/* What was closed is freed by the ready queue in the turns that follow. */
 static void end_when_freed(struct worker *w)
 {
     if ((w->streams.open > 0 || !ready_queue_empty(&w->ready)) && w->last_turns++ < LAST_TURNS) {
@@ -278,7 +278,7 @@ static bool make_parts(struct worker *w, const struct worker_start *start)
     w->services.snapshot = snapshot_new(start->generation, &own);
     w->resolver = resolver_new(&w->loop, &w->ready, RESOLVER_FRESH_MS);
     w->services.dialer = dialer_uv_new(&w->streams, &w->timers, w->resolver);
-    w->services.access_log = access_log_new(start->access_sink, format, &w->ready, &w->timers, &w->metrics);
+    w->services.access_log = access_log_new(start->access_writer, w->number, format, &w->metrics);
     return stream_uv_loop_init(&w->streams, &w->loop, &w->ready) == 0 && poller_lead(&w->streams.poller) == 0 && make_tls(w, start) &&
            w->services.snapshot != NULL &&
            w->resolver != NULL && w->services.dialer != NULL && w->services.access_log != NULL;

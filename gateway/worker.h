@@ -18,7 +18,7 @@ struct worker_socket {
 struct worker_start {
     struct generation *generation;       /* held by the worker as long as something needs it */
     struct listener_gate *gate;
-    struct access_sink *access_sink;
+    struct log_writer *access_writer;
     struct quota *quota;
     struct tls_helpers *helpers, *password_helpers;
     size_t handshakes;                   /* with clients, in progress at once */
@@ -67,13 +67,13 @@ struct worker_change {                   /* private, but for whom it belongs to:
     struct letter letter;
     struct worker *worker;
     struct snapshot *snapshot;
-    struct access_sink *access_sink;
+    struct log_writer *access_writer;
     size_t sockets_n;
     struct worker_socket sockets[];      /* of listeners that are new */
 };
 
 /* NULL: no memory. Copies the sockets' numbers; they are the worker's after worker_change_post. */
-struct worker_change *worker_change_new(struct worker *w, struct generation *g, struct access_sink *access_sink,
+struct worker_change *worker_change_new(struct worker *w, struct generation *g, struct log_writer *access_writer,
                                         const struct worker_socket *sockets, size_t sockets_n);
 /* The worker calls `changed` when it is in force. A worker that drains leaves things as they are, and says so in the same way; one that has
  * ended says nothing. */

@@ -39,7 +39,7 @@ static void put_in_force(struct worker *w, struct worker_change *c)
     snapshot_follow(c->snapshot, before);
     w->services.snapshot = c->snapshot;
     c->snapshot = NULL;
-    access_log_switch(w->services.access_log, c->access_sink, w->services.snapshot->conf->log.access.format);
+    access_log_switch(w->services.access_log, c->access_writer, w->services.snapshot->conf->log.access.format);
     renew_listeners(w);
     if (!worker_listen(w, c->sockets, c->sockets_n))
         log_error("reload: not every socket of the new listeners could be used: no memory");
@@ -61,7 +61,7 @@ static void on_change(struct letter *letter)
     w->changed(w->ctx);
 }
 
-struct worker_change *worker_change_new(struct worker *w, struct generation *g, struct access_sink *access_sink,
+struct worker_change *worker_change_new(struct worker *w, struct generation *g, struct log_writer *access_writer,
                                         const struct worker_socket *sockets, size_t sockets_n)
 {
     struct worker_change *c = mem_zalloc(sizeof(*c) + sockets_n * sizeof(*sockets));
@@ -76,7 +76,7 @@ struct worker_change *worker_change_new(struct worker *w, struct generation *g, 
     }
     letter_init(&c->letter, on_change);
     c->worker = w;
-    c->access_sink = access_sink;
+    c->access_writer = access_writer;
     c->sockets_n = sockets_n;
     if (sockets_n > 0)
         memcpy(c->sockets, sockets, sockets_n * sizeof(*sockets));

@@ -13,32 +13,23 @@
 #include <unistd.h>
 
 struct desk {
-    struct timers timers;
-    struct ready_queue ready;
     struct metrics metrics;
-    uint64_t now_ms;
     int fd;                              /* what is read from here is the log */
-    struct access_sink *sink;
+    struct log_writer *writer;
     struct access_log *log;
     struct bytes text;
     size_t blocks_before;
 };
 
-static uint64_t clock_of(void *ctx)
-{
-    return ((struct desk *)ctx)->now_ms;
-}
-
 static void open_log(struct desk *d, const char *to, enum conf_access_format format)
 {
     int error;
 
-    *d = (struct desk){ .now_ms = 5000, .fd = d->fd, .blocks_before = mem_live_blocks() };
-    timers_init(&d->timers, clock_of, d);
-    ready_queue_init(&d->ready);
-    d->sink = access_sink_open(to, &error);
-    assert_non_null(d->sink);
-    d->log = access_log_new(d->sink, format, &d->ready, &d->timers, &d->metrics);
+    *d = (struct desk){ .fd = d->fd, .blocks_before = mem_live_blocks() };
+    d->writer = log_writer_open(to, 1, &error);
+    assert_non_null(d->writer);
+    assert_int_equal(log_writer_start(d->writer), 0);
+    d->log = access_log_new(d->writer, 0, format, &d->metrics);
     assert_non_null(d->log);
 }
 
@@ -60,23 +51,24 @@ static void begin(struct desk *d, enum conf_access_format format)
 static const char *read_all(struct desk *d)
 {
     char part[8192];
+    bool written = false;
     ssize_t n;
 
-    while (!ready_queue_empty(&d->ready))
-        ready_queue_run(&d->ready);
-    while ((n = read(d->fd, part, sizeof(part))) > 0)
-        bytes_add(&d->text, part, (size_t)n);
+    for (int i = 0; i < 10000 && !written; i++) {        /* a pipe takes more when it is read */
+        written = log_writer_flush(d->writer, 1);
+        while ((n = read(d->fd, part, sizeof(part))) > 0)
+            bytes_add(&d->text, part, (size_t)n);
+    }
+    assert_true(written);
     return bytes_text(&d->text);
 }
 
 static void end(struct desk *d)
 {
     access_log_free(d->log);
-    access_sink_close(d->sink);
+    log_writer_close(d->writer);
     close(d->fd);
     bytes_free(&d->text);
-    assert_int_equal(d->timers.n, 0);
-    assert_true(ready_queue_empty(&d->ready));
     assert_int_equal(mem_live_blocks(), d->blocks_before);
 }
 
@@ -115,8 +107,6 @@ static void an_exchange(void **state)
     x.detail = "connection \"refused\"";
     x.request.upstream = x.request.server = SPAN_EMPTY;
     access_log_exchange(d.log, &x);
-    assert_int_equal(lseek(d.fd, 0, SEEK_END), 0);       /* gathered, and written once per turn */
-    lseek(d.fd, 0, SEEK_SET);
     text = read_all(&d);
     assert_int_equal(expect_json(text), 2);
     expect_in(text, "\"kind\":\"exchange\",\"client\":\"192.0.2.1:4711\",\"listener\":\"public\",\"method\":\"GET\","
@@ -207,7 +197,7 @@ static void off_is_off(void **state)
     (void)state;
     begin(&d, CONF_ACCESS_OFF);
     access_log_exchange(d.log, &x);
-    none = access_log_new(NULL, CONF_ACCESS_JSON, &d.ready, &d.timers, &d.metrics);
+    none = access_log_new(NULL, 0, CONF_ACCESS_JSON, &d.metrics);
     access_log_exchange(none, &x);
     access_log_free(none);
     access_log_free(NULL);
@@ -256,8 +246,7 @@ static void any_bytes_give_json(void **state)
         t.request = x.request;
         access_log_exchange(d.log, &x);
         access_log_tunnel(d.log, &t);
-        while (!ready_queue_empty(&d.ready))
-            ready_queue_run(&d.ready);
+        assert_true(log_writer_flush(d.writer, 10000));
     }
     assert_int_equal(expect_json(read_all(&d)), 800);
     assert_int_equal(d.metrics.access_lines_dropped, 0);
@@ -333,16 +322,10 @@ static void a_full_pipe_drops_and_counts_and_never_waits(void **state)
     for (size_t i = 0; i < written; i++) {
         x.bytes_in = i;
         access_log_exchange(d.log, &x);
-        ready_queue_run(&d.ready);
     }
     assert_true(d.metrics.access_lines_dropped > 0);
-    assert_true(mem_live_bytes() < 2 * ACCESS_LOG_BUFFER_BYTES);
-    for (int i = 0; i < 200; i++) {      /* the reader wakes up: the rest follows by itself, after a while */
-        read_all(&d);
-        d.now_ms += 60;
-        timers_run(&d.timers, d.now_ms);
-    }
-    lines = expect_json(read_all(&d));   /* whole lines, none torn */
+    assert_true(mem_live_bytes() < 2 * LOG_WRITER_BYTES);
+    lines = expect_json(read_all(&d));   /* the reader wakes up: whole lines, none torn */
     assert_int_equal(lines + d.metrics.access_lines_dropped, written);
     before = lines;
     access_log_exchange(d.log, &x);
@@ -371,17 +354,9 @@ static void a_slow_reader_gets_every_line_whole(void **state)
             access_log_exchange(d.log, &x);
             written++;
         }
-        ready_queue_run(&d.ready);
         n = read(d.fd, part, 1 + chance_below(&c, sizeof(part)));
         if (n > 0)
             bytes_add(&d.text, part, (size_t)n);
-        d.now_ms += 60;
-        timers_run(&d.timers, d.now_ms);
-    }
-    for (int i = 0; i < 300; i++) {
-        read_all(&d);
-        d.now_ms += 60;
-        timers_run(&d.timers, d.now_ms);
     }
     assert_int_equal(expect_json(read_all(&d)) + d.metrics.access_lines_dropped, written);
     close(fds[1]);
@@ -399,10 +374,8 @@ static void a_reader_that_is_gone(void **state)
     begin_with_pipe(&d, fds);
     close(fds[0]);
     d.fd = fds[1];
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 3000; i++)
         access_log_exchange(d.log, &x);
-        ready_queue_run(&d.ready);
-    }
     assert_true(d.metrics.access_lines_dropped > 0);
     end(&d);
 }
@@ -439,13 +412,13 @@ static void reopened_after_rotation(void **state)
     snprintf(old, sizeof(old), "%s/access.log.1", folder);
     open_log(&d, path, CONF_ACCESS_JSON);
     access_log_exchange(d.log, &x);
-    ready_queue_run(&d.ready);
+    assert_true(log_writer_flush(d.writer, 10000));
     assert_int_equal(rename(path, old), 0);
     access_log_exchange(d.log, &x);
-    ready_queue_run(&d.ready);
-    assert_int_equal(access_sink_reopen(d.sink), 0);
+    assert_true(log_writer_flush(d.writer, 10000));
+    log_writer_reopen(d.writer);
     access_log_exchange(d.log, &x);
-    ready_queue_run(&d.ready);
+    assert_true(log_writer_flush(d.writer, 10000));
     assert_int_equal(chmod(folder, 0755), 0);
     d.fd = open(old, O_RDONLY);
     assert_int_equal(expect_json(read_all(&d)), 2);
@@ -458,10 +431,10 @@ static void reopened_after_rotation(void **state)
     unlink(path);
     unlink(old);
     rmdir(folder);
-    assert_true(access_sink_reopen(d.sink) < 0);         /* the folder is gone: the old file is kept */
+    log_writer_reopen(d.writer);         /* the folder is gone: the old file is kept */
     access_log_exchange(d.log, &x);
     assert_int_equal(expect_json(read_all(&d)), 2);
-    assert_int_equal(access_sink_reopen(NULL), 0);
+    log_writer_reopen(NULL);
     end(&d);
 }
 
@@ -470,16 +443,16 @@ static void a_file_that_cannot_be_opened(void **state)
     int error = 0;
 
     (void)state;
-    assert_null(access_sink_open("/nonexistent/access.log", &error));
+    assert_null(log_writer_open("/nonexistent/access.log", 2, &error));
     assert_int_equal(error, -ENOENT);
-    for (size_t nth = 1; nth <= 2; nth++) {
+    for (size_t nth = 1; nth <= 3; nth++) {
         mem_fail_nth(nth);
-        assert_null(access_sink_open("/nonexistent/access.log", &error));
+        assert_null(log_writer_open("/nonexistent/access.log", 2, &error));
         mem_fail_nth(0);
         assert_int_equal(error, -ENOMEM);
     }
     assert_int_equal(mem_live_blocks(), 0);
-    access_sink_close(NULL);
+    log_writer_close(NULL);
 }
 
 static void what_is_left_is_written_at_the_end(void **state)

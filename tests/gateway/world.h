@@ -52,7 +52,7 @@ struct world {
     /* how the peers that are made are limited */
     size_t piece, grain;
     size_t accepted, ended;              /* connections */
-    struct access_sink *sink;
+    struct log_writer *writer;
     int access_fd;
     struct bytes access;                 /* what world_access() read */
     struct bytes log;
@@ -208,9 +208,9 @@ static inline void world_open_access_log(struct world *w)
     w->access_fd = memfd_create("access", MFD_CLOEXEC);
     assert_true(w->access_fd >= 0);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", w->access_fd);
-    w->sink = access_sink_open(path, &error);
-    assert_non_null(w->sink);
-    w->services.access_log = access_log_new(w->sink, w->services.snapshot->conf->log.access.format, &w->ready, &w->timers, &w->metrics);
+    w->writer = log_writer_open(path, 1, &error);
+    assert_non_null(w->writer);
+    w->services.access_log = access_log_new(w->writer, 0, w->services.snapshot->conf->log.access.format, &w->metrics);
     assert_non_null(w->services.access_log);
 }
 
@@ -419,6 +419,7 @@ static inline const char *world_access(struct world *w)
     ssize_t n;
 
     world_run(w);
+    assert_true(log_writer_flush(w->writer, 10000));
     w->access.n = 0;
     bytes_add(&w->access, "", 0);
     lseek(w->access_fd, 0, SEEK_SET);
@@ -477,7 +478,7 @@ static inline void world_let_go(struct world *w)
 {
     access_log_free(w->services.access_log);
     quota_free(w->services.quota);
-    access_sink_close(w->sink);
+    log_writer_close(w->writer);
     close(w->access_fd);
     assert_int_equal(w->services.snapshot->holders, 1);
     snapshot_release(&w->services.snapshot);

@@ -12,7 +12,7 @@ from sources import finish, project_files, read, root_from_arguments
 # gateway/, in include order. One row: names without .c and .h.
 ROWS = """
     end_reason list text
-    log metrics metrics_text notify
+    log log_writer metrics metrics_text notify
     timers ready weather mailbox poller hold
     stream
     pipes stream_uv parting
