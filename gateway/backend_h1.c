@@ -14,8 +14,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdalign.h>
+#include <stddef.h>
 
 #define SPLICE_BYTES 65536               /* of a body are still to come, or it is copied */
+#define BLOCK_BYTES 4080                 /* one piece of memory for an attempt and the usual answer's head */
 
 enum h1_state { H1_DIALING, H1_OPEN, H1_FAILED };
 
@@ -27,14 +30,17 @@ struct backend_h1 {
     struct outbound *outbound;           /* the connection is being made */
     struct stream *stream;
     struct body_out out;
-    struct ready ready;                  /* a kept connection was there at once: progress is told from the loop */
+    struct ready ready;                  /* a kept connection failed at once: that is told from the loop */
     bool kept;                           /* the connection comes from the pool */
+    bool blocked;                        /* some of the body was not taken: it is told when the stream takes more */
     bool answered;                       /* some byte of an answer was seen */
     bool last_is_final;                  /* the head last seen was not a 1xx */
     bool answer_over;                    /* HTTP1_END was told */
     bool keep_alive;                     /* the server said so */
     bool spliced;                        /* some of the body went past us */
+    alignas(max_align_t) uint8_t room[];         /* for `parse` and what it reads */
 };
+static_assert(sizeof(struct backend_h1) + HTTP1_PARSE_ROOM_LEAST <= BLOCK_BYTES, "room for a head");
 
 static struct backend_h1 *of(struct backend *b)
 {
@@ -84,7 +90,18 @@ static void on_event(void *ctx)
     b->base.progress(b->base.ctx);
 }
 
-static const struct stream_events h1_events = { .readable = on_event, .writable = on_event };
+/* That the head is out is no news: only who was told to wait, or a failure, is. */
+static void on_writable(void *ctx)
+{
+    struct backend_h1 *b = ctx;
+
+    if (!b->blocked && b->stream->output_error == 0)
+        return;
+    b->blocked = false;
+    b->base.progress(b->base.ctx);
+}
+
+static const struct stream_events h1_events = { .readable = on_event, .writable = on_writable };
 
 static void open_stream(struct backend_h1 *b, struct stream *s)
 {
@@ -130,7 +147,8 @@ static bool connect_or_reuse(struct backend_h1 *b, bool fresh, uint64_t connect_
         b->kept = true;
         metrics_add(&svc->metrics->pool_reuses, 1);
         open_stream(b, s);
-        ready_add(svc->ready, &b->ready);
+        if (b->state == H1_FAILED)
+            ready_add(svc->ready, &b->ready);
         return true;
     }
     b->outbound = outbound_start(svc, &wanted, on_connected, b);
@@ -156,6 +174,7 @@ static ssize_t h1_send(struct backend *base, struct span data)
     if (b->state == H1_FAILED)
         return -EPIPE;
     taken = body_out_send(&b->out, b->stream, data);
+    b->blocked = taken == 0;
     note_output(b, taken);
     return taken;
 }
@@ -297,23 +316,21 @@ static const struct backend_ops h1_ops = {
 struct backend *backend_h1_new(struct services *services, struct server *server, const struct backend_request *request, bool fresh,
                                uint64_t connect_timeout_ms, void (*progress)(void *ctx), void *ctx)
 {
-    struct backend_h1 *b = mem_zalloc(sizeof(*b));
+    struct backend_h1 *b = mem_alloc(BLOCK_BYTES);
 
     if (b == NULL)
         return NULL;
-    b->base = (struct backend){ .ops = &h1_ops, .services = services, .server = server, .progress = progress, .ctx = ctx };
-    b->request = *request;
+    *b = (struct backend_h1){
+        .base = { .ops = &h1_ops, .services = services, .server = server, .progress = progress, .ctx = ctx },
+        .request = *request,
+    };
     ready_init(&b->ready, on_ready);
     body_out_init(&b->out, request->head->body, false);
     server_begin(server, SERVER_EXCHANGE);
-    b->parse = http1_parse_new(HTTP1_RESPONSE, request->limits);
-    if (b->parse == NULL)
-        goto fail;
+    b->parse = http1_parse_new_in(b->room, BLOCK_BYTES - offsetof(struct backend_h1, room), HTTP1_RESPONSE, request->limits);
     http1_parse_expect(b->parse, request->rules->is_head);
-    if (!connect_or_reuse(b, fresh, connect_timeout_ms))
-        goto fail;
-    return &b->base;
-fail:
+    if (connect_or_reuse(b, fresh, connect_timeout_ms))
+        return &b->base;
     h1_release(&b->base, false);
     return NULL;
 }

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #define ROUNDS_MAX 16                    /* pieces moved in one turn; the rest waits for the next */
+#define BLOCK_BYTES 4080                 /* one piece of memory for an exchange and what an ordinary one needs beside */
 #define ARENA_BYTES (640 * 1024)         /* beside what grows with the heads: room for as many fields of the operator as there can be */
 #define CHECK_MS 10000                   /* for a password's turn, and its check */
 #define CONNECT_SLACK_MS 1000            /* the dial has its own deadline; this one only catches a bug */
@@ -293,18 +294,17 @@ static void find_real_client(struct exchange *x, const struct http1_head *head)
     }
 }
 
+static_assert(sizeof(struct exchange) + 1024 <= BLOCK_BYTES, "room for an arena");
+
 static struct exchange *make(struct services *services, const struct exchange_client *client, const struct http1_head *head)
 {
-    struct exchange *x = mem_zalloc(sizeof(*x));
+    struct exchange *x = mem_alloc(BLOCK_BYTES);
 
     if (x == NULL)
         return NULL;
-    x->services = services;
-    x->client = *client;
-    x->snapshot = client->inbound->snapshot;
-    x->head = head;
+    *x = (struct exchange){ .services = services, .client = *client, .snapshot = client->inbound->snapshot, .head = head };
     find_real_client(x, head);
-    arena_init(&x->arena, 16 * x->snapshot->request_limits.head_bytes + ARENA_BYTES);
+    arena_init_in(&x->arena, 16 * x->snapshot->request_limits.head_bytes + ARENA_BYTES, x->room, BLOCK_BYTES - offsetof(struct exchange, room));
     timer_init(&x->timer, on_timer);
     ready_init(&x->ready, on_ready);
     x->begun_ms = x->progress_ms = timers_now_ms(services->timers);

@@ -25,6 +25,9 @@
 #include "protocol/trace.h"
 #include "protocol/ws_handshake.h"
 
+#include <stdalign.h>
+#include <stddef.h>
+
 enum request_state { REQUEST_BEGIN, REQUEST_BODY, REQUEST_DONE };
 enum response_state { RESPONSE_AWAITED, RESPONSE_BODY, RESPONSE_DONE };
 
@@ -100,6 +103,7 @@ struct exchange {
     enum fault fault;
     const char *detail;
     struct span location;                /* of a redirect */
+    alignas(max_align_t) uint8_t room[];         /* where the arena begins */
 };
 
 /* STEP_OVER: the exchange is finished and freed; nothing may be touched. */

@@ -1,6 +1,7 @@
 #include "protocol/arena.h"
 #include "protocol/mem.h"
 
+#include <assert.h>
 #include <stdalign.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ struct arena_block {
     struct arena_block *older;
     size_t used;
     size_t size;
+    bool lent;                           /* it is not ours to free; always the oldest */
     alignas(max_align_t) uint8_t bytes[];
 };
 
@@ -22,6 +24,15 @@ static size_t align_up(size_t bytes)
 void arena_init(struct arena *a, size_t cap_bytes)
 {
     *a = (struct arena){ .cap_bytes = cap_bytes };
+}
+
+void arena_init_in(struct arena *a, size_t cap_bytes, void *room, size_t room_bytes)
+{
+    struct arena_block *block = room;
+
+    assert(room_bytes >= sizeof(*block));
+    *block = (struct arena_block){ .size = room_bytes - sizeof(*block), .lent = true };
+    *a = (struct arena){ .newest = block, .cap_bytes = cap_bytes };
 }
 
 static struct arena_block *block_add(struct arena *a, size_t bytes)
@@ -37,26 +48,35 @@ static struct arena_block *block_add(struct arena *a, size_t bytes)
     block->older = a->newest;
     block->used = 0;
     block->size = size;
+    block->lent = false;
     a->newest = block;
     return block;
 }
 
+/* The newest block has room. */
+static inline void *take(struct arena *a, size_t bytes)
+{
+    void *piece = a->newest->bytes + a->newest->used;
+
+    a->newest->used += bytes;
+    a->used_bytes += bytes;
+    return piece;
+}
+
+/* Apart, so that the usual case is a few instructions. */
+__attribute__((noinline)) static void *alloc_in_another(struct arena *a, size_t bytes)
+{
+    return block_add(a, bytes) != NULL ? take(a, bytes) : NULL;
+}
+
 void *arena_alloc(struct arena *a, size_t bytes)
 {
-    struct arena_block *block = a->newest;
-    void *piece;
-
     if (bytes > a->cap_bytes || a->used_bytes > a->cap_bytes - bytes)
         return NULL;
     bytes = align_up(bytes > 0 ? bytes : 1);
-    if (block == NULL || block->size - block->used < bytes)
-        block = block_add(a, bytes);
-    if (block == NULL)
-        return NULL;
-    piece = block->bytes + block->used;
-    block->used += bytes;
-    a->used_bytes += bytes;
-    return piece;
+    if (a->newest == NULL || a->newest->size - a->newest->used < bytes)
+        return alloc_in_another(a, bytes);
+    return take(a, bytes);
 }
 
 static bool extend_in_place(struct arena *a, uint8_t *piece, size_t old_bytes, size_t new_bytes)
@@ -99,13 +119,15 @@ struct span arena_copy(struct arena *a, struct span s)
     return span_of(copy, s.n);
 }
 
-static void free_blocks(struct arena_block *block)
+/* What is left is the room that was lent, or NULL. */
+static struct arena_block *free_blocks(struct arena_block *block)
 {
-    while (block != NULL) {
+    while (block != NULL && !block->lent) {
         struct arena_block *older = block->older;
         mem_free(block);
         block = older;
     }
+    return block;
 }
 
 void arena_reset(struct arena *a)
@@ -115,16 +137,16 @@ void arena_reset(struct arena *a)
     a->used_bytes = 0;
     if (kept == NULL)
         return;
-    free_blocks(kept->older);
-    kept->older = NULL;
+    kept->older = free_blocks(kept->older);
     kept->used = 0;
-    if (kept->size > LATER_BLOCK_BYTES)
+    if (kept->older != NULL || kept->size > LATER_BLOCK_BYTES)
         arena_free(a);
 }
 
 void arena_free(struct arena *a)
 {
-    free_blocks(a->newest);
-    a->newest = NULL;
+    a->newest = free_blocks(a->newest);
+    if (a->newest != NULL)
+        a->newest->used = 0;
     a->used_bytes = 0;
 }

@@ -15,6 +15,8 @@ struct arena {
 };
 
 void arena_init(struct arena *a, size_t cap_bytes);                   /* allocates nothing yet */
+/* Begins in `room`, which is somebody else's, aligned for any object, and outlives the arena; arena_free leaves it to the next use. */
+void arena_init_in(struct arena *a, size_t cap_bytes, void *room, size_t room_bytes);
 void *arena_alloc(struct arena *a, size_t bytes);                     /* aligned for any object */
 /* Makes a piece longer: in place when it is the newest and its block has room, else by moving it. `piece` NULL starts one. */
 void *arena_extend(struct arena *a, void *piece, size_t old_bytes, size_t new_bytes);

@@ -51,6 +51,7 @@ struct http1_parse {
     enum fault fault;
     unsigned interims;
     bool head_request;
+    bool lent;                           /* it lies in somebody else's memory */
 };
 
 void http1_enter(struct http1_parse *h, enum http1_state next);

@@ -2,6 +2,8 @@
 #include "protocol/mem.h"
 
 #include <assert.h>
+#include <stdalign.h>
+#include <stddef.h>
 
 void http1_enter(struct http1_parse *h, enum http1_state next)
 {
@@ -45,13 +47,23 @@ static size_t arena_bytes(const struct http1_limits *limits)
 
 struct http1_parse *http1_parse_new(enum http1_kind kind, const struct http1_limits *limits)
 {
-    struct http1_parse *h = mem_zalloc(sizeof(*h));
+    struct http1_parse *h = mem_alloc(sizeof(*h));
 
     if (h == NULL)
         return NULL;
-    h->kind = kind;
-    h->limits = *limits;
+    *h = (struct http1_parse){ .kind = kind, .limits = *limits };
     arena_init(&h->arena, arena_bytes(limits));
+    return h;
+}
+
+struct http1_parse *http1_parse_new_in(void *room, size_t room_bytes, enum http1_kind kind, const struct http1_limits *limits)
+{
+    struct http1_parse *h = room;
+    size_t own = (sizeof(*h) + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
+
+    assert(room_bytes >= HTTP1_PARSE_ROOM_LEAST);
+    *h = (struct http1_parse){ .kind = kind, .limits = *limits, .lent = true };
+    arena_init_in(&h->arena, arena_bytes(limits), (uint8_t *)room + own, room_bytes - own);
     return h;
 }
 
@@ -60,7 +72,8 @@ void http1_parse_free(struct http1_parse *h)
     if (h == NULL)
         return;
     arena_free(&h->arena);
-    mem_free(h);
+    if (!h->lent)
+        mem_free(h);
 }
 
 static void forget_message(struct http1_parse *h)

@@ -67,6 +67,10 @@ struct http1_result {
 struct http1_parse;                      /* opaque: http1_parse_new */
 
 struct http1_parse *http1_parse_new(enum http1_kind kind, const struct http1_limits *limits);     /* NULL: no memory */
+/* In memory of the caller's, aligned for any object, together with its first messages: more is taken only for what does not fit. The memory
+ * stays until http1_parse_free, which leaves it to the caller. */
+#define HTTP1_PARSE_ROOM_LEAST 1024
+struct http1_parse *http1_parse_new_in(void *room, size_t room_bytes, enum http1_kind kind, const struct http1_limits *limits);
 void http1_parse_free(struct http1_parse *h);
 /* Ready for the next message; the last one's head, fields and trailers are gone. */
 void http1_parse_reset(struct http1_parse *h);

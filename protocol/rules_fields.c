@@ -48,7 +48,18 @@ static const struct span barred_from_trailers[] = {
 };
 
 #undef R
-#define ROWS(table) (table), sizeof(table) / sizeof((table)[0])
+
+enum table { HOP_BY_HOP, FRAMING_AND_ROUTING, HANDSHAKE, NOT_NOMINABLE, TRUSTED_FACTS, BARRED_FROM_TRAILERS, TABLES };
+
+#define T(table) { (table), sizeof(table) / sizeof((table)[0]) }
+static const struct {
+    const struct span *rows;
+    size_t n;
+} tables[TABLES] = {
+    [HOP_BY_HOP] = T(hop_by_hop), [FRAMING_AND_ROUTING] = T(framing_and_routing), [HANDSHAKE] = T(handshake),
+    [NOT_NOMINABLE] = T(not_nominable), [TRUSTED_FACTS] = T(trusted_facts), [BARRED_FROM_TRAILERS] = T(barred_from_trailers),
+};
+#undef T
 
 static uint8_t fold(uint8_t c)
 {
@@ -86,10 +97,26 @@ static size_t rows_from(uint8_t first, const struct span *rows, size_t n)
     return low;
 }
 
-static bool in_table(struct span name, const struct span *rows, size_t n)
+/* A bit for each letter that some row begins with; each thread looks once. */
+static uint32_t first_letters(enum table t)
 {
+    static _Thread_local uint32_t known[TABLES];
+    uint32_t letters = known[t];
+
+    for (size_t i = 0; known[t] == 0 && i < tables[t].n; i++)
+        letters |= (uint32_t)1 << (tables[t].rows[i].p[0] & 31);
+    known[t] = letters;
+    return letters;
+}
+
+static bool in_table(struct span name, enum table t)
+{
+    const struct span *rows = tables[t].rows;
+    size_t n = tables[t].n;
     uint8_t first = name.n > 0 ? fold(name.p[0]) : 0;
 
+    if ((first_letters(t) >> (first & 31) & 1) == 0)
+        return false;
     for (size_t i = rows_from(first, rows, n); i < n && rows[i].p[0] == first; i++)
         if (matches(name, rows[i]))
             return true;
@@ -108,7 +135,7 @@ bool rules_is_same_name(struct span a, struct span b)
 
 bool rules_is_machinery(struct span name)
 {
-    return in_table(name, ROWS(framing_and_routing)) || in_table(name, ROWS(handshake)) || rules_is_hop_by_hop(name);
+    return in_table(name, FRAMING_AND_ROUTING) || in_table(name, HANDSHAKE) || rules_is_hop_by_hop(name);
 }
 
 /* Most names differ in their lengths. */
@@ -137,12 +164,12 @@ bool rules_is_changed(const struct rules_changes *changes, struct span name)
 
 bool rules_is_hop_by_hop(struct span name)
 {
-    return in_table(name, ROWS(hop_by_hop));
+    return in_table(name, HOP_BY_HOP);
 }
 
 bool rules_is_trusted_fact(struct span name, const struct span *more, size_t more_n)
 {
-    if (in_table(name, ROWS(trusted_facts)))
+    if (in_table(name, TRUSTED_FACTS))
         return true;
     for (size_t i = 0; i < more_n; i++)
         if (matches(name, more[i]))
@@ -162,7 +189,7 @@ bool rules_is_disguised(struct span name, const struct span *more, size_t more_n
 {
     if (is_plain(name))
         return false;
-    return in_table(name, ROWS(framing_and_routing)) || rules_is_hop_by_hop(name) || rules_is_trusted_fact(name, more, more_n);
+    return in_table(name, FRAMING_AND_ROUTING) || rules_is_hop_by_hop(name) || rules_is_trusted_fact(name, more, more_n);
 }
 
 bool rules_nominates(const struct headers *head)
@@ -180,12 +207,12 @@ bool rules_is_nominated(const struct headers *head, struct span name, const stru
 {
     if (!headers_list_has(head, SPAN_LITERAL("connection"), name))
         return false;
-    return !in_table(name, ROWS(framing_and_routing)) && !in_table(name, ROWS(not_nominable)) &&
+    return !in_table(name, FRAMING_AND_ROUTING) && !in_table(name, NOT_NOMINABLE) &&
            !rules_is_trusted_fact(name, more, more_n);
 }
 
 bool rules_is_barred_from_trailers(struct span name)
 {
-    return in_table(name, ROWS(barred_from_trailers)) || in_table(name, ROWS(framing_and_routing)) ||
+    return in_table(name, BARRED_FROM_TRAILERS) || in_table(name, FRAMING_AND_ROUTING) ||
            rules_is_hop_by_hop(name) || rules_is_trusted_fact(name, NULL, 0);
 }

@@ -117,7 +117,11 @@ static bool put_escape(struct paths *out, struct segment *s, int value)
 /* One segment's bytes, up to a slash. Parameters are checked as the rest is, and not written. */
 static bool put_segment(struct paths *out, struct segment *s, struct span text)
 {
-    for (size_t i = 0; i < text.n; i++) {
+    size_t plain = 0;
+
+    while (plain < text.n && text.p[plain] != '%' && text.p[plain] != ';')       /* nearly always that is all */
+        put(out, text.p[plain++]);
+    for (size_t i = plain; i < text.n; i++) {
         const struct paths before = *out;
         int value = text.p[i] == '%' ? escape_value(text, i) : text.p[i];
 

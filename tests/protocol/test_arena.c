@@ -3,7 +3,9 @@
 #include "protocol/mem.h"
 
 #include <setjmp.h>
+#include <stdalign.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -117,6 +119,38 @@ static void a_reset_keeps_one_small_block(void **state)
     arena_free(&a);
 }
 
+static bool lies_in(const void *piece, const uint8_t *room, size_t n)
+{
+    return (const uint8_t *)piece >= room && (const uint8_t *)piece < room + n;
+}
+
+/* What is lent is used first, never freed, and used again after a reset or the end. */
+static void begins_in_room_that_is_lent(void **state)
+{
+    static alignas(max_align_t) uint8_t room[1024];
+    size_t blocks = mem_live_blocks();
+    struct arena a;
+
+    (void)state;
+    arena_init_in(&a, 1 << 20, room, sizeof(room));
+    for (int round = 0; round < 3; round++) {
+        assert_true(lies_in(arena_alloc(&a, 900), room, sizeof(room)));
+        assert_int_equal(mem_live_blocks(), blocks);
+        assert_false(lies_in(arena_alloc(&a, 900), room, sizeof(room)));
+        assert_int_equal(mem_live_blocks(), blocks + 1);
+        if (round == 0)
+            arena_reset(&a);
+        else
+            arena_free(&a);
+        assert_int_equal(mem_live_blocks(), blocks);
+    }
+    assert_true(lies_in(arena_alloc(&a, 900), room, sizeof(room)));
+    arena_reset(&a);
+    assert_true(lies_in(arena_alloc(&a, 900), room, sizeof(room)));
+    assert_null(arena_alloc(&a, 1 << 20));
+    arena_free(&a);
+}
+
 static void no_memory(void **state)
 {
     struct arena a;
@@ -138,6 +172,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(pieces_grow, setup, nothing_left),
         cmocka_unit_test_setup_teardown(copies, setup, nothing_left),
         cmocka_unit_test_setup_teardown(a_reset_keeps_one_small_block, setup, nothing_left),
+        cmocka_unit_test_setup_teardown(begins_in_room_that_is_lent, setup, nothing_left),
         cmocka_unit_test_setup_teardown(no_memory, setup, nothing_left),
     };
 

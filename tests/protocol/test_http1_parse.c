@@ -5,8 +5,11 @@
 #include "tests/protocol/http1_rows.h"
 
 #include <setjmp.h>
+#include <stdalign.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -271,6 +274,32 @@ static void interim_heads(void **state)
     http1_parse_free(h);
 }
 
+/* In a caller's memory an ordinary head takes none of ours, a long one does and gives it back. */
+static void lies_in_room_that_is_lent(void **state)
+{
+    static alignas(max_align_t) uint8_t room[2048];
+    static char long_head[4096];
+    size_t blocks = mem_live_blocks();
+    struct http1_parse *h = http1_parse_new_in(room, sizeof(room), HTTP1_RESPONSE, &usual);
+    struct http1_result r;
+
+    (void)state;
+    snprintf(long_head, sizeof(long_head), "HTTP/1.1 200 OK\r\nX: %01500d\r\nContent-Length: 0\r\n\r\n", 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(feed(h, "HTTP/1.1 204 No Content\r\nX: y\r\n\r\n", &r), HTTP1_HEAD);
+        assert_int_equal(mem_live_blocks(), blocks);
+        assert_int_equal(r.head->fields.n, 1);
+        http1_parse_reset(h);
+        assert_int_equal(feed(h, long_head, &r), HTTP1_HEAD);
+        assert_true(mem_live_blocks() > blocks);
+        assert_int_equal(r.head->fields.n, 2);
+        http1_parse_idle(h);
+        assert_int_equal(mem_live_blocks(), blocks);
+    }
+    http1_parse_free(h);
+    assert_int_equal(mem_live_blocks(), blocks);
+}
+
 /* An idle parser is one small block; a used one gives everything back. */
 static void idle_is_small(void **state)
 {
@@ -368,6 +397,7 @@ int main(void)
         cmocka_unit_test(faults_are_sticky),
         cmocka_unit_test(end_is_sticky),
         cmocka_unit_test(interim_heads),
+        cmocka_unit_test(lies_in_room_that_is_lent),
         cmocka_unit_test(idle_is_small),
         cmocka_unit_test(every_allocation_fails),
     };
