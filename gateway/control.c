@@ -214,18 +214,20 @@ static bool start_worker(struct control *c, unsigned i)
     return c->workers[i] != NULL;
 }
 
-static bool start_access_log(struct control *c)
+static bool start_logs(struct control *c)
 {
-    int error = c->access_writer != NULL ? log_writer_start(c->access_writer) : 0;
+    int error = log_start();
 
+    if (error == 0 && c->access_writer != NULL)
+        error = log_writer_start(c->access_writer);
     if (error != 0)
-        log_error("not started: no thread for the access log: %s", uv_strerror(error));
+        log_error("not started: no thread for the logs: %s", uv_strerror(error));
     return error == 0;
 }
 
 static bool start_all(struct control *c)
 {
-    bool started = start_access_log(c);
+    bool started = start_logs(c);
 
     for (unsigned i = 0; started && i < c->workers_n; i++)
         started = start_worker(c, i);
@@ -440,5 +442,6 @@ int control_run(char *const *argv, struct conf *conf, const char *file, size_t *
     if (c.launcher >= 0)
         close(c.launcher);
     log_info("ended");
+    log_end();
     return started && *handles_left_out == 0 ? 0 : 1;
 }

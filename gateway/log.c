@@ -1,4 +1,5 @@
 #include "gateway/log.h"
+#include "gateway/log_writer.h"
 
 #include "protocol/utf8.h"
 
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,12 +38,15 @@ static struct kind kinds[KINDS];
 static struct recent recent[LOG_RECENT];
 static size_t recent_n;                  /* that there ever were */
 static uint64_t dropped, repeats, dropped_unsaid;
+static struct log_writer *writer;        /* NULL: a line is written by whoever says it */
 
-/* A pipe that can be written to takes a line of this length whole; a file always can. */
+/* A pipe that can be written to takes a line of this length whole. */
 static bool offer(const char *line, size_t n)
 {
     struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
 
+    if (writer != NULL)
+        return log_writer_put(writer, 0, line, n);
     if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0)
         return false;
     return write(STDERR_FILENO, line, n) == (ssize_t)n;  /* one call a line: lines of two processes do not mix */
@@ -55,7 +60,8 @@ static void to_stderr(void *ctx, const char *line, size_t n)
     (void)ctx;
     pthread_mutex_lock(&lock);
     if (dropped_unsaid > 0) {
-        said = snprintf(words, sizeof(words), "warn  %" PRIu64 " lines are missing here: nobody read the log\n", dropped_unsaid);
+        said = snprintf(words, sizeof(words), "warn  %" PRIu64 " lines are missing here: %s\n", dropped_unsaid,
+                        writer != NULL ? "the disk did not keep up" : "nobody read the log");
         if (offer(words, (size_t)said))
             dropped_unsaid = 0;
     }
@@ -64,6 +70,38 @@ static void to_stderr(void *ctx, const char *line, size_t n)
         dropped++;
     }
     pthread_mutex_unlock(&lock);
+}
+
+int log_start(void)
+{
+    struct stat st;
+    struct log_writer *w;
+    int error = 0;
+
+    if (fstat(STDERR_FILENO, &st) != 0 || !S_ISREG(st.st_mode))
+        return 0;
+    w = log_writer_open("stderr", 1, &error);
+    if (w != NULL)
+        error = log_writer_start(w);
+    if (error != 0) {
+        log_writer_close(w);
+        return error;
+    }
+    pthread_mutex_lock(&lock);
+    writer = w;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+void log_end(void)
+{
+    struct log_writer *w;
+
+    pthread_mutex_lock(&lock);
+    w = writer;
+    writer = NULL;
+    pthread_mutex_unlock(&lock);
+    log_writer_close(w);
 }
 
 /* ---- what is said too often ---- */

@@ -5,8 +5,8 @@
  *
  * Bytes that came from a peer may stand in a line: control bytes are written as `?`, so that a line is a line. Thread-safe.
  *
- * Nobody waits for a reader: a line that standard error does not take at once is dropped and counted, and the next one that it takes says how
- * many are missing. Nor does one fault fill a disk: of one line (error, warn) not more than LOG_REPEATS are written in LOG_REPEATS_S seconds, of
+ * Nobody waits for a reader or a disk: a line that standard error does not take at once is dropped and counted, and the next one that it takes
+ * says how many are missing. Where standard error is a file, a log_writer takes the lines once log_start was called. Nor does one fault fill a disk: of one line (error, warn) not more than LOG_REPEATS are written in LOG_REPEATS_S seconds, of
  * one kind of line (info) not more than LOG_OF_A_KIND in a second; what is left out is counted, and said with the next that is written.
  * tests/gateway/test_log.c */
 #ifndef UPGATE_GATEWAY_LOG_H
@@ -25,6 +25,10 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* While there are threads that must not wait for a disk. 0 or negative errno; log_end may be called without it. */
+int log_start(void);
+void log_end(void);
 
 void log_set_level(enum conf_log_level level);
 bool log_enabled(enum conf_log_level level);

@@ -36,8 +36,9 @@ struct ring {
 };
 
 struct log_writer {
-    char *path;                          /* NULL: standard output */
+    char *path;                          /* NULL: standard output, or standard error */
     int fd;
+    bool silent;                         /* of its own troubles */
     bool may_block;                      /* a pipe, a terminal, a socket: asked before each write */
     bool started;
     pthread_t thread;
@@ -64,7 +65,7 @@ static const char *name_of(const struct log_writer *w)
 
 static int open_path(const char *path)
 {
-    int fd = path == NULL ? STDOUT_FILENO : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
 
     return fd < 0 ? -errno : fd;
 }
@@ -90,7 +91,7 @@ struct log_writer *log_writer_open(const char *to, unsigned rings, int *error_ou
 {
     struct log_writer *w = mem_zalloc(sizeof(*w) + rings * sizeof(w->rings[0]));
     char *text = mem_alloc((size_t)rings * LOG_WRITER_BYTES);
-    bool standard = strcmp(to, "stdout") == 0;
+    bool standard = strcmp(to, "stdout") == 0 || strcmp(to, "stderr") == 0;
 
     *error_out = -ENOMEM;
     if (w == NULL || text == NULL)
@@ -99,8 +100,9 @@ struct log_writer *log_writer_open(const char *to, unsigned rings, int *error_ou
     for (unsigned i = 0; i < rings; i++)
         w->rings[i].text = text + (size_t)i * LOG_WRITER_BYTES;
     w->path = standard ? NULL : mem_strdup(to);
-    w->fd = -1;
-    if (standard || w->path != NULL)
+    w->silent = strcmp(to, "stderr") == 0;
+    w->fd = w->silent ? STDERR_FILENO : standard ? STDOUT_FILENO : -1;
+    if (w->path != NULL)
         *error_out = w->fd = open_path(w->path);
     if (w->fd < 0) {
         free_writer(w);
@@ -152,7 +154,7 @@ static void rest(struct log_writer *w, enum doing how, unsigned ms)
 static void lose(struct log_writer *w, struct ring *r)
 {
     atomic_fetch_add(&r->lost, 1);
-    if (!atomic_exchange(&w->loses, true))
+    if (!w->silent && !atomic_exchange(&w->loses, true))
         log_warn("lines of the access log %s are lost: it is not written as fast as they come", name_of(w));
 }
 
@@ -270,7 +272,7 @@ static void say_lost(struct log_writer *w, bool now)
 
 static void say_error(struct log_writer *w, int before)
 {
-    if (w->error != 0 && w->error != before)
+    if (!w->silent && w->error != 0 && w->error != before)
         log_warn("the access log %s cannot be written, and is tried again: %s", name_of(w), strerror(w->error));
 }
 
@@ -306,7 +308,8 @@ static void give_up(struct log_writer *w)
 
     for (unsigned i = 0; i < w->rings_n; i++)
         lines += forget(&w->rings[i], true);
-    log_warn("the last %" PRIu64 " lines of the access log %s are lost: they could not be written", lines, name_of(w));
+    if (!w->silent)
+        log_warn("the last %" PRIu64 " lines of the access log %s are lost: they could not be written", lines, name_of(w));
 }
 
 /* Everything that came before it was told to end is written, or given up. */
@@ -435,7 +438,8 @@ void log_writer_close(struct log_writer *w)
         atomic_store(&w->ends, true);
         wake(w, true);
         if (!wait_for_end(w)) {
-            log_warn("the access log %s hangs: what is not written of it may be lost", name_of(w));
+            if (!w->silent)
+                log_warn("the access log %s hangs: what is not written of it may be lost", name_of(w));
             pthread_detach(w->thread);
             return;
         }

@@ -21,7 +21,7 @@
 
 struct log_writer;
 
-/* A path, or "stdout"; so many rings. NULL: *error_out is negative errno. */
+/* A path, "stdout", or "stderr" (of which the writer says nothing: whoever puts into it is the log); so many rings. NULL: *error_out is negative errno. */
 struct log_writer *log_writer_open(const char *to, unsigned rings, int *error_out);
 /* Begins to write, in a thread that the sandbox of this one holds, too. 0 or negative errno. */
 int log_writer_start(struct log_writer *w);

@@ -1,6 +1,6 @@
-/* The log's lines: nobody waits for their reader, no fault fills a disk, the last of them are kept in mind. */
+/* The log's lines: nobody waits for their reader or their disk, no fault fills a disk, the last of them are kept in mind. */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE                      /* F_SETPIPE_SZ */
+#define _GNU_SOURCE                      /* F_SETPIPE_SZ, memfd_create */
 #endif
 #include "gateway/log.h"
 #include "protocol/mem.h"
@@ -8,9 +8,13 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -153,10 +157,74 @@ static void a_thread_overhears_itself(void **state)
     text_free(&out);
 }
 
+/* ---- standard error is a file ---- */
+
+static atomic_bool stalls;
+
+/* The disk, in the place of the C library's call. */
+ssize_t writev(int fd, const struct iovec *parts, int n)
+{
+    while (stalls)
+        usleep(200);
+    return (ssize_t)syscall(SYS_writev, fd, parts, n);
+}
+
+static void begin_with_file(void)
+{
+    int fd = memfd_create("log", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    reader.real = dup(STDERR_FILENO);
+    dup2(fd, STDERR_FILENO);
+    reader.in = fd;
+    assert_int_equal(log_start(), 0);
+}
+
+static const char *read_file(void)
+{
+    lseek(reader.in, 0, SEEK_SET);
+    return read_it();
+}
+
+static void say_long(int from, int n)
+{
+    char words[LOG_LINE_BYTES - 64];
+
+    memset(words, 'x', sizeof(words));
+    for (int i = from; i < from + n; i++)
+        log_warn("%d %.*s", i, (int)sizeof(words), words);
+}
+
+static void nobody_waits_for_a_disk(void **state)
+{
+    uint64_t dropped, repeats, before;
+    const char *text;
+
+    (void)state;
+    log_lost(&before, &repeats);
+    begin_with_file();
+    stalls = true;
+    say_long(0, 400);
+    log_lost(&dropped, &repeats);
+    assert_true(dropped > before);
+    stalls = false;
+    for (int i = 0; i < 20000 && count_of(read_file(), "x\n") + dropped - before < 400; i++)
+        usleep(1000);
+    log_warn("there is room again");
+    log_end();
+    text = read_file();
+    assert_int_equal(count_of(text, "x\n") + dropped - before, 400);
+    assert_non_null(strstr(text, " lines are missing here: the disk did not keep up\nwarn  there is room again\n"));
+    log_warn("as before");               /* by whoever says it */
+    assert_non_null(strstr(read_file(), "room again\nwarn  as before\n"));
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_waits_for_a_reader),
+        cmocka_unit_test(nobody_waits_for_a_disk),
         cmocka_unit_test(the_same_again_and_again_is_left_out),
         cmocka_unit_test(the_last_ones_are_kept_in_mind),
         cmocka_unit_test(a_thread_overhears_itself),
