@@ -61,11 +61,15 @@ static bool verify(struct pump *p, struct span there)
 
 /* ---- what needs no look ---- */
 
-static bool may_splice(const struct pump *p)
+static bool may_splice(const struct pump *p, const struct stream *to)
 {
     uint64_t n = ws_scan_unseen(&p->scan);
 
-    return !p->discard && p->cleared == 0 && p->skip == 0 && (n >= PUMP_SPLICE_BYTES || (n > 0 && p->spliced));
+    if (p->discard || p->skip > 0)
+        return false;
+    if (p->cleared > 0)
+        return p->cleared <= HEADER_BYTES && n >= PUMP_SPLICE_BYTES && !to->blocked;
+    return n >= PUMP_SPLICE_BYTES || (n > 0 && p->spliced);
 }
 
 bool pump_blocked(const struct pump *p, const struct stream *to)
@@ -73,19 +77,28 @@ bool pump_blocked(const struct pump *p, const struct stream *to)
     return p->cleared > 0 || (p->spliced && to->blocked);
 }
 
-/* Bytes that left the pump, 0, or <0. */
+static void passed_by_splice(struct pump *p, uint64_t n)
+{
+    uint64_t cleared = n < p->cleared ? n : p->cleared;
+
+    p->cleared -= (uint32_t)cleared;
+    ws_scan_passed_unseen(&p->scan, n - cleared);
+    p->moved += n;
+    p->spliced = true;
+}
+
+/* A header that was only glanced at goes with its payload. Bytes that left the pump, 0, or <0. */
 static ssize_t splice_on(struct pump *p, struct stream *from, struct stream *to)
 {
-    uint64_t n = ws_scan_unseen(&p->scan);
+    uint64_t n = p->cleared + ws_scan_unseen(&p->scan);
     ssize_t taken = stream_splice(to, from, n < STREAM_SPLICE_MOST ? (size_t)n : STREAM_SPLICE_MOST);
 
-    if (taken > 0) {
-        ws_scan_passed_unseen(&p->scan, (uint64_t)taken);
-        p->moved += (uint64_t)taken;
-        p->spliced = true;
-        if ((uint64_t)taken == n)
-            stream_splice(to, from, 0);    /* the next one may be as long */
-    }
+    if (taken == 0 && p->cleared > 0)
+        return STREAM_NO_SPLICE;         /* it is here: it does not wait for more */
+    if (taken > 0)
+        passed_by_splice(p, (uint64_t)taken);
+    if (taken > 0 && (uint64_t)taken == n)
+        stream_splice(to, from, 0);      /* the next one may be as long */
     return taken;
 }
 
@@ -168,25 +181,39 @@ static bool is_all(const struct pump *p, struct span there)
     return p->cleared + p->skip == there.n && ws_scan_unseen(&p->scan) == 0;
 }
 
+/* What needs no look; and after a look, what it announced. */
+static ssize_t splice_or_look(struct pump *p, struct stream *from, struct stream *to, struct span *there, bool *stopped)
+{
+    ssize_t spliced = may_splice(p, to) ? splice_on(p, from, to) : STREAM_NO_SPLICE;
+
+    *stopped = false;
+    if (spliced != STREAM_NO_SPLICE)
+        return spliced;
+    if (ws_scan_unseen(&p->scan) == 0 && !to->blocked)
+        p->spliced = false;
+    there->n = stream_peek(from, &there->p);
+    if (p->cleared > 0 || p->skip > 0)
+        return STREAM_NO_SPLICE;
+    *stopped = !verify(p, *there);
+    return !*stopped && may_splice(p, to) ? splice_on(p, from, to) : STREAM_NO_SPLICE;
+}
+
 enum pump_result pump_run(struct pump *p, struct stream *from, struct stream *to)
 {
     if (lost_what_was_cleared(p, from))
         return PUMP_RESET;               /* and what went out last is no whole frame: `cleared` stays */
     for (int round = 0; round < PUMP_ROUNDS_MAX; round++) {
-        ssize_t spliced = may_splice(p) ? splice_on(p, from, to) : STREAM_NO_SPLICE;
         struct span there;
-        bool all;
+        bool all, stopped;
+        ssize_t spliced = splice_or_look(p, from, to, &there, &stopped);
+        if (stopped)
+            return why_stopped(p, from);
         if (spliced > 0 && !to->blocked)
             continue;
         if (spliced >= 0)
             return to->blocked ? PUMP_BLOCKED : why_stopped(p, from);
         if (spliced != STREAM_NO_SPLICE)
             return PUMP_DEAF;
-        if (ws_scan_unseen(&p->scan) == 0 && !to->blocked)
-            p->spliced = false;
-        there.n = stream_peek(from, &there.p);
-        if (p->cleared == 0 && p->skip == 0 && !verify(p, there))
-            return why_stopped(p, from);
         all = is_all(p, there);
         if (pass(p, from, to, there.p) < 0)
             return PUMP_DEAF;

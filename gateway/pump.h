@@ -2,7 +2,8 @@
  *
  * Bytes pass unchanged and without a copy: the scanner says how many of them are lawful, the stream takes as many as the peer reads, and
  * exactly these are consumed. What was verified but not yet taken is remembered as a number (`cleared`), never as a buffer. Of a long frame whose
- * payload needs no look, only the header is seen: the rest, exactly as long as it was announced, is spliced where both streams can do that. */
+ * payload needs no look, only the header is seen: the rest, exactly as long as it was announced, is spliced where both streams can do that, and
+ * the header with it, when it was only glanced at. */
 #ifndef UPGATE_GATEWAY_PUMP_H
 #define UPGATE_GATEWAY_PUMP_H
 

@@ -14,7 +14,7 @@
 
 #define PUT_LEAST_BYTES 512              /* of an out-buffer: heads and chunk sizes follow each other */
 #define LITTLE_BYTES 256                 /* left unread: copied in front of the next read, not kept apart */
-#define GLANCE_BYTES 16                  /* behind what was spliced whole: what comes next may be spliced, too, but for its header */
+#define GLANCE_BYTES 16                  /* behind what was spliced whole: what comes next may be spliced, too, when its header has been seen */
 
 struct stream_uv {
     struct stream base;
@@ -34,7 +34,8 @@ struct stream_uv {
     bool finishing : 1, finished : 1;
     bool closing : 1;
     bool raw : 1;                        /* what comes is to be spliced: it is told of, and not read */
-    bool glance : 1;                     /* the next read is a small one */
+    bool glance : 1;                     /* the next read is a small one … */
+    uint8_t glanced;                     /* … of which so much is also still with the kernel; only while it is shown */
 };
 
 static struct stream_uv *of(struct stream *s)
@@ -82,7 +83,7 @@ static void keep_view(struct stream_uv *s)
 }
 
 /* A read that is not filled has emptied the socket, unless its end or a failure is behind. */
-static ssize_t read_some(struct stream_uv *s, uint8_t *to, size_t room)
+static ssize_t read_some(struct stream_uv *s, uint8_t *to, size_t room, int flags)
 {
     ssize_t n;
 
@@ -91,7 +92,7 @@ static ssize_t read_some(struct stream_uv *s, uint8_t *to, size_t room)
     if (room == 0)
         return -EAGAIN;                  /* the weather's: there may still be something */
     do
-        n = recv(s->fd, to, room, 0);
+        n = recv(s->fd, to, room, flags);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         n = -errno;
@@ -117,26 +118,57 @@ static bool note_read(struct stream_uv *s, ssize_t n)
     return true;
 }
 
+/* Shows the owner what is in the scratch buffer, if anything is. */
+static void show(struct stream_uv *s, struct span there)
+{
+    if (there.n > 0) {
+        s->loop->viewer = &s->base;
+        s->loop->view = there;
+    }
+    s->base.events->readable(s->base.ctx);
+    if (s->loop->viewer == &s->base)
+        keep_view(s);
+}
+
+/* What was glanced at and is not spliced has been read. */
+static void take_glanced(struct stream_uv *s)
+{
+    uint8_t seen[GLANCE_BYTES];
+
+    if (s->glanced > 0)
+        recv(s->fd, seen, s->glanced, 0);
+    s->glanced = 0;
+}
+
+/* A few bytes are shown and stay with the kernel, so that they can be spliced together with what they announce. */
+static void glance(struct stream_uv *s)
+{
+    ssize_t n = read_some(s, s->loop->scratch, GLANCE_BYTES, MSG_PEEK);
+
+    if (!note_read(s, n))
+        return;
+    s->glance = false;
+    s->glanced = n > 0 ? (uint8_t)n : 0;
+    show(s, span_of(s->loop->scratch, s->glanced));
+    if (!s->closing)
+        take_glanced(s);
+}
+
 /* A little that was left (an incomplete header, an open code point) goes before what is read, so that the next read is no smaller for it. */
 static void read_to_scratch(struct stream_uv *s)
 {
     struct span left = hold_bytes(s->in);
     uint8_t *scratch = s->loop->scratch;
-    ssize_t n = read_some(s, scratch + left.n, s->glance ? GLANCE_BYTES : STREAM_UV_SCRATCH_BYTES - left.n);
+    ssize_t n = read_some(s, scratch + left.n, STREAM_UV_SCRATCH_BYTES - left.n, 0);
 
     if (!note_read(s, n))
         return;
-    s->glance = false;
     if (n > 0) {
         if (left.n > 0)
             memcpy(scratch, left.p, left.n);
-        s->loop->viewer = &s->base;
-        s->loop->view = span_of(scratch, left.n + (size_t)n);
         hold_drop(&s->in);
     }
-    s->base.events->readable(s->base.ctx);
-    if (s->loop->viewer == &s->base)
-        keep_view(s);
+    show(s, n > 0 ? span_of(scratch, left.n + (size_t)n) : SPAN_EMPTY);
 }
 
 static void read_to_own(struct stream_uv *s)
@@ -147,7 +179,7 @@ static void read_to_own(struct stream_uv *s)
     if (room == NULL) {
         input_failed(s, -ENOMEM);
     } else {
-        n = read_some(s, room, STREAM_UV_INPUT_BYTES);
+        n = read_some(s, room, STREAM_UV_INPUT_BYTES, 0);
         if (!note_read(s, n))
             return;
         if (n > 0)
@@ -164,6 +196,8 @@ static void on_input(struct stream_uv *s)
     if (s->raw) {
         s->raw = false;
         s->base.events->readable(s->base.ctx);
+    } else if (s->glance && hold_n(s->in) == 0) {
+        glance(s);
     } else if (hold_n(s->in) <= LITTLE_BYTES) {
         read_to_scratch(s);
     } else {
@@ -413,9 +447,26 @@ static ssize_t splice_in(struct stream_uv *from, struct pipe *pipe, size_t n)
     return got > 0 ? got : 0;
 }
 
+static size_t shown(const struct stream_uv *s)
+{
+    return s->loop->viewer == &s->base ? s->loop->view.n : 0;
+}
+
+/* Of what was spliced this was shown before, and counted. */
+static void spliced_glanced(struct stream_uv *s, size_t spliced)
+{
+    size_t n = spliced < s->glanced ? spliced : s->glanced;
+
+    if (n == 0)
+        return;
+    s->loop->view = span_from(s->loop->view, n);
+    s->glanced -= (uint8_t)n;
+    s->base.bytes_in -= n;
+}
+
 static bool can_splice(const struct stream_uv *to, const struct stream_uv *from)
 {
-    bool shows = from->loop->viewer == &from->base && from->loop->view.n > 0;
+    bool shows = shown(from) > from->glanced;
 
     return !shows && hold_n(from->in) == 0 && from->late_error == 0 && to->loop == from->loop && !to->loop->pipes.refused;
 }
@@ -427,16 +478,20 @@ static ssize_t uv_splice(struct stream *to_base, struct stream *from_base, size_
     ssize_t got;
 
     assert(!to->finishing);
-    if (n == 0)
+    if (n == 0) {
         from->glance = true;
-    if (n == 0 || !can_splice(to, from))
-        return n == 0 ? 0 : STREAM_NO_SPLICE;
+        return 0;
+    }
+    if (shown(from) < from->glanced)     /* some of it is consumed */
+        take_glanced(from);
+    if (!can_splice(to, from))
+        return STREAM_NO_SPLICE;
     from->raw = true;
     if (to->wait_writable) {
         to->tell_writable = true;
         return 0;
     }
-    if (!from->may_read)
+    if (!from->may_read && from->glanced == 0)
         return 0;
     pipe = pipes_get(&to->loop->pipes);
     if (pipe == NULL)
@@ -446,6 +501,7 @@ static ssize_t uv_splice(struct stream *to_base, struct stream *from_base, size_
         pipes_put(&to->loop->pipes, &pipe);
         return got;
     }
+    spliced_glanced(from, (size_t)got);
     if ((size_t)got == n) {
         from->raw = false;
         ready_add(from->loop->ready, &from->ready);
@@ -569,6 +625,7 @@ static void uv_close_stream(struct stream *base, bool reset)
     s->closing = true;
     if (s->loop->viewer == base)
         s->loop->viewer = NULL;
+    take_glanced(s);                     /* a socket with something unread ends by a reset */
     ready_add(s->loop->ready, &s->ready);
     poller_forget(&s->loop->poller, s->fd);
     if (reset)

@@ -151,6 +151,72 @@ static void what_arrives_is_what_was_sent(void **state)
     end_pair(&p);
 }
 
+/* One at a time, so that each is looked at when it is all that there is. */
+static void one_by_one(struct pair *p, uint8_t first, size_t n)
+{
+    add_frame(p, first, n);
+    expect_all(p);
+}
+
+/* Behind a long frame little is looked at, which stays with the kernel: it is passed on once, be it long or short, whole or not. */
+static void what_comes_behind_a_long_frame(void **state)
+{
+    static const size_t sizes[] = { 0, 1, 2, 9, 10, 11, 100, 125, 126, 1000, PUMP_SPLICE_BYTES - 1, PUMP_SPLICE_BYTES, 65535, 65536 };
+    struct pair p;
+
+    begin_pair(&p, WS_VERIFY_UTF8, state);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        one_by_one(&p, 0x82, PUMP_SPLICE_BYTES);
+        one_by_one(&p, 0x82, sizes[i]);
+        one_by_one(&p, 0x82, PUMP_SPLICE_BYTES);
+        one_by_one(&p, 0x81, sizes[i]);
+        one_by_one(&p, 0x82, PUMP_SPLICE_BYTES);
+        add_frame(&p, 0x82, 1);          /* two headers at a glance */
+        one_by_one(&p, 0x82, sizes[i]);
+    }
+    end_pair(&p);
+}
+
+/* A header comes in two pieces, and its payload later. */
+static void a_header_in_two_pieces(void **state)
+{
+    struct pair p;
+    size_t whole;
+
+    begin_pair(&p, WS_VERIFY_FRAMES, state);
+    for (size_t cut = 1; cut <= 20; cut++) {
+        one_by_one(&p, 0x82, 65536);
+        add_frame(&p, 0x82, 65536);
+        whole = p.sent_n;
+        p.sent_n = p.given + cut;
+        DO_UNTIL(&p.rig.loop, p.given == p.sent_n, far_ends(&p));
+        loop_settle(&p.rig.loop);
+        p.sent_n = whole;
+        expect_all(&p);
+    }
+    end_pair(&p);
+}
+
+static void close_at_once(struct owner *o)
+{
+    stream_close(&o->stream);
+}
+
+/* A socket that is closed with something unread in it ends by a reset: what was glanced at is not unread. */
+static void what_was_glanced_at_is_not_left_behind(void **state)
+{
+    struct pair p;
+    uint8_t byte;
+
+    begin_pair(&p, WS_VERIFY_FRAMES, state);
+    one_by_one(&p, 0x82, LONG_BYTES);
+    add_frame(&p, 0x82, 3);
+    p.rig.owner.on_readable = close_at_once;
+    DO_UNTIL(&p.rig.loop, p.rig.owner.stream == NULL, far_ends(&p));
+    assert_int_equal(recv(p.rig.far, &byte, 1, MSG_DONTWAIT), 0);
+    end_pair(&p);
+}
+
 static void binary_messages_beside_checked_text(void **state)
 {
     struct pair p;
@@ -347,6 +413,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(what_arrives_is_what_was_sent),
+        BOTH(what_comes_behind_a_long_frame),
+        BOTH(a_header_in_two_pieces),
+        BOTH(what_was_glanced_at_is_not_left_behind),
         BOTH(binary_messages_beside_checked_text),
         BOTH(without_pipes_it_is_copied),
         BOTH(without_memory_it_is_copied),

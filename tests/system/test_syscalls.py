@@ -1,4 +1,5 @@
-"""What the data path asks of the kernel, counted by strace: per small message one wait, one read and one write, and nothing else.
+"""What the data path asks of the kernel, counted by strace: per small message one wait, one read and one write, and nothing else; of a long one
+whose payload needs no look, a few bytes are read.
 
 The numbers are those of one message at a time, where nothing can be gathered: the most that there can be. They are exact, but for the
 turns of the timer wheel; what an allocator asks for is left out.
@@ -22,6 +23,7 @@ READS = ("recvfrom", "recvmsg", "read")
 WRITES = ("sendto", "sendmsg")
 MEMORY = ("mmap", "munmap", "mprotect", "madvise", "mremap", "brk")      # the allocator's, a sanitizer's
 CALL = re.compile(r"^\d+ +(\w+)\(")
+BYTES = re.compile(r"^\d+ +(?:%s)\(.* = (\d+)$" % "|".join(READS + WRITES))
 
 
 class Tracer:
@@ -51,10 +53,13 @@ class Tracer:
         self.process.send_signal(signal.SIGINT)
         self.process.wait(DEADLINE)
         counts = collections.Counter()
+        self.most = 0                    # bytes of one call, in user space
         with open(self.path, encoding="ascii", errors="replace") as lines:
             for line in lines:
                 if found := CALL.match(line):
                     counts[found[1]] += 1
+                if found := BYTES.match(line):
+                    self.most = max(self.most, int(found[1]))
         return counts
 
 
@@ -88,6 +93,34 @@ def test_a_small_message(t):
         client.read_exact(len(back))
     counts = tracer.stop()
     expect(counts, ROUNDS, waits=2, reads=2, writes=2, others={})
+    client.close()
+    server.close()
+
+
+def test_a_long_binary_message(t):
+    """An echo, too. Behind a long message the next one is only glanced at, and goes from socket to socket, its header with it: a look, a pipe's
+    two ends, and a look whether more is there. It is small enough to come whole."""
+    backend = t.backend()
+    gateway = t.simple(backend)
+    client, server = t.upgrade(gateway, backend)
+    there, back = frames.frame(frames.BINARY, b"x" * 40000), frames.frame(frames.BINARY, b"y" * 40000, mask=False)
+
+    def echo():
+        client.send(there)
+        same(server.read_exact(len(there)), there, "the message")
+        server.send(back)
+        same(client.read_exact(len(back)), back, "its answer")
+
+    for _ in range(3):                   # the first one could not be foreseen
+        echo()
+    tracer = Tracer(t, gateway)
+    for _ in range(ROUNDS):
+        echo()
+    counts = tracer.stop()
+    check(tracer.most <= 64, "%d bytes of payload in one call: %r", tracer.most, counts)
+    # A message may come in two pieces, or a socket take one in two.
+    expect(counts, ROUNDS, waits=4, reads=4, writes=0, others={"splice": 6})
+    check(counts["splice"] >= 4 * ROUNDS, "%d splices: %r", counts["splice"], counts)
     client.close()
     server.close()
 
