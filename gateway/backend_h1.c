@@ -240,6 +240,8 @@ static void h1_pull(struct backend *base, struct http1_result *out)
     if (b->state != H1_OPEN || b->answer_over)
         return;
     n = stream_peek(b->stream, &p);
+    if (n == 0 && !b->answered && b->stream->input == STREAM_OPEN)
+        return;                          /* the request has just gone out */
     b->answered |= n > 0;
     stream_consume(b->stream, http1_parse_next(b->parse, p, n, out));
     note_event(b, out);

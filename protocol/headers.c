@@ -14,6 +14,8 @@ enum fault headers_reserve(struct headers *h, size_t n)
 {
     struct field *grown;
 
+    if (h->limit > 0 && n > h->limit)
+        n = h->limit;
     if (n <= h->capacity)
         return FAULT_NONE;
     grown = arena_extend(h->arena, h->fields, h->capacity * sizeof(*grown), n * sizeof(*grown));
@@ -24,18 +26,11 @@ enum fault headers_reserve(struct headers *h, size_t n)
     return FAULT_NONE;
 }
 
-enum fault headers_add(struct headers *h, struct span name, struct span value)
+enum fault headers_make_room(struct headers *h)
 {
     if (h->limit > 0 && h->n >= h->limit)
         return FAULT_TOO_MANY_FIELDS;
-    if (h->n == h->capacity) {
-        enum fault fault = headers_reserve(h, h->capacity == 0 ? FIRST_FIELDS : h->capacity * 2);
-        if (fault != FAULT_NONE)
-            return fault;
-    }
-    h->fields[h->n++] = (struct field){ name, value };
-    h->marks |= headers_mark(name);
-    return FAULT_NONE;
+    return headers_reserve(h, h->capacity == 0 ? FIRST_FIELDS : h->capacity * 2);
 }
 
 const struct field *headers_search(const struct headers *h, size_t from, struct span name)
@@ -46,12 +41,21 @@ const struct field *headers_search(const struct headers *h, size_t from, struct 
     return NULL;
 }
 
+struct span headers_value_and_count(const struct headers *h, struct span name, size_t *count_out)
+{
+    const struct field *first = headers_find(h, name);
+
+    *count_out = 0;
+    for (const struct field *f = first; f != NULL; f = headers_search(h, (size_t)(f - h->fields) + 1, name))
+        ++*count_out;
+    return first != NULL ? first->value : SPAN_EMPTY;
+}
+
 size_t headers_count(const struct headers *h, struct span name)
 {
-    size_t count = 0;
+    size_t count;
 
-    for (const struct field *f = headers_find(h, name); f != NULL; f = headers_search(h, (size_t)(f - h->fields) + 1, name))
-        count++;
+    headers_value_and_count(h, name, &count);
     return count;
 }
 
@@ -121,7 +125,7 @@ bool list_walk_next(struct list_walk *walk, struct span *member_out)
     return false;
 }
 
-bool headers_list_has(const struct headers *h, struct span name, struct span token)
+bool headers_list_search(const struct headers *h, struct span name, struct span token)
 {
     struct list_walk walk = list_walk_field(h, name);
     struct span member;

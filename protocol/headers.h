@@ -25,16 +25,26 @@ struct headers {
 };
 
 void headers_init(struct headers *h, struct arena *arena, size_t limit);
-/* Appends; the spans are borrowed, not copied. FAULT_NONE, FAULT_TOO_MANY_FIELDS or FAULT_NO_MEMORY. */
-enum fault headers_add(struct headers *h, struct span name, struct span value);
-/* Room for n fields in all, so that as many headers_add need no more memory. FAULT_NONE or FAULT_NO_MEMORY. */
+/* Room for n fields in all (never for more than the limit), so that as many headers_add need no more memory. FAULT_NONE or FAULT_NO_MEMORY. */
 enum fault headers_reserve(struct headers *h, size_t n);
+enum fault headers_make_room(struct headers *h);                                 /* for one more */
 /* One bit of 64, the same for every spelling of a name: a letter's case is not in its lower five bits. */
 static inline uint64_t headers_mark(struct span name)
 {
     unsigned letter = name.n > 0 ? name.p[0] & 0x1fU : 0;
 
     return (uint64_t)1 << ((name.n * 5 + letter) & 63);
+}
+/* Appends; the spans are borrowed, not copied. FAULT_NONE, FAULT_TOO_MANY_FIELDS or FAULT_NO_MEMORY. */
+static inline enum fault headers_add(struct headers *h, struct span name, struct span value)
+{
+    enum fault fault = h->n == h->capacity ? headers_make_room(h) : FAULT_NONE;
+
+    if (fault != FAULT_NONE)
+        return fault;
+    h->fields[h->n++] = (struct field){ name, value };
+    h->marks |= headers_mark(name);
+    return FAULT_NONE;
 }
 static inline bool headers_may_have(const struct headers *h, struct span name)
 {
@@ -54,6 +64,8 @@ static inline struct span headers_value(const struct headers *h, struct span nam
     return f != NULL ? f->value : SPAN_EMPTY;
 }
 size_t headers_count(const struct headers *h, struct span name);
+/* Both in one go. */
+struct span headers_value_and_count(const struct headers *h, struct span name, size_t *count_out);
 void headers_remove(struct headers *h, struct span name);                        /* every one */
 
 /* Walks the members of a #list field (RFC 9110 section 5.6.1) over all its lines, in order; empty members are skipped;
@@ -71,6 +83,10 @@ struct list_walk list_walk_field(const struct headers *h, struct span name);
 struct list_walk list_walk_value(struct span value);                             /* one value only */
 bool list_walk_next(struct list_walk *walk, struct span *member_out);
 /* True when one member equals the token, without case. */
-bool headers_list_has(const struct headers *h, struct span name, struct span token);
+bool headers_list_search(const struct headers *h, struct span name, struct span token);
+static inline bool headers_list_has(const struct headers *h, struct span name, struct span token)
+{
+    return headers_may_have(h, name) && headers_list_search(h, name, token);
+}
 
 #endif

@@ -72,9 +72,12 @@ static enum fault judge_codings(const struct http1_head *head)
  * RFC 9112 section 6.3, item 5. test_http1_parse.c: cl_* */
 static enum fault judge_length(struct http1_head *head)
 {
-    if (headers_count(&head->fields, CONTENT_LENGTH) != 1)
+    size_t count;
+    struct span length = headers_value_and_count(&head->fields, CONTENT_LENGTH, &count);
+
+    if (count != 1)
         return FAULT_CONTENT_LENGTH;
-    if (!span_to_u64(headers_value(&head->fields, CONTENT_LENGTH), &head->content_length))
+    if (!span_to_u64(length, &head->content_length))
         return FAULT_CONTENT_LENGTH;
     if (head->content_length > LARGEST_LENGTH)
         return FAULT_CONTENT_LENGTH;

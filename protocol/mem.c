@@ -3,8 +3,8 @@
  * The counts of a thread outlive it.
  *
  * A request takes some blocks of one to eight KiB (arenas, an exchange) and gives them back: sizes that the C library's quick lists do not
- * have. Each thread keeps a few of them, cut to four sizes. Under the address sanitizer it keeps none: there a freed block has to
- * stay freed. tests/protocol/test_mem.c */
+ * have. Each thread keeps a few of them, cut to four sizes; and a few of each smaller size, too, since those lists are not as quick as these.
+ * Under the address sanitizer it keeps none: there a freed block has to stay freed. tests/protocol/test_mem.c */
 #include "protocol/mem.h"
 
 #include <malloc.h>
@@ -16,7 +16,8 @@
 
 #define LINE_BYTES 64
 #define KEPT_BYTES ((size_t)256 * 1024)  /* in blocks of one size and thread, at most: a MiB in all */
-#define QUICK_BYTES 1032                 /* up to here malloc is quick itself */
+#define SMALL_BYTES 1032                 /* up to here a block is kept as malloc has cut it: 24 bytes, or 16 more, and so on … */
+#define SMALL_KEPT_BYTES ((size_t)8 * 1024)      /* … and of each size so much: half a MiB in all */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define KEEPS false
@@ -29,6 +30,8 @@
 #define LARGEST_KEPT_BYTES 8184
 static const size_t sizes[] = { 1144, 2040, 4088, LARGEST_KEPT_BYTES };          /* as malloc rounds them */
 #define SIZES_N (sizeof(sizes) / sizeof(sizes[0]))
+#define SMALL_N ((SMALL_BYTES + 7) / 16 + 1)
+#define LISTS_N (SMALL_N + SIZES_N)
 
 struct kept {                            /* the beginning of a block that nobody has */
     struct kept *next;
@@ -38,8 +41,8 @@ struct counts {
     _Alignas(LINE_BYTES) atomic_size_t blocks;
     atomic_size_t bytes, calls;
     struct counts *next;
-    struct kept *kept[SIZES_N];
-    unsigned kept_n[SIZES_N];
+    struct kept *kept[LISTS_N];          /* the small ones first */
+    size_t kept_bytes[LISTS_N];
 };
 
 static struct counts shared_counts;              /* of threads for which there was no memory, all together */
@@ -76,40 +79,47 @@ static void add(const struct counts *c, atomic_size_t *count, size_t n)
 
 /* ---- blocks that are kept ---- */
 
-/* The least of the sizes that is enough; SIZES_N: none is, or none is needed. */
-static size_t size_for(size_t bytes)
+/* The list of the least size that is enough; LISTS_N: there is none. */
+static inline size_t list_for(size_t bytes)
 {
     size_t i = 0;
 
-    if (!KEEPS || bytes <= QUICK_BYTES)
-        return SIZES_N;
+    if (!KEEPS)
+        return LISTS_N;
+    if (bytes <= SMALL_BYTES)
+        return bytes <= 24 ? 1 : (bytes + 7) / 16;
     while (i < SIZES_N && sizes[i] < bytes)
         i++;
-    return i;
+    return SMALL_N + i;
+}
+
+static inline size_t list_bytes(size_t list)
+{
+    return list < SMALL_N ? 16 * list + 8 : sizes[list - SMALL_N];
 }
 
 static void *obtain(size_t bytes)
 {
-    size_t i = size_for(bytes);
+    size_t i = list_for(bytes);
     struct counts *c = own();
-    struct kept *k = i < SIZES_N ? c->kept[i] : NULL;
+    struct kept *k = i < LISTS_N ? c->kept[i] : NULL;
 
     if (k == NULL)
-        return malloc(i < SIZES_N ? sizes[i] : bytes > 0 ? bytes : 1);
+        return malloc(i < LISTS_N ? list_bytes(i) : bytes > 0 ? bytes : 1);
     c->kept[i] = k->next;
-    c->kept_n[i]--;
+    c->kept_bytes[i] -= list_bytes(i);
     return k;
 }
 
 static void give_up(struct counts *c, void *block, size_t usable)
 {
-    size_t i = size_for(usable);
+    size_t i = list_for(usable), most = i < SMALL_N ? SMALL_KEPT_BYTES : KEPT_BYTES;
 
-    if (i < SIZES_N && sizes[i] == usable && c->kept_n[i] < KEPT_BYTES / sizes[i] && c != &shared_counts) {
+    if (i < LISTS_N && list_bytes(i) == usable && c->kept_bytes[i] + usable <= most && c != &shared_counts) {
         struct kept *k = block;
         k->next = c->kept[i];
         c->kept[i] = k;
-        c->kept_n[i]++;
+        c->kept_bytes[i] += usable;
         return;
     }
     free(block);

@@ -12,13 +12,14 @@
  * form of the target; section 3.2.2: an absolute-form target's authority then stands in its place. test_rules.c: host_* */
 static enum fault check_host(struct arena *a, const struct http1_head *in, struct rules_request *out)
 {
-    size_t count = headers_count(&in->fields, HOST);
+    size_t count;
+    struct span host = headers_value_and_count(&in->fields, HOST, &count);
     enum fault fault = FAULT_NONE;
 
     if (count > 1 || (count == 0 && in->version_minor > 0))
         return FAULT_HOST;
     if (count == 1) {
-        out->authority = headers_value(&in->fields, HOST);
+        out->authority = host;
         fault = host_parse(a, out->authority, &out->host);
     }
     if (fault == FAULT_NONE && out->target.authority.n > 0) {

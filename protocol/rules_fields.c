@@ -109,26 +109,29 @@ static uint32_t first_letters(enum table t)
     return letters;
 }
 
-static bool in_table(struct span name, enum table t)
+static bool search_table(struct span name, uint8_t first, enum table t)
 {
     const struct span *rows = tables[t].rows;
     size_t n = tables[t].n;
-    uint8_t first = name.n > 0 ? fold(name.p[0]) : 0;
 
-    if ((first_letters(t) >> (first & 31) & 1) == 0)
-        return false;
     for (size_t i = rows_from(first, rows, n); i < n && rows[i].p[0] == first; i++)
         if (matches(name, rows[i]))
             return true;
     return false;
 }
 
-bool rules_is_same_name(struct span a, struct span b)
+/* Mostly there is no row with that letter. */
+static inline bool in_table(struct span name, enum table t)
 {
-    if (a.n != b.n)
-        return false;
-    for (size_t i = 0; i < a.n; i++)
-        if (fold(a.p[i]) != fold(b.p[i]))
+    uint8_t first = name.n > 0 ? fold(name.p[0]) : 0;
+
+    return (first_letters(t) >> (first & 31) & 1) != 0 && search_table(name, first, t);
+}
+
+bool rules_folds_to_same(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (fold(a[i]) != fold(b[i]))
             return false;
     return true;
 }
@@ -138,19 +141,13 @@ bool rules_is_machinery(struct span name)
     return in_table(name, FRAMING_AND_ROUTING) || in_table(name, HANDSHAKE) || rules_is_hop_by_hop(name);
 }
 
-/* Most names differ in their lengths. */
-static inline bool is_same_name(struct span a, struct span b)
-{
-    return a.n == b.n && rules_is_same_name(a, b);
-}
-
 static bool is_changed_by(const struct rules_changes *changes, struct span name)
 {
     for (size_t i = 0; i < changes->set_n; i++)
-        if (is_same_name(changes->set[i].name, name))
+        if (rules_is_same_name(changes->set[i].name, name))
             return true;
     for (size_t i = 0; i < changes->remove_n; i++)
-        if (is_same_name(span_of_text(changes->remove[i]), name))
+        if (rules_is_same_name(span_of_text(changes->remove[i]), name))
             return true;
     return false;
 }

@@ -12,7 +12,11 @@ struct rules_changes;
 /* `more` is what the operator adds to the table of trusted facts. */
 
 /* As these tables compare names. */
-bool rules_is_same_name(struct span a, struct span b);
+bool rules_folds_to_same(const uint8_t *a, const uint8_t *b, size_t n);
+static inline bool rules_is_same_name(struct span a, struct span b)
+{
+    return a.n == b.n && rules_folds_to_same(a.p, b.p, a.n);
+}
 /* Frames, routes, ends at this hop, or shakes hands: nobody but the gateway may set or remove it. */
 bool rules_is_machinery(struct span name);
 /* Whether the operator sets or removes a field of that name. NULL: no. */

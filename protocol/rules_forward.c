@@ -117,24 +117,29 @@ static void add_all(struct outgoing *o, const struct field *fields, size_t n)
         add(o, fields[i].name, fields[i].value);
 }
 
-/* Nearly always the operator has nothing to say of a response. */
-static bool removes_any(const struct rules_changes *changes)
+/* In whichever spelling. */
+static void drop(struct headers *fields, struct span name)
 {
-    while (changes != NULL && changes->set_n + changes->remove_n == 0)
-        changes = changes->next;
-    return changes != NULL;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < fields->n; i++) {
+        if (rules_is_same_name(fields->fields[i].name, name))
+            continue;
+        if (kept < i)
+            fields->fields[kept] = fields->fields[i];
+        kept++;
+    }
+    fields->n = kept;
 }
 
 /* The last step of a head: what is written by now under a changed name goes, whoever wrote it. test_rules.c: changes_* */
 static void apply_changes(struct outgoing *o, const struct rules_changes *changes)
 {
-    size_t kept = 0;
-
-    if (removes_any(changes)) {
-        for (size_t i = 0; i < o->fields->n; i++)
-            if (!rules_is_changed(changes, o->fields->fields[i].name))
-                o->fields->fields[kept++] = o->fields->fields[i];
-        o->fields->n = kept;
+    for (const struct rules_changes *c = changes; c != NULL; c = c->next) {
+        for (size_t i = 0; i < c->set_n; i++)
+            drop(o->fields, c->set[i].name);
+        for (size_t i = 0; i < c->remove_n; i++)
+            drop(o->fields, span_of_text(c->remove[i]));
     }
     for (; changes != NULL; changes = changes->next) {
         add_all(o, changes->set, changes->set_n);
@@ -174,7 +179,7 @@ static bool passes(const struct to_upstream *u, struct span name)
 {
     const struct rules_facts *f = u->facts;
 
-    if (ends_here(name, u->in->body) || is_rebuilt(u, name))
+    if (is_rebuilt(u, name) || ends_here(name, u->in->body))
         return false;
     if (u->nominates && rules_is_nominated(&u->in->fields, name, f->strip_also, f->strip_also_n))
         return false;
@@ -229,7 +234,10 @@ static void add_x_forwarded(struct to_upstream *u)
     struct text chain = gathered(u, SPAN_LITERAL("x-forwarded-for"));
     bool https = u->facts->client_https;
 
-    append_member(&chain, u->facts->client_address);
+    if (chain.n == 0 && u->facts->client_address.n > 0)          /* nearly always: it stands as it is */
+        add(&u->o, SPAN_LITERAL("X-Forwarded-For"), u->facts->client_address);
+    else
+        append_member(&chain, u->facts->client_address);
     add_text(&u->o, SPAN_LITERAL("X-Forwarded-For"), &chain);
     if (!is_told(u, proto))
         add(&u->o, proto, https ? SPAN_LITERAL("https") : SPAN_LITERAL("http"));
