@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ struct listener {
     struct watch watch;
     struct timer pause;
     struct timer last;                   /* retired: closed when it strikes */
+    struct sockaddr_storage local;       /* what everybody who comes has come to; AF_UNSPEC: each is asked */
     int fd;
     unsigned burst;                      /* accepts in one turn, at most … */
     uint64_t turn;                       /* … of the poller, the last in which somebody waited */
@@ -53,21 +55,54 @@ static void on_pause_over(struct timer *t, uint64_t now_ms)
     listener_resume(LIST_OWNER(t, struct listener, pause));
 }
 
+static void local_address(int fd, struct sockaddr_storage *out)
+{
+    socklen_t n = sizeof(*out);
+
+    *out = (struct sockaddr_storage){ 0 };
+    getsockname(fd, (struct sockaddr *)out, &n);
+}
+
+/* Whether it stands for all addresses of this machine, or (a socket that was passed in) for those of others, too. */
+static bool has_many_addresses(int fd, const struct sockaddr_storage *bound)
+{
+    const struct sockaddr_in *v4 = (const void *)bound;
+    const struct sockaddr_in6 *v6 = (const void *)bound;
+    int transparent = 0;
+    socklen_t n = sizeof(transparent);
+
+    if (bound->ss_family == AF_UNIX)
+        return false;
+    if (getsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &transparent, &n) != 0 || transparent != 0)
+        return true;
+    return bound->ss_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) : v4->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+static void note_local_address(struct listener *l)
+{
+    local_address(l->fd, &l->local);
+    if (has_many_addresses(l->fd, &l->local))
+        l->local.ss_family = AF_UNSPEC;
+}
+
 static void enter(struct listener *l, struct stream *s, int fd, const struct sockaddr_storage *peer)
 {
-    struct sockaddr_storage local = { 0 };
-    socklen_t n = sizeof(local);
+    struct sockaddr_storage asked;
+    const struct sockaddr_storage *local = &l->local;
     struct inbound inbound;
 
-    getsockname(fd, (struct sockaddr *)&local, &n);
-    inbound_init(&inbound, l->snapshot, l->conf, (const struct sockaddr *)peer, (const struct sockaddr *)&local);
+    if (local->ss_family == AF_UNSPEC) {
+        local_address(fd, &asked);
+        local = &asked;
+    }
+    inbound_init(&inbound, l->snapshot, l->conf, (const struct sockaddr *)peer, (const struct sockaddr *)local);
     entry_new(l->services, s, &inbound);
 }
 
 /* One connection in; false: none is there, or none may come now. */
 static bool accept_one(struct listener *l)
 {
-    struct sockaddr_storage peer = { 0 };
+    struct sockaddr_storage peer;
     socklen_t n = sizeof(peer);
     struct stream *s;
     int fd, error;
@@ -151,6 +186,7 @@ struct listener *listener_new(struct services *services, struct stream_uv_loop *
     l->snapshot = snapshot_hold(services->snapshot);
     l->conf = conf;
     l->fd = fd;
+    note_local_address(l);
     l->burst = 1;
     timer_init(&l->pause, on_pause_over);
     timer_init(&l->last, on_last);

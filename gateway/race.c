@@ -90,12 +90,15 @@ static socklen_t address_size(const struct sockaddr_storage *a)
     return sizeof(struct sockaddr_un);
 }
 
+/* We speak first, and at once: so the handshake's last packet may wait for the first bytes and go out as one with them (or by itself, after the
+ * kernel's 200 ms at most). The stream ends that mode with its first write. */
 static void socket_options(int fd, int family)
 {
-    int one = 1;
+    int zero = 0, one = 1;
 
     if (family == AF_UNIX)
         return;
+    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &zero, sizeof(zero));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
@@ -109,13 +112,13 @@ static int start(struct race *r, const struct sockaddr_storage *to, struct race_
 
     if (fd < 0)
         return -errno;
+    socket_options(fd, to->ss_family);
     at_once = connect(fd, (const struct sockaddr *)to, address_size(to)) == 0;
     if (!at_once && errno != EINPROGRESS) {
         error = -errno;
         close(fd);
         return error;
     }
-    socket_options(fd, to->ss_family);
     runner->stream = at_once ? stream_uv_new(r->loop, fd, &error) : stream_uv_new_connecting(r->loop, fd, &error);
     if (runner->stream == NULL)
         return error;

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -34,6 +36,7 @@ struct stream_uv {
     bool finishing : 1, finished : 1;
     bool closing : 1;
     bool raw : 1;                        /* what comes is to be spliced: it is told of, and not read */
+    bool mute : 1;                       /* it was dialled, and nothing has gone out yet */
     bool glance : 1;                     /* the next read is a small one … */
     uint8_t glanced;                     /* … of which so much is also still with the kernel; only while it is shown */
 };
@@ -254,6 +257,16 @@ static ssize_t send_both(int fd, struct span first, struct span second)
     return sendmsg(fd, &(struct msghdr){ .msg_iov = parts, .msg_iovlen = 2 }, MSG_NOSIGNAL);
 }
 
+/* What the kernel was told before the connect (race.c) is over: where it went on, a server that writes an answer in two pieces would wait with
+ * the second for our delayed acknowledgement of the first. */
+static void note_first_write(struct stream_uv *s)
+{
+    int one = 1;
+
+    s->mute = false;
+    setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));     /* fails on a UNIX socket */
+}
+
 static ssize_t write_some(struct stream_uv *s, struct span first, struct span second, int more)
 {
     size_t allowed = weather_send(first.n + second.n);
@@ -278,6 +291,8 @@ static ssize_t write_some(struct stream_uv *s, struct span first, struct span se
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+    if (s->mute)
+        note_first_write(s);
     return n;
 }
 
@@ -683,7 +698,7 @@ struct stream *stream_uv_new_connecting(struct stream_uv_loop *l, int fd, int *e
     struct stream *s = stream_uv_new(l, fd, error_out);
 
     if (s != NULL)
-        of(s)->wait_writable = of(s)->tell_writable = s->blocked = true;
+        of(s)->mute = of(s)->wait_writable = of(s)->tell_writable = s->blocked = true;
     return s;
 }
 

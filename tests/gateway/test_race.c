@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
@@ -109,6 +110,14 @@ static void run(struct track *t)
     loop_settle(&t->loop);
 }
 
+static bool acknowledges_at_once(const struct stream *s)
+{
+    int on = 0;
+    socklen_t n = sizeof(on);
+
+    return getsockopt(stream_uv_fd(s), IPPROTO_TCP, TCP_QUICKACK, &on, &n) == 0 && on != 0;
+}
+
 static bool won_at(struct track *t, size_t port)
 {
     int fd;
@@ -116,6 +125,8 @@ static bool won_at(struct track *t, size_t port)
     TURN_UNTIL(&t->loop, t->over > 0);
     if (t->stream == NULL)
         return false;
+    assert_int_equal(stream_send(t->stream, SPAN_LITERAL("x")), 1);      /* completes the handshake */
+    assert_true(acknowledges_at_once(t->stream));
     fd = accept4(t->fds[port], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return false;
