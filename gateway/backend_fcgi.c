@@ -405,6 +405,17 @@ static void fcgi_took(struct backend *base, size_t n)
     fcgi_call_consume(&b->call, n);
 }
 
+static ssize_t fcgi_splice(struct backend *base, struct stream *to)
+{
+    struct backend_fcgi *b = of(base);
+    uint64_t due = b->state == FCGI_OPEN ? fcgi_reply_due(&b->reply) : 0;
+    ssize_t taken = due > 0 ? fcgi_call_splice(&b->call, to, due) : STREAM_NO_SPLICE;
+
+    if (taken > 0)
+        fcgi_reply_took(&b->reply, (size_t)taken);
+    return taken;
+}
+
 /* FastCGI has no upgrades, and no reply has a 101. */
 static struct stream *fcgi_take_stream(struct backend *base)
 {
@@ -433,6 +444,7 @@ static const struct backend_ops fcgi_ops = {
     .end = fcgi_end,
     .pull = fcgi_pull,
     .took = fcgi_took,
+    .splice = fcgi_splice,
     .take_stream = fcgi_take_stream,
     .release = fcgi_release,
 };

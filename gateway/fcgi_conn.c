@@ -14,6 +14,8 @@
 
 #define SMALL_BYTES 4096                 /* a piece of STDIN up to this is put, not sent by itself … */
 #define SMALL_TOGETHER_BYTES 16384       /* … as long as no more than this waits */
+#define LONG_RECORD_BYTES 32768          /* content of so many bytes is spliced */
+#define LITTLE_BYTES 16                  /* of it may have been read with the header */
 #define HEADS_BYTES 65536                /* with so many bytes of heads waiting nobody joins */
 #define CROWDED_BYTES 65536              /* with so many bytes held for one call nobody joins */
 #define ABORTED_MS 1000                  /* an aborted request may take so long to end; then the server sees the connection end */
@@ -270,6 +272,58 @@ void fcgi_call_consume(struct fcgi_call *c, size_t n)
         spool_consume(&c->held, n);
     else
         took(c->conn, n);
+}
+
+/* ---- in, unseen ---- */
+
+/* How much of a long record comes next, when its header has been read. Behind a long one that is looked at here. */
+static size_t due_unseen(struct fcgi_call *c)
+{
+    struct fcgi_conn *conn = c->conn;
+    const uint8_t *p;
+    size_t due;
+
+    if (c->state != FCGI_CALL_OPEN || conn->calls_max > 1)
+        return 0;
+    due = fcgi_reader_due(&conn->reader, c->id, LONG_RECORD_BYTES);
+    if (due > 0 || conn->reader.content_n < LONG_RECORD_BYTES)
+        return due;
+    return fcgi_call_peek(c, &p) > 0 ? fcgi_reader_due(&conn->reader, c->id, LONG_RECORD_BYTES) : 0;
+}
+
+/* A few bytes of the content were taken with the header, since they could not be spliced then: they go before what is. */
+static ssize_t put_first(struct fcgi_call *c, struct stream *to, size_t due)
+{
+    const uint8_t *p;
+    size_t n = stream_peek(c->conn->stream, &p);
+    int error;
+
+    if (n == 0 || n > LITTLE_BYTES || n >= due || to->blocked)
+        return STREAM_NO_SPLICE;
+    error = stream_put(to, span_of(p, n));
+    if (error != 0)
+        return error;
+    took(c->conn, n);
+    return (ssize_t)n;
+}
+
+/* The content of a record is spliced to its end if it was long. What is behind it is glanced at first, so that the next one's content
+ * is still in the socket when its header is known. What has been read is copied, and what ends too early is found there. */
+ssize_t fcgi_call_splice(struct fcgi_call *c, struct stream *to, uint64_t n)
+{
+    size_t record = due_unseen(c), due = record < n ? record : (size_t)n;
+    ssize_t taken = due > 0 ? stream_splice(to, c->conn->stream, due) : STREAM_NO_SPLICE;
+
+    if (due == 0 || (taken == 0 && c->conn->stream->input != STREAM_OPEN))
+        return STREAM_NO_SPLICE;
+    if (taken == STREAM_NO_SPLICE)
+        return put_first(c, to, due);
+    if (taken <= 0)
+        return taken;
+    fcgi_reader_took(&c->conn->reader, (size_t)taken);
+    if ((size_t)taken == due && n > due)
+        stream_splice(to, c->conn->stream, 0);
+    return taken;
 }
 
 /* ---- in, with several calls ---- */

@@ -82,6 +82,9 @@ int fcgi_call_end_input(struct fcgi_call *c);
 /* The application's output that is there; p is good until the next call. 0: look at the state. */
 size_t fcgi_call_peek(struct fcgi_call *c, const uint8_t **p);
 void fcgi_call_consume(struct fcgi_call *c, size_t n);
+/* Output that comes next goes to that stream unseen, up to n > 0 bytes of it, as stream_splice says; STREAM_NO_SPLICE: look at what there is. Only
+ * the content of long records, on a connection that nobody may join. */
+ssize_t fcgi_call_splice(struct fcgi_call *c, struct stream *to, uint64_t n);
 /* The end of it, in any state; nothing is heard of it afterwards. */
 void fcgi_call_release(struct fcgi_call *c);
 

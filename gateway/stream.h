@@ -83,7 +83,7 @@ int stream_finish(struct stream *s);                         /* half-close after
 /* Moves up to n bytes that come next in `from`, unseen and not copied. Only where nothing of it has been read, and n is much. Bytes that `to`
  * took; 0 = nothing for now: go on when `from` is readable, which it says without having read, or `to` is writable (or `from` has come to its
  * end: see its input); <0 = to's sticky error, or STREAM_NO_SPLICE: not these two, or not now. Peeking ends it: bytes are read again.
- * n 0: much may come next. Little of it is shown at first, and is not yet taken from the kernel: nothing consumed of it, all of it can still be
+ * n 0: much may come next. Little of it is shown at first, and is not yet taken from the kernel: what is not consumed of it can still be
  * spliced, together with what follows. */
 #define STREAM_NO_SPLICE (-ENOTSUP)
 #define STREAM_SPLICE_MOST ((size_t)1 << 30)             /* of n */

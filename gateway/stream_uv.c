@@ -134,13 +134,13 @@ static void show(struct stream_uv *s, struct span there)
 }
 
 /* What was glanced at and is not spliced has been read. */
-static void take_glanced(struct stream_uv *s)
+static void take_glanced(struct stream_uv *s, size_t n)
 {
     uint8_t seen[GLANCE_BYTES];
 
-    if (s->glanced > 0)
-        recv(s->fd, seen, s->glanced, 0);
-    s->glanced = 0;
+    if (n > 0)
+        recv(s->fd, seen, n, 0);
+    s->glanced -= (uint8_t)n;
 }
 
 /* A few bytes are shown and stay with the kernel, so that they can be spliced together with what they announce. */
@@ -154,7 +154,7 @@ static void glance(struct stream_uv *s)
     s->glanced = n > 0 ? (uint8_t)n : 0;
     show(s, span_of(s->loop->scratch, s->glanced));
     if (!s->closing)
-        take_glanced(s);
+        take_glanced(s, s->glanced);
 }
 
 /* A little that was left (an incomplete header, an open code point) goes before what is read, so that the next read is no smaller for it. */
@@ -498,7 +498,7 @@ static ssize_t uv_splice(struct stream *to_base, struct stream *from_base, size_
         return 0;
     }
     if (shown(from) < from->glanced)     /* some of it is consumed */
-        take_glanced(from);
+        take_glanced(from, from->glanced - shown(from));
     if (!can_splice(to, from))
         return STREAM_NO_SPLICE;
     from->raw = true;
@@ -640,7 +640,7 @@ static void uv_close_stream(struct stream *base, bool reset)
     s->closing = true;
     if (s->loop->viewer == base)
         s->loop->viewer = NULL;
-    take_glanced(s);                     /* a socket with something unread ends by a reset */
+    take_glanced(s, s->glanced);         /* a socket with something unread ends by a reset */
     ready_add(s->loop->ready, &s->ready);
     poller_forget(&s->loop->poller, s->fd);
     if (reset)

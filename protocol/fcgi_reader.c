@@ -121,7 +121,7 @@ static size_t read_header(struct fcgi_reader *r, const uint8_t *p, size_t n)
         return 0;
     r->type = p[1];
     r->id = (unsigned)p[2] << 8 | p[3];
-    r->content_left = (size_t)p[4] << 8 | p[5];
+    r->content_n = r->content_left = (size_t)p[4] << 8 | p[5];
     r->padding_left = p[6];
     r->gathered_n = 0;
     fault = judge_header(r, r->content_left);
@@ -158,6 +158,13 @@ static size_t read_stream(struct fcgi_reader *r, const uint8_t *p, size_t n, str
         out->data = span_of(p, part);
     }
     return 0;
+}
+
+size_t fcgi_reader_due(const struct fcgi_reader *r, unsigned id, size_t least)
+{
+    bool passes = r->state == FCGI_READER_STREAM && r->type == FCGI_STDOUT && r->id == id && (r->requests[id] & DISCARDED) == 0;
+
+    return passes && r->content_n >= least ? r->content_left : 0;
 }
 
 void fcgi_reader_took(struct fcgi_reader *r, size_t n)

@@ -114,6 +114,7 @@ struct fcgi_reader {
     enum fault fault;
     enum fcgi_type type;                 /* of the record that is being read */
     unsigned id;
+    size_t content_n;                    /* as its header announced */
     size_t content_left, padding_left;
     size_t gathered_n;
     uint8_t gathered[FCGI_VALUES_BYTES]; /* the content of a discrete record */
@@ -134,6 +135,9 @@ void fcgi_reader_discard(struct fcgi_reader *r, unsigned id);
 void fcgi_reader_ask_values(struct fcgi_reader *r);
 size_t fcgi_reader_next(struct fcgi_reader *r, const uint8_t *p, size_t n, struct fcgi_result *out);
 void fcgi_reader_took(struct fcgi_reader *r, size_t n);
+/* How many bytes come next of a STDOUT record for this request, whose header said that there are at least so many of them: bytes that may
+ * be passed on without being shown, when fcgi_reader_took is told of them. 0: something else comes next. */
+size_t fcgi_reader_due(const struct fcgi_reader *r, unsigned id, size_t least);
 /* Nothing is open and nothing is due: the connection may be kept, and whatever arrives on it is unasked for. */
 bool fcgi_reader_is_idle(const struct fcgi_reader *r);
 

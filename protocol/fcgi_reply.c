@@ -298,6 +298,11 @@ static void read_open(struct fcgi_reply *r, const uint8_t *p, size_t n, struct h
         enter(r, FCGI_REPLY_DONE);
 }
 
+uint64_t fcgi_reply_due(const struct fcgi_reply *r)
+{
+    return r->state == FCGI_REPLY_LENGTH ? r->left : 0;
+}
+
 void fcgi_reply_took(struct fcgi_reply *r, size_t n)
 {
     assert(r->state == FCGI_REPLY_OPEN || (r->state == FCGI_REPLY_LENGTH && n <= r->left));

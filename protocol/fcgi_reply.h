@@ -62,6 +62,8 @@ struct fcgi_reply {
 /* Of the limits, head_bytes and fields count. The arena has to outlive the head. */
 void fcgi_reply_init(struct fcgi_reply *r, struct arena *a, const struct http1_limits *limits, bool head_request);
 size_t fcgi_reply_next(struct fcgi_reply *r, const uint8_t *p, size_t n, struct http1_result *out);
+/* How many bytes of a body whose length was announced are still to come; 0 before it begins, and without a length. */
+uint64_t fcgi_reply_due(const struct fcgi_reply *r);
 void fcgi_reply_took(struct fcgi_reply *r, size_t n);
 /* STDOUT is over: the application ended the request. */
 void fcgi_reply_finish(struct fcgi_reply *r);

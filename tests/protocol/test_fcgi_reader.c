@@ -469,6 +469,41 @@ static void in_interleaved(void **state)
     fcgi_peer_free(&bytes);
 }
 
+/* What may pass without being shown: the content of a record that is long enough, of that request, and nothing else. */
+static void in_due(void **state)
+{
+    static const uint8_t stdout_long[] = { 1, 6, 0, 1, 0x80, 0, 8, 0, 'a', 'b' };        /* 32768 bytes, and 8 of padding */
+    static const uint8_t stderr_long[] = { 1, 7, 0, 1, 0x80, 0, 0, 0, 'a' };
+    static uint8_t padding[8];
+    struct fcgi_result e;
+    struct fcgi_reader r;
+
+    (void)state;
+    fcgi_reader_init(&r);
+    assert_int_equal(fcgi_reader_open(&r), 1);
+    assert_int_equal(fcgi_reader_open(&r), 2);
+    assert_int_equal(fcgi_reader_due(&r, 1, 1), 0);
+    assert_int_equal(fcgi_reader_next(&r, stdout_long, sizeof(stdout_long), &e), 8);
+    assert_int_equal(e.event, FCGI_EVENT_STDOUT);
+    assert_int_equal(fcgi_reader_due(&r, 1, 32768), 32768);
+    assert_int_equal(fcgi_reader_due(&r, 1, 32769), 0);
+    assert_int_equal(fcgi_reader_due(&r, 2, 1), 0);
+    fcgi_reader_took(&r, 32760);
+    assert_int_equal(fcgi_reader_due(&r, 1, 32768), 8);  /* it was that long when it began */
+    fcgi_reader_took(&r, 8);
+    assert_int_equal(fcgi_reader_due(&r, 1, 32768), 0);
+    assert_int_equal(fcgi_reader_next(&r, padding, 8, &e), 8);
+    assert_int_equal(fcgi_reader_due(&r, 1, 0), 0);
+    assert_int_equal(fcgi_reader_next(&r, stderr_long, sizeof(stderr_long), &e), 8);
+    assert_int_equal(e.event, FCGI_EVENT_STDERR);
+    assert_int_equal(fcgi_reader_due(&r, 1, 1), 0);
+    fcgi_reader_took(&r, 32768);
+    assert_int_equal(fcgi_reader_next(&r, stdout_long, 8, &e), 8);
+    assert_int_equal(fcgi_reader_due(&r, 1, 1), 32768);
+    fcgi_reader_discard(&r, 1);
+    assert_int_equal(fcgi_reader_due(&r, 1, 1), 0);      /* it is skipped */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +513,7 @@ int main(void)
         cmocka_unit_test(in_longest),
         cmocka_unit_test(in_endless_stderr),
         cmocka_unit_test(in_interleaved),
+        cmocka_unit_test(in_due),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

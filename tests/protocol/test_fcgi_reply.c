@@ -390,6 +390,36 @@ static void random_replies(void **state)
     assert_true(heads > 300);
 }
 
+static void due(void **state)
+{
+    static const char with[] = "Content-Type: a/b\nContent-Length: 5\n\nhello", without[] = "Content-Type: a/b\n\nhello";
+    const struct http1_limits limits = { .head_bytes = 4096, .fields = 20 };
+    struct http1_result e;
+    struct fcgi_reply r;
+    struct arena a;
+    size_t at;
+
+    (void)state;
+    arena_init(&a, 1 << 20);
+    fcgi_reply_init(&r, &a, &limits, false);
+    assert_int_equal(fcgi_reply_due(&r), 0);
+    at = fcgi_reply_next(&r, (const uint8_t *)with, sizeof(with) - 1, &e);
+    assert_int_equal(e.event, HTTP1_HEAD);
+    assert_int_equal(at, sizeof(with) - 1 - 5);
+    assert_int_equal(fcgi_reply_due(&r), 5);
+    fcgi_reply_took(&r, 4);              /* unseen */
+    assert_int_equal(fcgi_reply_due(&r), 1);
+    fcgi_reply_took(&r, 1);
+    assert_int_equal(fcgi_reply_due(&r), 0);
+    assert_int_equal(fcgi_reply_next(&r, (const uint8_t *)"x", 1, &e), 0);
+    assert_int_equal(e.fault, FAULT_EXCESS);
+    fcgi_reply_init(&r, &a, &limits, false);
+    fcgi_reply_next(&r, (const uint8_t *)without, sizeof(without) - 1, &e);
+    assert_int_equal(e.event, HTTP1_HEAD);
+    assert_int_equal(fcgi_reply_due(&r), 0);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +428,7 @@ int main(void)
         cmocka_unit_test(quoted_line),
         cmocka_unit_test(no_memory),
         cmocka_unit_test(random_replies),
+        cmocka_unit_test(due),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

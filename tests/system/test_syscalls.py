@@ -13,7 +13,7 @@ import subprocess
 
 import fcgi
 import frames
-from harness import Skip, check, same
+from harness import Skip, check, in_thread, same
 from messages import read_request, read_response, request, response
 from wire import DEADLINE, wait_until
 
@@ -189,6 +189,25 @@ def test_a_fastcgi_request_on_kept_connections(t):
     """The parameters in one write; the head and what is there of the body in another, whether its length was announced or not."""
     for head in (b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n", fcgi.OK):
         expect(count_fastcgi_requests(t, fcgi.answer(b"hi", head)), ROUNDS, waits=2, reads=2, writes=2, others={})
+
+
+def test_a_long_fastcgi_body(t):
+    """The content of long records is not read: what is read are the first of them, headers, and the end."""
+    backend = t.backend()
+    gateway = t.simple(backend, upstream={"protocol": "fastcgi"})
+    client = t.client(gateway).send(request())
+    server = fcgi.Server(backend.accept())
+    check(server.request() is not None, "no request came")
+    tracer, records = Tracer(t, gateway), 30
+    body = b"x" * (records * 65528)
+    head = b"Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
+    answering = in_thread(server.conn.send, fcgi.record(fcgi.STDOUT, head) + fcgi.stream(fcgi.STDOUT, body) + fcgi.record(fcgi.STDOUT) + fcgi.end())
+    check(read_response(client).body == body, "the body is another one")
+    answering.finish()
+    counts = tracer.stop()
+    check(counts["splice"] >= 2 * records - 10, "%d records, %r", records, counts)
+    client.close()
+    server.conn.close()
 
 
 def test_an_upgrade(t):

@@ -1,0 +1,138 @@
+"""Long bodies from a FastCGI server: records of every size and padding, cut anywhere, with other things between them. Long ones go from
+socket to socket, and nobody may see a difference."""
+import random
+
+import fcgi
+import messages
+from fcgi import STDERR, STDOUT, end, record
+from harness import MIB, check, in_thread, same
+
+LARGEST = 65535
+SIZES = [                                # of the records of one body
+    [LARGEST] * 6, [65528, 32768, 32767, 65528], [1, LARGEST, 1, 40000, 2, LARGEST], [32768] * 8, [100, 50000, LARGEST, 3000, 60000],
+    [LARGEST], [40000],
+]
+
+
+def gateway(t, backend):
+    return t.simple(backend, upstream={"protocol": "fastcgi", "fastcgi": {"stderr_bytes": "1KiB"}})
+
+
+def asked(t, gateway, backend, **options):
+    client = t.client(gateway, **options).send(messages.request())
+    server = fcgi.Server(backend.accept())
+    check(server.request() is not None, "no request came")
+    return client, server
+
+
+def head(length):
+    return b"Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % length
+
+
+def content(n, seed):
+    return (bytes((i * 7 + seed) % 256 for i in range(997)) * (n // 997 + 1))[:n]
+
+
+def body_and_records(sizes, seed, noise):
+    """What the client is to get, and the records with it; with noise between them."""
+    chance = random.Random(seed)
+    pieces = [content(size, seed + n) for n, size in enumerate(sizes)]
+    records = []
+    for piece in pieces:
+        records.append(record(STDOUT, piece, padding=chance.choice([0, 1, 7, 8, 255])))
+        if noise:
+            records.append(record(STDERR, b"a line\n" * chance.choice([1, 2])))
+    return b"".join(pieces), b"".join(records)
+
+
+def send_cut(conn, data, seed):
+    """In pieces of any size, some of which end within a header."""
+    chance, at = random.Random(seed), 0
+    while at < len(data):
+        n = chance.choice([1, 3, 8, 15, 16, 17, 1000, 32768, 65535, 65543, 200000])
+        conn.send(data[at:at + n])
+        at += n
+
+
+def test_every_size_at_odd_cuts_on_kept_connections(t):
+    backend = t.backend()
+    g = gateway(t, backend)
+    client, server = t.client(g), None
+    for number, sizes in enumerate(SIZES):
+        for cut in (False, True):
+            body, records = body_and_records(sizes, number, noise=cut)
+            client.send(messages.request())
+            server = server or fcgi.Server(backend.accept())
+            check(server.request() is not None, "no request came on the connection that was kept")
+            data = record(STDOUT, head(len(body))) + records + record(STDOUT) + end()
+            answering = in_thread(send_cut, server.conn, data, number) if cut else in_thread(server.conn.send, data)
+            reply = messages.read_response(client)
+            answering.finish()
+            check(reply.body == body, "body %d, cut: %s, is another one, of %d bytes", number, cut, len(reply.body))
+            g.wait_record(bytes_out=len(body))
+
+
+def test_what_ends_within_a_long_record(t):
+    """Each is seen as cut by the client, and everything that came before has reached it."""
+    backend = t.backend()
+    g = gateway(t, backend)
+    first, rest = record(STDOUT, head(10 * MIB)), record(STDOUT, b"x" * LARGEST, padding=1) * 8
+    cut = record(STDOUT, b"x" * 40000, padding=0, length=LARGEST)
+    for why, last, close in [("fin", b"", "close"), ("rst", cut, "reset"), ("fin within", cut, "close"),
+                             ("an end", record(STDOUT) + end(), None), ("a bad record", record(99, b"x"), None)]:
+        client, server = asked(t, g, backend)
+        server.conn.send(first + rest)
+        reply = messages.read_response(client, body=False)
+        client.wait_for(lambda data: len(data) >= 8 * LARGEST)
+        server.conn.send(last)
+        if close:
+            getattr(server.conn, close)()
+        reply = messages.read_body(client, reply)
+        check(not reply.complete, "%s: the body looks whole", why)
+        check(reply.body == b"x" * len(reply.body) and len(reply.body) >= 8 * LARGEST, "%s: %d bytes came", why, len(reply.body))
+        client.close()
+        server.conn.close()
+
+
+def test_more_than_was_promised(t):
+    backend = t.backend()
+    g = gateway(t, backend)
+    length = 4 * LARGEST + 10
+    client, server = asked(t, g, backend)
+    records = record(STDOUT, head(length)) + record(STDOUT, b"x" * LARGEST) * 5
+    promised = len(records) - (LARGEST - 10) - 1         # up to there; behind the last record stands a byte of padding
+    server.conn.send(records[:promised])
+    reply = messages.read_response(client)
+    check(reply.body == b"x" * length, "%d bytes came", len(reply.body))
+    server.conn.send(records[promised:])
+    client.wait_end()
+    same((client.end, client.unread), ("rst", b""), "what is behind them")
+    g.wait_record(end="server_fault")
+
+
+def test_a_client_that_stops_and_reads_on(t):
+    """What it does not read stays with the server; what it reads then is what was sent."""
+    backend = t.backend()
+    g = gateway(t, backend)
+    sizes = [LARGEST] * 100
+    body, records = body_and_records(sizes, 1, noise=False)
+    client, server = asked(t, g, backend, receive_buffer=65536)
+    sending = in_thread(server.conn.send, record(STDOUT, head(len(body))) + records + record(STDOUT) + end())
+    reply = messages.read_response(client, body=False)
+    client.wait_for(lambda data: len(data) >= MIB)
+    reply = messages.read_body(client, reply)
+    sending.finish()
+    check(reply.complete and reply.body == body, "the body is another one, of %d bytes", len(reply.body))
+
+
+def test_a_client_that_goes_within_a_long_record(t):
+    backend = t.backend()
+    g = gateway(t, backend)
+    client, server = asked(t, g, backend)
+    server.conn.send(record(STDOUT, head(MIB)) + record(STDOUT, b"x" * LARGEST) * 3)
+    client.wait_for(lambda data: len(data) >= 3 * LARGEST)
+    server.open[1] = fcgi.Request(1, True)
+    server.open[1].params_over = server.open[1].body_over = True
+    client.reset()
+    check(server.until(lambda request: request.aborted) is not None, "the application is told")
+    g.wait_record(end="client_aborted")
