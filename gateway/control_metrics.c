@@ -199,7 +199,7 @@ static void put_gateway(struct control *c, struct text *out)
     put_one(out, "connections_limit", "gauge", "Client connections that may be open at once.", atomic_load_explicit(&c->gate.limit, memory_order_relaxed));
     put_one(out, "memory_bytes", "gauge", "Memory of the gateway's own that is in use: buffers, connections, tunnels, configuration.", mem_live_bytes());
     put_one(out, "memory_blocks", "gauge", "… and in how many pieces.", mem_live_blocks());
-    put_one(out, "log_lines_dropped", "counter", "Lines of the log that were dropped because nobody read it.", dropped);
+    put_one(out, "log_lines_dropped", "counter", "Lines of the log that were dropped: what takes them did not keep up.", dropped);
     put_one(out, "log_lines_repeated", "counter", "Lines of the log that were left out because there were too many like them.", repeats);
 }
 

@@ -43,7 +43,6 @@
     F(CONNECT, "connect", 501, 0, "CONNECT is not offered here")                                                               \
     F(TRACE, "trace", 405, 0, "TRACE is not allowed here")                                                                     \
     F(EXPECTATION, "expectation", 417, 0, "the expectation is not 100-continue")                                               \
-    F(MISDIRECTED, "misdirected", 421, 0, "this server does not answer for that host")                                         \
     F(LOOP, "loop", 508, 0, "the request has already passed through this gateway too often")                                   \
     /* the upgrade: RFC 6455 section 4 */                                                                                      \
     F(WS_METHOD, "ws_method", 400, 0, "a WebSocket handshake has to be a GET")                                                 \
