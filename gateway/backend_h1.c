@@ -70,6 +70,16 @@ static void fail_memory(struct backend_h1 *b)
 
 /* ---- the connection ---- */
 
+/* Where no body follows that could go with it, the head goes out at once. */
+static int put_head(struct backend_h1 *b, struct span head)
+{
+    ssize_t taken = b->out.framing == HTTP1_BODY_NONE ? stream_send(b->stream, head) : 0;
+
+    if (taken < 0)
+        return (int)taken;
+    return (size_t)taken < head.n ? stream_put(b->stream, span_from(head, (size_t)taken)) : 0;
+}
+
 static void write_head(struct backend_h1 *b)
 {
     struct headers fields;
@@ -79,7 +89,7 @@ static void write_head(struct backend_h1 *b)
         head = http1_write_request_head(b->request.arena, b->request.head->method, b->request.rules->target.path_and_query, &fields);
     if (head.p == NULL)
         fail_memory(b);
-    else if (stream_put(b->stream, head) != 0)
+    else if (put_head(b, head) != 0)
         fail(b, (struct backend_failure){ .why = END_SERVER_CLOSED, .unsent = true, .stale = b->kept });
 }
 

@@ -163,23 +163,13 @@ static enum fault byte(struct http1_line *l, uint8_t c)
     return lf_byte(l, c);
 }
 
-/* As much of the method as is there, up to the longest that may be. */
-static size_t method_run(struct http1_line *l, const uint8_t *p, size_t n)
-{
-    size_t room = HTTP1_METHOD_BYTES - l->method_n, run = token_tchars(span_of(p, n < room ? n : room));
-
-    l->method_n += run;
-    return run;
-}
-
 /* As much of the target as is there, up to what ends it or is none of it. */
-static size_t target_run(struct http1_line *l, const uint8_t *p, size_t n)
+static size_t target_run(const uint8_t *p, size_t n)
 {
     size_t i = 0;
 
     while (i < n && p[i] > 0x20 && p[i] < 0x7f && p[i] != '#')
         i++;
-    l->target_n += i;
     return i;
 }
 
@@ -193,33 +183,76 @@ static size_t version_run(struct http1_line *l, const uint8_t *p, size_t n)
     return VERSION_BYTES;
 }
 
-static size_t reason_run(struct http1_line *l, const uint8_t *p, size_t n)
-{
-    size_t run = token_value_bytes(span_of(p, n));
-
-    l->reason_n += run;
-    return run;
-}
-
 static size_t run(struct http1_line *l, const uint8_t *p, size_t n)
 {
     size_t passed = 0;
 
-    if (l->state == HTTP1_LINE_METHOD)
-        passed = method_run(l, p, n);
-    else if (l->state == HTTP1_LINE_TARGET)
-        passed = target_run(l, p, n);
-    else if (l->state == HTTP1_LINE_VERSION || l->state == HTTP1_LINE_ANSWER_VERSION)
+    if (l->state == HTTP1_LINE_TARGET) {
+        passed = target_run(p, n);
+        l->target_n += passed;
+    } else if (l->state == HTTP1_LINE_VERSION || l->state == HTTP1_LINE_ANSWER_VERSION) {
         passed = version_run(l, p, n);
-    else if (l->state == HTTP1_LINE_REASON)
-        passed = reason_run(l, p, n);
+    }
     l->n += passed;
     return passed;
 }
 
+/* ---- a line that is there whole, has no fault and is of HTTP/1.1: its bytes; 0: it is looked at piece by piece ---- */
+
+static size_t end_whole(struct http1_line *l, size_t n)
+{
+    l->major = l->minor = 1;
+    l->n = n;
+    enter(l, HTTP1_LINE_DONE);
+    return n;
+}
+
+static size_t whole_request(struct http1_line *l, const uint8_t *p, size_t n)
+{
+    static const char end[] = " HTTP/1.1\r\n";
+    size_t end_n = sizeof(end) - 1, target_n;
+    size_t method_n = token_tchars(span_of(p, n < HTTP1_METHOD_BYTES ? n : HTTP1_METHOD_BYTES)), target_at = method_n + 1;
+
+    if (method_n == 0 || n <= target_at || p[method_n] != ' ')
+        return 0;
+    target_n = target_run(p + target_at, n - target_at);
+    if (target_n == 0 || n - target_at - target_n < end_n || memcmp(p + target_at + target_n, end, end_n) != 0)
+        return 0;
+    l->method_n = method_n;
+    l->target_at = target_at;
+    l->target_n = target_n;
+    return end_whole(l, target_at + target_n + end_n);
+}
+
+static size_t whole_answer(struct http1_line *l, const uint8_t *p, size_t n)
+{
+    static const char begin[] = "HTTP/1.1 ";
+    size_t status_at = sizeof(begin) - 1, reason_at = status_at + 4, reason_n;
+    uint64_t status;
+
+    if (n < reason_at || memcmp(p, begin, status_at) != 0 || p[reason_at - 1] != ' ')
+        return 0;
+    if (!span_to_u64(span_of(p + status_at, 3), &status) || status < 100 || status > 599)
+        return 0;
+    reason_n = token_value_bytes(span_of(p + reason_at, n - reason_at));
+    if (n - reason_at - reason_n < 2 || p[reason_at + reason_n] != '\r' || p[reason_at + reason_n + 1] != '\n')
+        return 0;
+    l->status = (unsigned)status;
+    l->reason_at = reason_at;
+    l->reason_n = reason_n;
+    return end_whole(l, reason_at + reason_n + 2);
+}
+
+static size_t whole(struct http1_line *l, const uint8_t *p, size_t n)
+{
+    if (l->n > 0)
+        return 0;
+    return l->state == HTTP1_LINE_METHOD ? whole_request(l, p, n) : whole_answer(l, p, n);
+}
+
 size_t http1_line_feed(struct http1_line *line, const uint8_t *p, size_t n, enum fault *fault_out)
 {
-    size_t i = 0;
+    size_t i = whole(line, p, n);
 
     *fault_out = FAULT_NONE;
     while (i < n && line->state != HTTP1_LINE_DONE) {

@@ -98,14 +98,19 @@ static inline size_t list_bytes(size_t list)
     return list < SMALL_N ? 16 * list + 8 : sizes[list - SMALL_N];
 }
 
-static void *obtain(size_t bytes)
+/* *usable_out: how much of it there is. */
+static void *obtain(size_t bytes, size_t *usable_out)
 {
     size_t i = list_for(bytes);
     struct counts *c = own();
     struct kept *k = i < LISTS_N ? c->kept[i] : NULL;
 
-    if (k == NULL)
-        return malloc(i < LISTS_N ? list_bytes(i) : bytes > 0 ? bytes : 1);
+    if (k == NULL) {
+        void *block = malloc(i < LISTS_N ? list_bytes(i) : bytes > 0 ? bytes : 1);
+        *usable_out = malloc_usable_size(block);
+        return block;
+    }
+    *usable_out = list_bytes(i);
     c->kept[i] = k->next;
     c->kept_bytes[i] -= list_bytes(i);
     return k;
@@ -127,12 +132,12 @@ static void give_up(struct counts *c, void *block, size_t usable)
 
 /* ---- counting ---- */
 
-static void count_in(void *block)
+static void count_in(size_t usable)
 {
     struct counts *c = own();
 
     add(c, &c->blocks, 1);
-    add(c, &c->bytes, malloc_usable_size(block));
+    add(c, &c->bytes, usable);
 }
 
 static void count_out(size_t usable)
@@ -157,23 +162,27 @@ static int must_fail(void)
 
 void *mem_alloc(size_t bytes)
 {
-    void *block = must_fail() ? NULL : obtain(bytes);
+    size_t usable;
+    void *block = must_fail() ? NULL : obtain(bytes, &usable);
 
     if (block != NULL)
-        count_in(block);
+        count_in(usable);
     return block;
 }
 
 /* What is large may come from the kernel, which has zeroed it: only calloc knows. What is small calloc takes from the slow lists. */
 void *mem_zalloc(size_t bytes)
 {
-    bool large = bytes > LARGEST_KEPT_BYTES;
-    void *block = must_fail() ? NULL : large ? calloc(1, bytes) : obtain(bytes);
+    void *block;
 
-    if (block == NULL)
-        return NULL;
-    count_in(block);
-    return large ? block : memset(block, 0, bytes);
+    if (bytes <= LARGEST_KEPT_BYTES) {
+        block = mem_alloc(bytes);
+        return block != NULL ? memset(block, 0, bytes) : NULL;
+    }
+    block = must_fail() ? NULL : calloc(1, bytes);
+    if (block != NULL)
+        count_in(malloc_usable_size(block));
+    return block;
 }
 
 void *mem_realloc(void *block, size_t bytes)
@@ -186,7 +195,7 @@ void *mem_realloc(void *block, size_t bytes)
         return NULL;
     count_out(malloc_usable_size(block));
     grown = realloc(block, bytes > 0 ? bytes : 1);
-    count_in(grown != NULL ? grown : block);
+    count_in(malloc_usable_size(grown != NULL ? grown : block));
     return grown;
 }
 

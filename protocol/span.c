@@ -40,9 +40,25 @@ static bool same_letter(uint8_t a, uint8_t b)
     return (a ^ b) == 0x20 && (uint8_t)((a | 0x20) - 'a') < 26;
 }
 
+#define EACH(byte) ((uint64_t)0x0101010101010101u * (byte))
+
+/* The same for eight bytes: where they differ, it is in the bit of the case, and both are letters of ASCII. */
+static bool same_eight(const uint8_t *a, const uint8_t *b)
+{
+    uint64_t w = span_word(a), differ = w ^ span_word(b), lower = (w & EACH(0x7f)) | EACH(0x20);
+    uint64_t letters = (lower + EACH(0x80 - 'a')) & ~(lower + EACH(0x7f - 'z')) & ~w & EACH(0x80);
+
+    return differ == 0 || ((differ & ~EACH(0x20)) == 0 && (differ << 2 & ~letters) == 0);
+}
+
 bool span_same_letters(const uint8_t *a, const uint8_t *b, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+
+    for (; n - i >= 8; i += 8)
+        if (!same_eight(a + i, b + i))
+            return false;
+    for (; i < n; i++)
         if (a[i] != b[i] && !same_letter(a[i], b[i]))
             return false;
     return true;

@@ -52,6 +52,25 @@ static void comparisons(void **state)
     assert_false(span_ends_with(S("bc"), S("abc")));
 }
 
+/* Every pair of bytes at every place of a word, whatever stands around it. */
+static void letters_in_words(void **state)
+{
+    static const uint8_t around[] = { 0, 'a', '@', 0x7f, 0x80, 0xe1, 0xff };
+    uint8_t a[9], b[9];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(around) * sizeof(a) * 65536; i++) {
+        size_t place = i / 65536 % sizeof(a);
+        uint8_t x = (uint8_t)i, y = (uint8_t)(i / 256);
+        memset(a, around[i / 65536 / sizeof(a)], sizeof(a));
+        memcpy(b, a, sizeof(b));
+        a[place] = x;
+        b[place] = y;
+        if (span_equal_nocase(span_of(a, sizeof(a)), span_of(b, sizeof(b))) != (ascii_lower(x) == ascii_lower(y)))
+            fail_msg("%02x and %02x at %zu", (unsigned)x, (unsigned)y, place);
+    }
+}
+
 static void numbers(void **state)
 {
     uint8_t room[SPAN_U64_BYTES];
@@ -78,6 +97,7 @@ int main(void)
         cmocka_unit_test(makers),
         cmocka_unit_test(parts),
         cmocka_unit_test(comparisons),
+        cmocka_unit_test(letters_in_words),
         cmocka_unit_test(numbers),
     };
 
