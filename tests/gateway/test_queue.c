@@ -453,14 +453,14 @@ static void everybody_drains(void **state)
 static void without_memory_no_place_is_lost(void **state)
 {
     struct world w;
-    struct peer *c[3];
+    struct peer *c[5];
     size_t calls = 0;
 
     (void)state;
     for (size_t nth = 0; nth <= calls; nth++) {
         world_begin(&w, one);
         w.on_server = origin_new;
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < 5; i++) {
             c[i] = world_client(&w);
             c[i]->react = hang_up_when_finished;
             peer_says(c[i], i == 1 ? WS_REQUEST : GET("/plain"));
@@ -471,7 +471,7 @@ static void without_memory_no_place_is_lost(void **state)
         mem_fail_nth(0);
         calls = nth == 0 ? mem_calls() - calls : calls;
         world_sleep(&w, 3000);
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; i < 5; i++)
             peer_ends(c[i]);
         for (size_t i = 0; i < w.servers_n; i++)
             peer_ends(world_server(&w, i));
