@@ -61,12 +61,19 @@ static bool verify(struct pump *p, struct span there)
 
 /* ---- what needs no look ---- */
 
+static bool is_blind(const struct pump *p)
+{
+    return p->scan.rules->verify == WS_VERIFY_BLIND;
+}
+
 static bool may_splice(const struct pump *p, const struct stream *to)
 {
     uint64_t n = ws_scan_unseen(&p->scan);
 
     if (p->discard || p->skip > 0)
         return false;
+    if (is_blind(p))
+        return p->spliced && p->cleared == 0;
     if (p->cleared > 0)
         return p->cleared <= HEADER_BYTES && n >= PUMP_SPLICE_BYTES && !to->blocked;
     return n >= PUMP_SPLICE_BYTES || (n > 0 && p->spliced);
@@ -82,21 +89,34 @@ static void passed_by_splice(struct pump *p, uint64_t n)
     uint64_t cleared = n < p->cleared ? n : p->cleared;
 
     p->cleared -= (uint32_t)cleared;
-    ws_scan_passed_unseen(&p->scan, n - cleared);
+    if (!is_blind(p))
+        ws_scan_passed_unseen(&p->scan, n - cleared);
     p->moved += n;
     p->spliced = true;
+}
+
+/* Without a look at frames nothing is announced: while much comes at once, more is expected. A long message may have a short end, so that it takes
+ * two times of little to be read again. */
+static void expect_more(struct pump *p, const struct stream *to, uint64_t n)
+{
+    if (!is_blind(p))
+        return;
+    p->spliced = n >= PUMP_SPLICE_BYTES || (p->spliced && (p->long_before || to->blocked));
+    p->long_before = n >= PUMP_SPLICE_BYTES;
 }
 
 /* A header that was only glanced at goes with its payload. Bytes that left the pump, 0, or <0. */
 static ssize_t splice_on(struct pump *p, struct stream *from, struct stream *to)
 {
-    uint64_t n = p->cleared + ws_scan_unseen(&p->scan);
+    uint64_t n = is_blind(p) ? STREAM_SPLICE_MOST : p->cleared + ws_scan_unseen(&p->scan);
     ssize_t taken = stream_splice(to, from, n < STREAM_SPLICE_MOST ? (size_t)n : STREAM_SPLICE_MOST);
 
     if (taken == 0 && p->cleared > 0)
         return STREAM_NO_SPLICE;         /* it is here: it does not wait for more */
-    if (taken > 0)
+    if (taken > 0) {
         passed_by_splice(p, (uint64_t)taken);
+        expect_more(p, to, (uint64_t)taken);
+    }
     if (taken > 0 && (uint64_t)taken == n)
         stream_splice(to, from, 0);      /* the next one may be as long */
     return taken;
@@ -142,6 +162,7 @@ static ssize_t pass(struct pump *p, struct stream *from, struct stream *to, cons
     stream_consume(from, (size_t)taken);
     p->cleared -= (uint32_t)taken;
     look_ahead(p, from, to, (size_t)taken);
+    expect_more(p, to, (uint64_t)taken);
     p->moved += p->discard ? 0 : (uint64_t)taken;
     if (p->cleared == 0 && p->skip > 0) {
         stream_consume(from, p->skip);
@@ -219,7 +240,7 @@ enum pump_result pump_run(struct pump *p, struct stream *from, struct stream *to
             return PUMP_DEAF;
         if (p->cleared > 0)
             return PUMP_BLOCKED;
-        if (all)
+        if (all && !p->spliced)
             return why_stopped(p, from);
     }
     return PUMP_SPENT;

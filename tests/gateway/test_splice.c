@@ -118,7 +118,7 @@ static void expect_all(struct pair *p)
     loop_settle(&p->rig.loop);
     assert_int_equal(p->result, PUMP_STARVED);
     assert_int_equal(p->pump.moved, p->sent_n);
-    assert_true(pump_at_boundary(&p->pump));
+    assert_int_equal(pump_at_boundary(&p->pump), p->rules.verify != WS_VERIFY_BLIND);
     assert_false(pump_blocked(&p->pump, p->to.stream));
     assert_int_equal(p->rig.owner.stream->bytes_in, p->sent_n);
     assert_int_equal(p->to.stream->bytes_out, p->sent_n);
@@ -230,6 +230,27 @@ static void binary_messages_beside_checked_text(void **state)
     add_frame(&p, 0x82, LONG_BYTES);
     expect_all(&p);
     assert_true(p.rig.streams.pipes.kept_n > 0);
+    end_pair(&p);
+}
+
+static void blindly(void **state)
+{
+    struct pair p;
+
+    begin_pair(&p, WS_VERIFY_BLIND, state);
+    one_by_one(&p, 0x82, 1000);
+    assert_int_equal(p.rig.streams.pipes.kept_n, 0);     /* little is read */
+    add_mixture(&p);
+    p.sent[p.sent_n++] = 0xff;           /* no frame at all */
+    expect_all(&p);
+    assert_true(p.rig.streams.pipes.kept_n > 0);
+    for (int i = 0; i < 3; i++)
+        one_by_one(&p, 0x82, 1000);
+    assert_false(p.pump.spliced);        /* and is so again */
+    add_frame(&p, 0x82, LONG_BYTES);
+    expect_all(&p);
+    shutdown(p.rig.far, SHUT_WR);
+    TURN_UNTIL(&p.rig.loop, p.result == PUMP_EOF);
     end_pair(&p);
 }
 
@@ -393,19 +414,25 @@ static void a_fault_behind_a_long_frame(void **state)
 /* ---- weather ---- */
 
 #ifdef UPGATE_WEATHER_ENABLED
-static void in_all_weathers(void **state)
+static void in_weathers(enum ws_verify verify, void **state)
 {
     static const char *const storms[] = { "read<=5000,seed=1", "send<=3000,seed=2", "block=50%,seed=3", "read<=40000,send<=20000,block=30%,seed=4" };
 
     for (size_t i = 0; i < COUNT(storms); i++) {
         struct pair p;
-        begin_pair(&p, WS_VERIFY_FRAMES, state);
+        begin_pair(&p, verify, state);
         assert_int_equal(weather_set(storms[i]), 0);
         add_mixture(&p);
         expect_all(&p);
         assert_int_equal(weather_set(NULL), 0);
         end_pair(&p);
     }
+}
+
+static void in_all_weathers(void **state)
+{
+    in_weathers(WS_VERIFY_FRAMES, state);
+    in_weathers(WS_VERIFY_BLIND, state);
 }
 #endif
 
@@ -417,6 +444,7 @@ int main(void)
         BOTH(a_header_in_two_pieces),
         BOTH(what_was_glanced_at_is_not_left_behind),
         BOTH(binary_messages_beside_checked_text),
+        BOTH(blindly),
         BOTH(without_pipes_it_is_copied),
         BOTH(without_memory_it_is_copied),
         BOTH(order_is_kept_behind_a_pipe),
