@@ -3,8 +3,7 @@
  * Bytes pass unchanged and without a copy: the scanner says how many of them are lawful, the stream takes as many as the peer reads, and
  * exactly these are consumed. What was verified but not yet taken is remembered as a number (`cleared`), never as a buffer. Of a long frame whose
  * payload needs no look, only the header is seen: the rest, exactly as long as it was announced, is spliced where both streams can do that, and
- * the header with it, when it was only glanced at. With
- * WS_VERIFY_BLIND everything is, while it is much. */
+ * the header with it, when it was only glanced at. With WS_VERIFY_BLIND everything is, while it is much. */
 #ifndef UPGATE_GATEWAY_PUMP_H
 #define UPGATE_GATEWAY_PUMP_H
 
@@ -23,7 +22,7 @@ struct pump {                            /* two for each tunnel, which knows the
     bool hold_close : 1;                 /* a Close that comes is noted, not passed on */
     bool close_seen : 1;
     bool close_passes : 1;               /* … and it goes out with what is cleared: it was not held */
-    bool spliced : 1;                    /* what the output has taken of the frame that stands open went past the scratch buffer (WS_VERIFY_BLIND: what comes is to) */
+    bool spliced : 1;                    /* what the output has taken of the frame that stands open went past the scratch buffer (blind: what comes is to) */
     bool long_before : 1;                /* … or it was read into that, but was long enough */
     bool discard : 1;                    /* what is lawful is thrown away: nothing may go out any more, but a Close is waited for */
     bool ping_out : 1;                   /* a Ping with this payload went to where the input comes from, and its Pong is awaited */
