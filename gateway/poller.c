@@ -3,11 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define SLOTS_LEAST 64
+#define BLOCK_SLOTS 64
+#define BLOCKS_LEAST 16
 #define GUEST UINT64_MAX                 /* stands for libuv's epoll where a socket has generation and descriptor */
 
 struct poller_slot {
@@ -15,6 +15,12 @@ struct poller_slot {
     uint32_t generation;
     bool listening;
 };
+
+/* Of a descriptor that was added once. */
+static struct poller_slot *slot_of(const struct poller *p, size_t fd)
+{
+    return &p->blocks[fd / BLOCK_SLOTS][fd % BLOCK_SLOTS];
+}
 
 static unsigned news_of(uint32_t events)
 {
@@ -30,7 +36,7 @@ static unsigned news_of(uint32_t events)
 static void tell(struct poller *p, const struct epoll_event *e)
 {
     size_t fd = (size_t)(e->data.u64 & UINT32_MAX);
-    const struct poller_slot *slot = &p->slots[fd];
+    const struct poller_slot *slot = slot_of(p, fd);
 
     if (slot->who == NULL || slot->generation != e->data.u64 >> 32)
         return;
@@ -106,42 +112,57 @@ fail_found:
     return error;
 }
 
-void poller_close(struct poller *p)
+static void free_block(struct poller_slot *block)
 {
-    for (size_t i = 0; i < p->slots_n; i++)
-        assert(p->slots[i].who == NULL);
-    uv_close((uv_handle_t *)&p->handle, NULL);
-    close(p->fd);
-    mem_free(p->slots);
-    mem_free(p->found);
-    p->slots = NULL;
-    p->slots_n = 0;
+    for (size_t i = 0; block != NULL && i < BLOCK_SLOTS; i++)
+        assert(block[i].who == NULL);
+    mem_free(block);
 }
 
-/* Where the C library maps so much, slots that nobody has had cost no memory: nobody writes to them. */
-static int make_room(struct poller *p, size_t fd)
+void poller_close(struct poller *p)
 {
-    size_t n = p->slots_n > 0 ? p->slots_n : SLOTS_LEAST;
-    struct poller_slot *grown;
+    for (size_t i = 0; i < p->blocks_n; i++)
+        free_block(p->blocks[i]);
+    uv_close((uv_handle_t *)&p->handle, NULL);
+    close(p->fd);
+    mem_free(p->blocks);
+    mem_free(p->found);
+    p->blocks = NULL;
+    p->blocks_n = 0;
+}
 
-    if (fd < p->slots_n)
+static int make_room_for_blocks(struct poller *p, size_t block)
+{
+    size_t n = p->blocks_n > 0 ? p->blocks_n : BLOCKS_LEAST;
+    struct poller_slot **grown;
+
+    if (block < p->blocks_n)
         return 0;
-    while (n <= fd)
+    while (n <= block)
         n *= 2;
-    grown = mem_zalloc(n * sizeof(*grown));
+    grown = mem_realloc(p->blocks, n * sizeof(*grown));
     if (grown == NULL)
         return -ENOMEM;
-    if (p->slots_n > 0)
-        memcpy(grown, p->slots, p->slots_n * sizeof(*grown));
-    mem_free(p->slots);
-    p->slots = grown;
-    p->slots_n = n;
+    for (size_t i = p->blocks_n; i < n; i++)
+        grown[i] = NULL;
+    p->blocks = grown;
+    p->blocks_n = n;
     return 0;
+}
+
+static int make_room(struct poller *p, size_t fd)
+{
+    size_t block = fd / BLOCK_SLOTS;
+    int error = make_room_for_blocks(p, block);
+
+    if (error == 0 && p->blocks[block] == NULL)
+        p->blocks[block] = mem_zalloc(BLOCK_SLOTS * sizeof(struct poller_slot));
+    return error == 0 && p->blocks[block] == NULL ? -ENOMEM : error;
 }
 
 static uint64_t identity(const struct poller *p, int fd)
 {
-    return (uint64_t)p->slots[fd].generation << 32 | (uint32_t)fd;
+    return (uint64_t)slot_of(p, (size_t)fd)->generation << 32 | (uint32_t)fd;
 }
 
 static int enter(struct poller *p, void *who, bool listening, int fd, uint32_t events)
@@ -152,7 +173,7 @@ static int enter(struct poller *p, void *who, bool listening, int fd, uint32_t e
 
     if (error != 0)
         return error;
-    slot = &p->slots[fd];
+    slot = slot_of(p, (size_t)fd);
     assert(slot->who == NULL);
     slot->generation++;
     e.data.u64 = identity(p, fd);
@@ -172,7 +193,7 @@ int poller_add(struct poller *p, void *who, int fd)
  * finds an empty slot, or another generation. */
 void poller_forget(struct poller *p, int fd)
 {
-    p->slots[fd].who = NULL;
+    slot_of(p, (size_t)fd)->who = NULL;
 }
 
 int poller_add_listening(struct poller *p, struct watch *w, int fd)

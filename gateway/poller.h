@@ -38,8 +38,8 @@ struct poller {
     void (*news)(void *who, unsigned news);      /* of all the others */
     uv_poll_t handle;                    /* stands still while the poller leads */
     int fd;
-    struct poller_slot *slots;           /* by descriptor */
-    size_t slots_n;
+    struct poller_slot **blocks;         /* by descriptor, some in a block; NULL where there was none so far */
+    size_t blocks_n;
     struct epoll_event *found;           /* POLLER_EVENTS_MAX */
     uint64_t turns;
 };

@@ -41,7 +41,7 @@ void tunnel_enter(struct tunnel *t, enum tunnel_state to)
     assert((states[t->state].next & (1u << to)) != 0);
     log_debug("tunnel %.*s: %s -> %s", SPAN_FORMAT(tunnel_name(t)), states[t->state].words, states[to].words);
     t->state = to;
-    t->entered_ms = timers_now_ms(t->services->timers);
+    t->state_ms = timers_now_ms(t->services->timers);
 }
 
 const char *tunnel_state_word(const struct tunnel *t)
@@ -337,8 +337,8 @@ void tunnel_drain(struct tunnel *t, uint64_t delay_ms)
 {
     uint64_t due_ms = timers_now_ms(t->services->timers) + delay_ms;
 
-    if (t->drain_ms == 0 || due_ms < t->drain_ms)
-        t->drain_ms = due_ms;
+    if (t->state == TUNNEL_OPEN && (t->state_ms == 0 || due_ms < t->state_ms))
+        t->state_ms = due_ms;
     tunnel_wait(t);
 }
 
@@ -398,7 +398,7 @@ static struct tunnel *tunnel_with_words(const struct tunnel_start *start)
 
     for (size_t i = 0; i < TUNNEL_WORDS; i++)
         n += words[i].n;
-    t = mem_zalloc(sizeof(*t) + n);
+    t = mem_zalloc(offsetof(struct tunnel, text) + n);
     if (t == NULL)
         return NULL;
     at = t->text;
@@ -439,7 +439,7 @@ int tunnel_new(struct services *services, const struct tunnel_start *start)
     t->server_record = start->server_record;
     server_begin(t->server_record, SERVER_TUNNEL);
     t->number = ++services->tunnels_made;
-    t->begun_ms = t->entered_ms = timers_now_ms(services->timers);
+    t->begun_ms = timers_now_ms(services->timers);
     t->listener = start->names.listener;
     for (int i = 0; i < 2; i++)
         begin_side(&t->sides[i], i == CLIENT ? &client : &server,

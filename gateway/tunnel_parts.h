@@ -32,9 +32,10 @@ struct side {
     uint32_t heard_bytes;                /* how many bytes had come from it when it was last heard, modulo 2^32 … */
     uint64_t heard_ms;                   /* … and when that was */
     struct pump pump;                    /* from this side to the other */
-    uint64_t blocked_from_ms, blocked_ms;        /* since then nothing moved; and before that, in all */
+    uint64_t blocked_from_ms;            /* since then nothing moved … */
     uint64_t ping_sent_ms;
     uint64_t ping_taken_bytes;           /* where much was on its way to it before the Ping: how many its kernel had taken; otherwise NEVER */
+    uint32_t blocked_ms;                 /* … and before that, in all; 49 days at most */
     uint32_t rtt_n, rtt_least_ms, rtt_most_ms;   /* of the gateway's own Pings to it */
     uint64_t rtt_sum_ms;
 };
@@ -57,8 +58,7 @@ struct tunnel {
     const char *listener;
     char *farewell;                      /* what the operator tells the client, or NULL */
     uint64_t begun_ms;
-    uint64_t entered_ms;                 /* the state */
-    uint64_t drain_ms;                   /* when a drain closes it; 0: none does */
+    uint64_t state_ms;                   /* OPEN: when a drain closes it, 0: none does; otherwise when the state was entered */
     uint64_t rate_due_us;                /* when the client's messages so far would be due at the rate it may send */
     uint32_t rate_messages;              /* … how many those were, modulo 2^32 */
     uint32_t looked_bytes;               /* moved both ways, modulo 2^32, when somebody last looked: services->tunnels_looked_ms */

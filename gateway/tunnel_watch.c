@@ -15,6 +15,11 @@ static void note_rtt(struct tunnel *t, struct side *s, uint64_t rtt_ms)
     metrics_time(t->services->metrics, tunnel_is_client(t, s) ? METRICS_TIME_PING_CLIENT : METRICS_TIME_PING_SERVER, rtt_ms);
 }
 
+static uint32_t longer_by(uint32_t ms, uint64_t more_ms)
+{
+    return more_ms < UINT32_MAX - ms ? ms + (uint32_t)more_ms : UINT32_MAX;
+}
+
 /* Who was heard, who does not read, whose Pong came. */
 void tunnel_note_movement(struct tunnel *t, struct side *s, bool moved)
 {
@@ -30,7 +35,7 @@ void tunnel_note_movement(struct tunnel *t, struct side *s, bool moved)
         s->ping_due = s->ping_unheard = false;
     }
     if (s->blocked && (moved || !blocked)) {
-        s->blocked_ms += now_ms - s->blocked_from_ms;
+        s->blocked_ms = longer_by(s->blocked_ms, now_ms - s->blocked_from_ms);
         metrics_time(t->services->metrics, tunnel_is_client(t, s) ? METRICS_TIME_BLOCKED_CLIENT : METRICS_TIME_BLOCKED_SERVER, now_ms - s->blocked_from_ms);
         s->blocked = false;
         s->heard_ms = now_ms;            /* what it said meanwhile, a Pong perhaps, is only read from now on */
@@ -144,8 +149,8 @@ static uint64_t open_deadline_ms(const struct tunnel *t)
 {
     uint64_t due_ms = earlier(side_deadline_ms(t, &t->sides[CLIENT]), side_deadline_ms(t, &t->sides[SERVER]));
 
-    if (t->drain_ms > 0)
-        due_ms = earlier(due_ms, t->drain_ms);
+    if (t->state_ms > 0)
+        due_ms = earlier(due_ms, t->state_ms);
     return t->conf->max_lifetime_ms > 0 ? earlier(due_ms, t->begun_ms + t->conf->max_lifetime_ms) : due_ms;
 }
 
@@ -156,12 +161,12 @@ uint64_t tunnel_deadline_ms(const struct tunnel *t)
         return open_deadline_ms(t);
     case TUNNEL_CLOSING:
     case TUNNEL_ENDING:
-        return t->entered_ms + t->conf->close_timeout_ms;
+        return t->state_ms + t->conf->close_timeout_ms;
     case TUNNEL_FLUSHING:
     case TUNNEL_OVER:
         break;
     }
-    return t->entered_ms + (tunnel_both_flushed(t) ? earlier(LAST_WORD_MS, t->conf->close_timeout_ms) : t->conf->close_timeout_ms);
+    return t->state_ms + (tunnel_both_flushed(t) ? earlier(LAST_WORD_MS, t->conf->close_timeout_ms) : t->conf->close_timeout_ms);
 }
 
 /* The deadline moves lazily: the timer is set when it would come earlier than it is set for, and looked at again when it strikes. */
@@ -197,7 +202,7 @@ void tunnel_on_open_due(struct tunnel *t, uint64_t now_ms)
 {
     on_side_due(t, &t->sides[CLIENT], now_ms);
     on_side_due(t, &t->sides[SERVER], now_ms);
-    if (t->state == TUNNEL_OPEN && t->drain_ms > 0 && now_ms >= t->drain_ms)
+    if (t->state == TUNNEL_OPEN && t->state_ms > 0 && now_ms >= t->state_ms)
         tunnel_end_by_drain(t);
     if (t->state == TUNNEL_OPEN && t->conf->max_lifetime_ms > 0 && now_ms >= t->begun_ms + t->conf->max_lifetime_ms)
         tunnel_end_by_gateway(t, END_LIFETIME, NULL, 0);
