@@ -6,7 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BLOCK_SLOTS 64
+#define BLOCK_SLOTS 1024                 /* 16 KiB: they are never given back, and should not stand between what is */
 #define BLOCKS_LEAST 16
 #define GUEST UINT64_MAX                 /* stands for libuv's epoll where a socket has generation and descriptor */
 

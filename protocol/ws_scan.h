@@ -44,9 +44,9 @@ struct ws_scan_rules {                   /* the same for very many scans, which 
 struct ws_scan_counts {
     uint64_t frames;                     /* data and control */
     uint64_t messages;                   /* whole data messages … */
-    uint32_t texts;                      /* … of which text, modulo 2^32: what they grow by is of interest */
-    uint32_t payload_bytes;              /* of data frames, likewise */
-    uint64_t pings, pongs;
+    uint32_t texts;                      /* … of which text, modulo 2^32, as all that follow: what they grow by is of interest */
+    uint32_t payload_bytes;              /* of data frames */
+    uint32_t pings, pongs;
 };
 
 struct ws_place {                        /* where a scan stands in the stream */
