@@ -89,7 +89,8 @@ int stream_finish(struct stream *s);                         /* half-close after
 #define STREAM_SPLICE_MOST ((size_t)1 << 30)             /* of n */
 ssize_t stream_splice(struct stream *to, struct stream *from, size_t n);
 /* Both NULL-safe and idempotent through *s, which becomes NULL. close drops what is not yet with the kernel: finish first, and wait
- * for stream_flushed, where it matters. reset makes the peer see a failure (RST), so that a cut message never looks complete. */
+ * for stream_flushed, where it matters. reset makes the peer see a failure (RST), so that a cut message never looks complete; what was put
+ * is offered to the kernel once before. */
 void stream_close(struct stream **s);
 void stream_reset(struct stream **s);
 

@@ -437,6 +437,8 @@ static void tls_close(struct stream *base, bool reset)
     bool goodbye = !reset && !s->finishing && s->base.output_error == 0 && hold_n(s->put) == 0 && !s->below->blocked;
 
     assert(!s->closing);
+    if (reset && !s->finishing)
+        flush_put(s);
     s->closing = true;
     s->view_n = 0;
     ready_cancel(&s->ready);

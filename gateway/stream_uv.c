@@ -648,6 +648,8 @@ static void uv_close_stream(struct stream *base, bool reset)
     struct stream_uv *s = of(base);
 
     assert(!s->closing);
+    if (reset && hold_n(s->out) > 0 && !s->finishing && !s->wait_writable)
+        flush(s);                        /* what the peer may see of a message that is cut */
     s->closing = true;
     if (s->loop->viewer == base)
         s->loop->viewer = NULL;
