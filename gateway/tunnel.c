@@ -22,6 +22,9 @@
 
 #define WORD_BYTES_MAX 512               /* of each word of the request, in the record */
 
+#if defined(__x86_64__)
+_Static_assert(offsetof(struct tunnel, text) <= 534, "what an idle tunnel costs: tests/bench/REPORT.md");
+#endif
 _Static_assert(END_REASON_COUNT <= 256 && FAULT_COUNT <= 256, "a tunnel has a byte for each");
 
 #define CAN(state) (1u << TUNNEL_##state)
