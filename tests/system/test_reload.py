@@ -434,5 +434,6 @@ def test_a_thousand_reloads_lose_nothing(t):
         gateway.reload(configs[(turn + 1) % 3])
         if load.wrong:
             break
+        time.sleep(0.006)                # the log says only so many lines of a kind in a second: each of these is waited for
     load.end()
     same(gateway.said("reloaded: configuration"), 1000, "reloads")
