@@ -6,6 +6,14 @@
 const crypto = require("crypto");
 const fs = require("fs");
 const fcgi = require("node-fastcgi");
+const streams = require("node-fastcgi/lib/streams.js");
+
+// The library's own forgets that it was asked while it had nothing: what comes then is kept for ever, and the upload stands still.
+streams.IOStream.prototype._read = function () {
+    this._canPush = true;
+    while (this._canPush && this._buffer.length > 0)
+        this._canPush = this.push(this._buffer.shift());
+};
 
 function see(request, response) {
     const hash = crypto.createHash("sha1");
