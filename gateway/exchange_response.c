@@ -194,6 +194,8 @@ static ssize_t splice_body(struct exchange *x)
         taken = backend_splice(x->backend, exchange_client_stream(x));
     if (taken >= 0)
         x->client_blocked = exchange_client_stream(x)->blocked;
+    if (taken > 0 && exchange_client_stream(x)->output_error != 0)
+        return exchange_client_stream(x)->output_error;
     x->out.bytes += taken > 0 ? (uint64_t)taken : 0;
     return taken;
 }

@@ -117,6 +117,8 @@ static ssize_t splice_on(struct pump *p, struct stream *from, struct stream *to)
         passed_by_splice(p, (uint64_t)taken);
         expect_more(p, to, (uint64_t)taken);
     }
+    if (taken > 0 && to->output_error != 0)
+        return to->output_error;
     if (taken > 0 && (uint64_t)taken == n)
         stream_splice(to, from, 0);      /* the next one may be as long */
     return taken;

@@ -80,9 +80,10 @@ void stream_consume(struct stream *s, size_t n);             /* n <= last peek; 
 ssize_t stream_send(struct stream *s, struct span data);     /* bytes taken; 0 = blocked; <0 = sticky error */
 int stream_put(struct stream *s, struct span data);          /* 0 = taken whole; <0 = sticky error */
 int stream_finish(struct stream *s);                         /* half-close after everything taken is out */
-/* Moves up to n bytes that come next in `from`, unseen and not copied. Only where nothing of it has been read, and n is much. Bytes that `to`
- * took; 0 = nothing for now: go on when `from` is readable, which it says without having read, or `to` is writable (or `from` has come to its
- * end: see its input); <0 = to's sticky error, or STREAM_NO_SPLICE: not these two, or not now. Peeking ends it: bytes are read again.
+/* Moves up to n bytes that come next in `from`, unseen and not copied. Only where nothing of it has been read, and n is much. Bytes that left
+ * `from` (lost when `to` fails with them: look at its output_error); 0 = nothing for now: go on when `from` is readable, which it says
+ * without having read, or `to` is writable (or `from` has come to its end: see its input); <0 = to's sticky error, or STREAM_NO_SPLICE: not
+ * these two, or not now. Peeking ends it: bytes are read again.
  * n 0: much may come next. Little of it is shown at first, and is not yet taken from the kernel: what is not consumed of it can still be
  * spliced, together with what follows. */
 #define STREAM_NO_SPLICE (-ENOTSUP)

@@ -368,18 +368,48 @@ static void the_sender_goes_in_the_middle(void **state)
     }
 }
 
+static void break_sink(struct pair *p)
+{
+    assert_int_equal(setsockopt(p->sink, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger)), 0);
+    close(p->sink);
+    p->sink = -1;
+}
+
 static void the_receiver_goes_with_a_pipe_full(void **state)
 {
     struct pair p;
 
     begin_pair(&p, WS_VERIFY_FRAMES, state);
     nobody_reads(&p);
-    assert_int_equal(setsockopt(p.sink, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger)), 0);
-    close(p.sink);
-    p.sink = -1;
+    break_sink(&p);
     DO_UNTIL(&p.rig.loop, p.result == PUMP_DEAF, far_ends(&p));
     assert_true(stream_flushed(p.to.stream));            /* or never will be */
     end_pair(&p);
+}
+
+/* Splicing finds out that the receiver is gone: what went into the pipe is lost, and the scanner knows it. What the sender says on is
+ * understood, to its Close. */
+static void a_splice_finds_the_receiver_gone(void **state)
+{
+    static const size_t sizes[] = { PUMP_SPLICE_BYTES, 2 * LONG_BYTES };
+
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        struct pair p;
+        begin_pair(&p, WS_VERIFY_FRAMES, state);
+        one_by_one(&p, 0x82, LONG_BYTES);
+        add_frame(&p, 0x82, sizes[i]);
+        p.to.on_writable = NULL;
+        far_ends(&p);                    /* it is heard before the other's end is */
+        break_sink(&p);
+        TURN_UNTIL(&p.rig.loop, p.result == PUMP_DEAF);
+        p.pump.discard = p.pump.hold_close = true;
+        add_frame(&p, 0x82, 5);
+        add_frame(&p, 0x88, 0);
+        DO_UNTIL(&p.rig.loop, p.result == PUMP_CLOSED || p.result == PUMP_FAULT || p.result == PUMP_RESET, (run_pump(NULL), far_ends(&p)));
+        assert_int_equal(p.result, PUMP_CLOSED);
+        assert_int_equal(p.pump.scan.counts.frames, 4);
+        end_pair(&p);
+    }
 }
 
 static void a_stream_is_closed_with_a_pipe_full(void **state)
@@ -452,6 +482,7 @@ int main(void)
         BOTH(thrown_away_in_the_middle),
         BOTH(the_sender_goes_in_the_middle),
         BOTH(the_receiver_goes_with_a_pipe_full),
+        BOTH(a_splice_finds_the_receiver_gone),
         BOTH(a_stream_is_closed_with_a_pipe_full),
         BOTH(a_fault_behind_a_long_frame),
 #ifdef UPGATE_WEATHER_ENABLED
