@@ -415,17 +415,21 @@ bool log_writer_flush(struct log_writer *w, unsigned limit_ms)
     return is_empty(w);
 }
 
-/* Whether the thread has ended. */
+/* Whether the thread has ended. Otherwise it is on its own, and frees: what is to be said of the writer is said before. */
 static bool wait_for_end(struct log_writer *w)
 {
+    pthread_t thread = w->thread;
     struct timespec limit;
 
     clock_gettime(CLOCK_REALTIME, &limit);
     limit.tv_sec += LOG_WRITER_CLOSE_MS / 1000;
-    if (pthread_timedjoin_np(w->thread, NULL, &limit) == 0)
+    if (pthread_timedjoin_np(thread, NULL, &limit) == 0)
         return true;
+    if (!w->silent)
+        log_warn("the access log %s hangs: what is not written of it may be lost", name_of(w));
     if (atomic_exchange(&w->parted, true))
-        return pthread_join(w->thread, NULL) == 0;       /* just now */
+        return pthread_join(thread, NULL) == 0;          /* just now */
+    pthread_detach(thread);
     return false;
 }
 
@@ -437,12 +441,8 @@ void log_writer_close(struct log_writer *w)
         exchange_running(w, NULL);
         atomic_store(&w->ends, true);
         wake(w, true);
-        if (!wait_for_end(w)) {
-            if (!w->silent)
-                log_warn("the access log %s hangs: what is not written of it may be lost", name_of(w));
-            pthread_detach(w->thread);
+        if (!wait_for_end(w))
             return;
-        }
     } else {
         write_all(w);
     }

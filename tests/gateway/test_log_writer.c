@@ -384,6 +384,35 @@ static void whoever_closes_does_not_wait_for_a_disk_that_hangs(void **state)
     end(&d);
 }
 
+/* The disk is back as soon as somebody says that it hangs, and the writer may be gone behind that word. */
+static void hear_and_help(void *ctx, const char *line, size_t n)
+{
+    size_t blocks;
+
+    hear(ctx, line, n);
+    blocks = mem_live_blocks();
+    disk.stalls = false;
+    for (int i = 0; i < 100 && mem_live_blocks() >= blocks; i++)
+        usleep(1000);
+}
+
+static void a_disk_that_comes_back_while_its_writer_is_given_up(void **state)
+{
+    struct desk d;
+
+    (void)state;
+    begin(&d, 1);
+    log_set_sink(hear_and_help, &d);
+    disk.stalls = true;
+    put(&d, "a line\n");
+    wait_stuck();
+    log_writer_close(d.writer);
+    d.writer = NULL;
+    assert_true(has_said(&d, "hangs"));
+    assert_string_equal(read_path(&d, d.path), "a line\n");
+    end(&d);
+}
+
 static void a_full_disk_at_the_end(void **state)
 {
     struct desk d;
@@ -466,6 +495,7 @@ int main(void)
         cmocka_unit_test(lines_of_many_threads),
         cmocka_unit_test(what_comes_together_is_written_together),
         cmocka_unit_test(whoever_closes_does_not_wait_for_a_disk_that_hangs),
+        cmocka_unit_test(a_disk_that_comes_back_while_its_writer_is_given_up),
         cmocka_unit_test(a_full_disk_at_the_end),
         cmocka_unit_test(before_it_is_started),
     };
