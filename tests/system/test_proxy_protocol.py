@@ -2,6 +2,7 @@
 import frames
 import proxy_header
 import tls
+import wire
 from harness import Log, check, described, same, serve_requests
 from messages import read_head, read_response, request, response
 from proxy_header import Header, v1, v2
@@ -161,6 +162,22 @@ def test_a_tunnel_begins_with_a_header(t):
         same(len(frames.read_frame(server).payload), 70000, "payload")
         client.reset()
         server.close()
+
+
+def test_the_address_that_was_connected_to(t):
+    """A socket that listens at all addresses has not one for all who come."""
+    backend, gateway = told(t, "v1", listeners=[{"address": a} for a in ("0.0.0.0:0", "127.0.0.1:0")])
+    for index, address in enumerate(gateway.addresses):
+        port = int(address.rpartition(":")[2])
+        for to in ("127.0.0.1", "127.0.0.9") if address.startswith("0.0.0.0") else ("127.0.0.1",):
+            client = wire.connect((to, port))
+            client.send(request(fields=BYE))
+            server = backend.accept()
+            header = Header(server)
+            same((header.destination, header.destination_port), (to, port), "destination of listener %d, %s" % (index, address))
+            server.send(response(fields=BYE))
+            same(read_response(client).status, 200, "status")
+            client.close()
 
 
 def test_the_real_client_is_told(t):
