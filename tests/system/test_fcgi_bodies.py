@@ -1,5 +1,6 @@
 """Long bodies from a FastCGI server: records of every size and padding, cut anywhere, with other things between them. Long ones go from
 socket to socket, and nobody may see a difference."""
+import os
 import random
 
 import fcgi
@@ -8,6 +9,7 @@ from fcgi import STDERR, STDOUT, end, record
 from harness import MIB, check, in_thread, same
 
 LARGEST = 65535
+SEEDS = [int(os.environ["UPGATE_TEST_SEED"])] if "UPGATE_TEST_SEED" in os.environ else range(1, 5)
 SIZES = [                                # of the records of one body
     [LARGEST] * 6, [65528, 32768, 32767, 65528], [1, LARGEST, 1, 40000, 2, LARGEST], [32768] * 8, [100, 50000, LARGEST, 3000, 60000],
     [LARGEST], [40000],
@@ -70,6 +72,48 @@ def test_every_size_at_odd_cuts_on_kept_connections(t):
             answering.finish()
             check(reply.body == body, "body %d, cut: %s, is another one, of %d bytes", number, cut, len(reply.body))
             g.wait_record(bytes_out=len(body))
+
+
+def random_answer(chance):
+    """A body, whether its length is said, and the records; what is said of the length goes before them or into their first."""
+    sizes = [chance.choice([0, 1, 15, 16, 17, 1000, 16384, 32767, 32768, 40000, 65528, LARGEST]) or chance.randrange(1, LARGEST) for _ in
+             range(chance.randrange(1, 14))]
+    pieces = [content(size, chance.randrange(256)) for size in sizes]
+    body, said = b"".join(pieces), chance.random() < 0.7
+    before = head(len(body)) if said else b"Content-Type: text/plain\r\n\r\n"
+    if chance.random() < 0.5 and len(before) + len(pieces[0]) <= LARGEST:
+        pieces[0] = before + pieces[0]
+    else:
+        pieces.insert(0, before)
+    out = b""
+    for piece in pieces:
+        out += record(STDOUT, piece, padding=chance.choice([0, 0, 1, 7, 8, 16, 255]))
+        if chance.random() < 0.2:
+            out += record(STDERR, b"a line\n", padding=chance.choice([0, 1]))
+    return body, said, out + (record(STDOUT) if chance.random() < 0.5 else b"") + end()
+
+
+def test_random_answers_on_kept_connections(t):
+    """With a length, in chunks, to HEAD; to a client that reads little at a time."""
+    backend = t.backend()
+    g = gateway(t, backend)
+    server = None
+    for seed in SEEDS:
+        chance = random.Random(seed)
+        client = t.client(g, receive_buffer=chance.choice([4096, 65536, MIB]))
+        for _ in range(8):
+            body, said, records = random_answer(chance)
+            method = "HEAD" if chance.random() < 0.2 else "GET"
+            client.send(messages.request(method))
+            server = server or fcgi.Server(backend.accept())
+            check(server.request() is not None, "seed %d: no request came", seed)
+            answering = in_thread(send_cut, server.conn, records, seed) if chance.random() < 0.7 else in_thread(server.conn.send, records)
+            reply = messages.read_response(client, method)
+            answering.finish()
+            same((reply.complete, reply.body == (b"" if method == "HEAD" else body)), (True, True), "seed %d, %s, length: %s, %d bytes" % (
+                seed, method, said, len(body)))
+            same(reply.get("Content-Length"), str(len(body)) if said else None, "seed %d: Content-Length" % seed)
+        client.close()
 
 
 def test_what_ends_within_a_long_record(t):
