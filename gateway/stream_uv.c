@@ -255,8 +255,19 @@ static void uv_consume(struct stream *base, size_t n)
 
 /* ---- writing ---- */
 
+/* What the connection died of the kernel says once, here perhaps: reading would find an orderly end. */
+static void note_late_failure(struct stream_uv *s, int error)
+{
+    if (s->late_errno != 0 || error == -EPIPE || error == -ENOMEM || error < -UINT8_MAX)
+        return;
+    s->late_errno = (uint8_t)-error;
+    s->may_read = true;
+    ready_add(s->loop->ready, &s->ready);
+}
+
 static void output_failed(struct stream_uv *s, int error)
 {
+    note_late_failure(s, error);
     s->base.output_error = (int16_t)error;
     s->base.blocked = false;
     s->wait_writable = false;

@@ -187,6 +187,29 @@ static void a_peer_that_goes_while_it_blocks_is_told(void **state)
 
 /* ---- closing ---- */
 
+/* The kernel tells of a reset once, to whoever asks first: when that is a write, the input did not end in good order for that. */
+static void a_reset_that_a_write_is_told_of(void **state)
+{
+    for (int put = 0; put < 2; put++) {
+        struct rig r;
+        begin(&r, state);
+        far_says(&r, "before");
+        far_resets(&r);
+        if (put) {
+            assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("x")), 0);
+            stream_finish(r.owner.stream);
+        } else {
+            assert_int_equal(stream_send(r.owner.stream, SPAN_LITERAL("x")), -ECONNRESET);
+        }
+        assert_int_equal(r.owner.stream->output_error, -ECONNRESET);
+        TURN_UNTIL(&r.loop, r.owner.stream->input != STREAM_OPEN);
+        assert_int_equal(r.owner.stream->input, STREAM_FAILED);
+        assert_int_equal(r.owner.stream->input_error, -ECONNRESET);
+        expect_there(&r, "before");
+        end(&r);
+    }
+}
+
 static void a_reset_of_ours_is_seen_as_one(void **state)
 {
     struct rig r;
@@ -387,6 +410,7 @@ int main(void)
         BOTH(put_while_blocked_keeps_the_order_and_the_end_comes_last),
         BOTH(what_the_peer_has_not_acknowledged_is_known),
         cmocka_unit_test(a_peer_that_goes_while_it_blocks_is_told),
+        cmocka_unit_test(a_reset_that_a_write_is_told_of),
         cmocka_unit_test(a_reset_of_ours_is_seen_as_one),
         cmocka_unit_test(closed_from_inside_an_event_nothing_more_is_heard),
         BOTH(closed_with_everything_pending),
