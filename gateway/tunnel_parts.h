@@ -47,6 +47,7 @@ struct tunnel {
     enum closer closed_by : 2;
     enum end_reason end : 8;
     enum fault fault : 8;
+    unsigned looked_high : 10;           /* of looked_bytes */
     uint32_t number;                     /* of this worker's tunnels */
     struct side sides[2];
     struct timer timer;
@@ -61,7 +62,7 @@ struct tunnel {
     uint64_t state_ms;                   /* OPEN: when a drain closes it, 0: none does; otherwise when the state was entered */
     uint64_t rate_due_us;                /* when the client's messages so far would be due at the rate it may send */
     uint32_t rate_messages;              /* … how many those were, modulo 2^32 */
-    uint32_t looked_bytes;               /* moved both ways, modulo 2^32, when somebody last looked: services->tunnels_looked_ms */
+    uint32_t looked_bytes;               /* moved both ways, modulo 2^42, when somebody last looked: services->tunnels_looked_ms */
     uint16_t words_n[TUNNEL_WORDS];      /* what the record says of the request, one behind the other in text */
     uint8_t text[];
 };

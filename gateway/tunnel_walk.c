@@ -88,10 +88,22 @@ static uint64_t moved(const struct tunnel *t)
     return t->sides[CLIENT].pump.moved + t->sides[SERVER].pump.moved;
 }
 
+/* In a minute more than 2^32 bytes may move, but not 2^42. */
+static uint64_t moved_since_look(const struct tunnel *t)
+{
+    return (moved(t) - ((uint64_t)t->looked_high << 32 | t->looked_bytes)) & ((UINT64_C(1) << 42) - 1);
+}
+
+static void note_look(struct tunnel *t)
+{
+    t->looked_bytes = (uint32_t)moved(t);
+    t->looked_high = (unsigned)(moved(t) >> 32) & 1023;
+}
+
 static uint64_t rate_of(const struct tunnel *t, const struct services *s, uint64_t now_ms)
 {
     bool lately = s->tunnels_looked_ms > 0 && now_ms - s->tunnels_looked_ms < LOOKED_LATELY_MS && s->tunnels_looked_ms > t->begun_ms;
-    uint64_t bytes = lately ? (uint32_t)moved(t) - t->looked_bytes : moved(t);
+    uint64_t bytes = lately ? moved_since_look(t) : moved(t);
     uint64_t since_ms = now_ms - (lately ? s->tunnels_looked_ms : t->begun_ms);
 
     return bytes * 1000 / (since_ms > 0 ? since_ms : 1);
@@ -103,7 +115,7 @@ static void rank(struct tunnel_walk *w, struct tunnel *t, const struct services 
     struct tunnel_rank *last = &w->busiest[TUNNEL_WALK_BUSIEST - 1], mine = *last;
     size_t at = TUNNEL_WALK_BUSIEST - 1;
 
-    t->looked_bytes = (uint32_t)moved(t);
+    note_look(t);
     if (rate <= last->rate)
         return;
     for (; at > 0 && w->busiest[at - 1].rate < rate; at--)

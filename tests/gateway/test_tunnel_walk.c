@@ -1,6 +1,7 @@
 /* Walks over tunnels: which are meant, what is shown of them, and what becomes of them; and the moments of a drain. */
 #include "tests/gateway/play.h"
 
+#include "gateway/tunnel_parts.h"
 #include "gateway/tunnel_walk.h"
 
 #define CONF                                                                                                                     \
@@ -166,6 +167,38 @@ static void the_busiest_are_those_that_moved_lately(void **state)
     conf_free(conf);
 }
 
+static struct tunnel *newest(struct world *w)
+{
+    return LIST_OWNER(w->services.tunnels.prev, struct tunnel, link);
+}
+
+/* In the time between two looks a fast network moves more than 32 bits can tell, and more than 42 in months. */
+static void much_moved_between_two_looks(void **state)
+{
+    struct tunnel_query q = { .deed = TUNNEL_RANK, .left = 1 };
+    struct tunnel_walk k;
+    struct stage st;
+    struct world w;
+    struct conf *conf = world_conf(CONF);
+
+    (void)state;
+    world_begin(&w, conf);
+    st = play_begin(&w, 0, false);
+    newest(&w)->sides[0].pump.moved = (UINT64_C(1) << 42) - 1;
+    play(&st, "t 1000");
+    walk(&w, &k, &q);
+    tunnel_walk_free(&k);
+    newest(&w)->sides[1].pump.moved += UINT64_C(6) << 32;
+    play(&st, "t 50000");
+    q.left = 1;
+    walk(&w, &k, &q);
+    assert_int_equal(k.busiest[0].rate, (UINT64_C(6) << 32) / 50);
+    tunnel_walk_free(&k);
+    world_kill(&w);
+    world_end(&w);
+    conf_free(conf);
+}
+
 static void a_tunnel_that_ends_is_stepped_over(void **state)
 {
     struct tunnel_query q = { .deed = TUNNEL_SHOW, .left = SIZE_MAX };
@@ -254,6 +287,7 @@ int main(void)
         cmocka_unit_test(those_that_are_meant),
         cmocka_unit_test(what_is_shown),
         cmocka_unit_test(the_busiest_are_those_that_moved_lately),
+        cmocka_unit_test(much_moved_between_two_looks),
         cmocka_unit_test(a_tunnel_that_ends_is_stepped_over),
         cmocka_unit_test(the_operator_closes_one),
         cmocka_unit_test(a_fraction_is_drained),
