@@ -1,6 +1,6 @@
 #include "gateway/pump.h"
 
-#define HEADER_BYTES 64                  /* so few bytes in front of a splice are copied into the out-buffer */
+#define HEADER_BYTES 64                  /* so few bytes are copied into the out-buffer, to go out with what follows them */
 
 _Static_assert(6 + WS_CONTROL_MAX_BYTES <= UINT8_MAX, "`skip` is a whole control frame");
 
@@ -27,7 +27,6 @@ static void take_control(struct pump *p, const struct ws_control *control)
     bool swallow = false;
 
     if (control->opcode == WS_CLOSE) {
-        p->close_seen = true;
         p->close_code = control->payload_bytes > 0 ? control->close_code : 1005;
         swallow = p->hold_close;
     } else if (answers_our_ping(p, control)) {
@@ -39,7 +38,7 @@ static void take_control(struct pump *p, const struct ws_control *control)
         p->skip = (uint8_t)control->frame_bytes;
     else
         p->cleared += (uint32_t)control->frame_bytes;
-    p->close_passes = p->close_seen && !swallow;
+    p->close_passes = p->close_code != 0 && !swallow;
     ws_scan_control_done(&p->scan);
 }
 
@@ -50,7 +49,7 @@ static bool verify(struct pump *p, struct span there)
     enum ws_scan_verdict verdict;
     size_t passed;
 
-    if (p->close_seen || p->scan.fault != FAULT_NONE || there.n == 0)
+    if (p->close_code != 0 || p->scan.fault != FAULT_NONE || there.n == 0)
         return false;
     verdict = ws_scan_feed(&p->scan, there.p, there.n, &passed, &control);
     p->cleared = (uint32_t)passed;       /* a stream holds much less */
@@ -124,20 +123,26 @@ static ssize_t splice_on(struct pump *p, struct stream *from, struct stream *to)
     return taken;
 }
 
-/* A header, or the end of one frame and the next one's header: goes out together with the payload that is spliced next. */
-static ssize_t put_before_splice(struct stream *to, struct span header)
+/* Little that goes out together with what follows at once: a header (or the end of one frame and the next one's header) with the payload that is
+ * spliced next, the last Close with the end of the connection. */
+static bool is_followed(const struct pump *p)
 {
-    int error = stream_put(to, header);
+    return p->cleared <= HEADER_BYTES && (ws_scan_unseen(&p->scan) >= PUMP_SPLICE_BYTES || (p->close_is_last && p->close_passes));
+}
 
-    return error != 0 ? error : (ssize_t)header.n;
+static ssize_t put(struct stream *to, struct span bytes)
+{
+    int error = stream_put(to, bytes);
+
+    return error != 0 ? error : (ssize_t)bytes.n;
 }
 
 static ssize_t send_cleared(struct pump *p, struct stream *to, const uint8_t *bytes)
 {
     if (p->discard)
         return (ssize_t)p->cleared;
-    if (p->cleared <= HEADER_BYTES && ws_scan_unseen(&p->scan) >= PUMP_SPLICE_BYTES && !to->blocked)
-        return put_before_splice(to, span_of(bytes, p->cleared));
+    if (is_followed(p) && !to->blocked)
+        return put(to, span_of(bytes, p->cleared));
     return stream_send(to, span_of(bytes, p->cleared));
 }
 
@@ -177,7 +182,7 @@ static enum pump_result why_stopped(const struct pump *p, struct stream *from)
 {
     const uint8_t *rest;
 
-    if (p->close_seen)
+    if (p->close_code != 0)
         return PUMP_CLOSED;
     if (p->scan.fault != FAULT_NONE)
         return PUMP_FAULT;

@@ -17,11 +17,11 @@
 struct pump {                            /* two for each tunnel, which knows the streams. What a message touches is in front */
     uint64_t moved;                      /* bytes passed on, over its life */
     uint32_t cleared;                    /* verified bytes at the front of the input that the output has not taken yet */
-    uint16_t close_code;                 /* of the Close that was seen; 1005: it had none */
+    uint16_t close_code;                 /* of the Close that was seen; 1005: it had none; 0: none was seen */
     uint8_t skip;                        /* bytes behind the cleared ones that are swallowed: a Pong to the gateway's own Ping */
     bool hold_close : 1;                 /* a Close that comes is noted, not passed on */
-    bool close_seen : 1;
-    bool close_passes : 1;               /* … and it goes out with what is cleared: it was not held */
+    bool close_passes : 1;               /* … but goes out with what is cleared */
+    bool close_is_last : 1;              /* … and behind it the output is finished at once */
     bool spliced : 1;                    /* what the output has taken of the frame that stands open went past the scratch buffer (blind: what comes is to) */
     bool long_before : 1;                /* … or it was read into that, but was long enough */
     bool discard : 1;                    /* what is lawful is thrown away: nothing may go out any more, but a Close is waited for */

@@ -369,14 +369,14 @@ static ssize_t flush_pipe(struct stream_uv *s)
     return 0;
 }
 
-/* 0, 1 or negative errno, as above. */
+/* 0, 1 or negative errno, as above. Behind the last of it comes the end, which goes out as one packet with it. */
 static ssize_t flush_all(struct stream_uv *s)
 {
     ssize_t n = s->pipe != NULL ? flush_pipe(s) : 0;
 
     if (n != 0 || hold_n(s->out) == 0)
         return n;
-    n = write_some(s, hold_bytes(s->out), SPAN_EMPTY, 0);
+    n = write_some(s, hold_bytes(s->out), SPAN_EMPTY, s->finishing ? MSG_MORE : 0);
     if (n < 0)
         return n;
     hold_take(&s->out, (size_t)n);

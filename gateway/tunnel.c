@@ -60,7 +60,7 @@ static struct access_direction direction_of(const struct side *s)
     const struct ws_scan_counts *c = &p->scan.counts;
 
     return (struct access_direction){ .frames = c->frames, .messages = c->messages, .bytes = p->moved, .pings = c->pings, .pongs = c->pongs,
-                                      .close_code = p->close_seen ? p->close_code : 0, .blocked_ms = s->blocked_ms,
+                                      .close_code = p->close_code, .blocked_ms = s->blocked_ms,
                                       .rtt = { .sum_ms = s->rtt_sum_ms, .n = s->rtt_n, .least_ms = s->rtt_least_ms, .most_ms = s->rtt_most_ms } };
 }
 
@@ -105,7 +105,7 @@ static void write_record(struct tunnel *t)
     access_log_tunnel(t->services->access_log, &record);
     metrics_ended(t->services->metrics, METRICS_TUNNEL, t->end);
     for (int i = 0; i < 2; i++)
-        if (t->sides[i].pump.close_seen)
+        if (t->sides[i].pump.close_code != 0)
             metrics_close(t->services->metrics, i == CLIENT ? METRICS_CLIENT : METRICS_SERVER, t->sides[i].pump.close_code);
 }
 

@@ -120,8 +120,10 @@ void tunnel_note_close(struct tunnel *t, struct side *s)
         tunnel_other(t, s)->told = true;
     if (t->closed_by == CLOSED_BY_NOBODY)
         t->closed_by = closer_of(t, s);
-    if (t->state == TUNNEL_OPEN)
+    if (t->state == TUNNEL_OPEN) {
+        tunnel_other(t, s)->pump.close_is_last = tunnel_is_client(t, s);       /* towards the client: see ends_first */
         tunnel_enter(t, TUNNEL_CLOSING);
+    }
 }
 
 static const char *owed_words(const struct tunnel *t, const struct side *s)
@@ -183,7 +185,7 @@ bool tunnel_all_said(const struct tunnel *t)
  * server that said its Close the end is awaited for LAST_WORD_MS. */
 static bool ends_first(const struct tunnel *t, const struct side *s)
 {
-    return !tunnel_is_client(t, s) && s->pump.close_seen && s->stream->input == STREAM_OPEN;
+    return !tunnel_is_client(t, s) && s->pump.close_code != 0 && s->stream->input == STREAM_OPEN;
 }
 
 void tunnel_begin_flushing(struct tunnel *t)

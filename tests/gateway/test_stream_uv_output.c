@@ -3,6 +3,10 @@
 
 #include "gateway/weather.h"
 
+#include <netinet/tcp.h>
+
+#define SEGS_IN_AT 140                   /* in the kernel's struct tcp_info; the C library's ends before it */
+
 /* ---- writing ---- */
 
 /* Each write is a packet of its own here, so that writes can be counted. */
@@ -93,6 +97,35 @@ static size_t far_checks_most(struct rig *r, size_t from, size_t most)
 static size_t far_checks(struct rig *r, size_t from)
 {
     return far_checks_most(r, from, SIZE_MAX);
+}
+
+static unsigned packets_to(int fd)
+{
+    uint8_t info[256];
+    socklen_t n = sizeof(info);
+    uint32_t segs_in;
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &n), 0);
+    assert_true(n >= SEGS_IN_AT + sizeof(segs_in));
+    memcpy(&segs_in, info + SEGS_IN_AT, sizeof(segs_in));
+    return segs_in;
+}
+
+static void what_was_put_last_and_the_end_are_one_packet(void **state)
+{
+    struct rig r;
+    uint8_t got[64];
+    unsigned before;
+
+    begin(&r, state);
+    before = packets_to(r.far);
+    assert_int_equal(stream_put(r.owner.stream, SPAN_LITERAL("Close")), 0);
+    assert_int_equal(stream_finish(r.owner.stream), 0);
+    assert_true(stream_flushed(r.owner.stream));
+    assert_int_equal(packets_to(r.far) - before, 1);
+    assert_int_equal(far_reads(&r, got, sizeof(got)), 5);
+    assert_int_equal(recv(r.far, got, sizeof(got), 0), 0);
+    end(&r);
 }
 
 static void a_peer_that_does_not_read_blocks_and_is_waited_for(void **state)
@@ -406,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_put_in_one_turn_goes_out_as_one_write),
         BOTH(finishing_sends_what_was_put_first),
+        cmocka_unit_test(what_was_put_last_and_the_end_are_one_packet),
         BOTH(a_peer_that_does_not_read_blocks_and_is_waited_for),
         BOTH(put_while_blocked_keeps_the_order_and_the_end_comes_last),
         BOTH(what_the_peer_has_not_acknowledged_is_known),
