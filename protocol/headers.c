@@ -26,11 +26,15 @@ enum fault headers_reserve(struct headers *h, size_t n)
     return FAULT_NONE;
 }
 
-enum fault headers_make_room(struct headers *h)
+/* Apart, so that the usual case is a few instructions. */
+__attribute__((noinline)) enum fault headers_add_more(struct headers *h, struct span name, struct span value)
 {
+    enum fault fault;
+
     if (h->limit > 0 && h->n >= h->limit)
         return FAULT_TOO_MANY_FIELDS;
-    return headers_reserve(h, h->capacity == 0 ? FIRST_FIELDS : h->capacity * 2);
+    fault = headers_reserve(h, h->capacity == 0 ? FIRST_FIELDS : h->capacity * 2);
+    return fault == FAULT_NONE ? headers_add(h, name, value) : fault;
 }
 
 const struct field *headers_search(const struct headers *h, size_t from, struct span name)

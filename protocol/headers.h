@@ -27,7 +27,6 @@ struct headers {
 void headers_init(struct headers *h, struct arena *arena, size_t limit);
 /* Room for n fields in all (never for more than the limit), so that as many headers_add need no more memory. FAULT_NONE or FAULT_NO_MEMORY. */
 enum fault headers_reserve(struct headers *h, size_t n);
-enum fault headers_make_room(struct headers *h);                                 /* for one more */
 /* One bit of 64, the same for every spelling of a name: a letter's case is not in its lower five bits. */
 static inline uint64_t headers_mark(struct span name)
 {
@@ -35,13 +34,12 @@ static inline uint64_t headers_mark(struct span name)
 
     return (uint64_t)1 << ((name.n * 5 + letter) & 63);
 }
+enum fault headers_add_more(struct headers *h, struct span name, struct span value);     /* … when there is no room */
 /* Appends; the spans are borrowed, not copied. FAULT_NONE, FAULT_TOO_MANY_FIELDS or FAULT_NO_MEMORY. */
 static inline enum fault headers_add(struct headers *h, struct span name, struct span value)
 {
-    enum fault fault = h->n == h->capacity ? headers_make_room(h) : FAULT_NONE;
-
-    if (fault != FAULT_NONE)
-        return fault;
+    if (h->n == h->capacity)
+        return headers_add_more(h, name, value);
     h->fields[h->n++] = (struct field){ name, value };
     h->marks |= headers_mark(name);
     return FAULT_NONE;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define CRLF_BYTES 2
+
 static void enter(struct http1_section *s, enum http1_section_part next)
 {
     s->part = next;
@@ -109,10 +111,11 @@ enum fault http1_section_split(const struct http1_section *s, struct span bytes,
     enum fault fault = headers_reserve(out, s->lines);
 
     for (size_t i = 0; fault == FAULT_NONE && i < s->lines; i++) {
-        size_t line_n = span_find(bytes, '\n') + 1, colon = span_find(bytes, ':');
+        size_t name_n = token_tchars(bytes), value_at = name_n + 1;
+        size_t value_n = token_value_bytes(span_from(bytes, value_at));
 
-        fault = headers_add(out, span_first(bytes, colon), token_trim(span_of(bytes.p + colon + 1, line_n - 2 - (colon + 1))));
-        bytes = span_from(bytes, line_n);
+        fault = headers_add(out, span_first(bytes, name_n), token_trim(span_of(bytes.p + value_at, value_n)));
+        bytes = span_from(bytes, value_at + value_n + CRLF_BYTES);
     }
     return fault;
 }

@@ -35,17 +35,12 @@ const char *http1_reason(unsigned status)
     return "";
 }
 
-/* Bytes going into a piece of memory that was measured before. */
-struct pen {
-    uint8_t *p;
-    size_t n;
-};
-
-static void put(struct pen *pen, struct span s)
+/* Into a piece of memory that was measured before; returns where the next goes. */
+static inline uint8_t *put(uint8_t *to, struct span s)
 {
     if (s.n > 0)
-        memcpy(pen->p + pen->n, s.p, s.n);
-    pen->n += s.n;
+        memcpy(to, s.p, s.n);
+    return to + s.n;
 }
 
 #define FIELD_EXTRA 4                    /* colon, space, CR, LF */
@@ -61,18 +56,16 @@ static size_t fields_bytes(const struct headers *fields)
 }
 
 /* RFC 9112 section 5: a field that is no field would be another message. The rules have seen to it; this is the last look. */
-static void put_fields(struct pen *pen, const struct headers *fields)
+static uint8_t *put_fields(uint8_t *to, const struct headers *fields)
 {
     for (size_t i = 0; fields != NULL && i < fields->n; i++) {
         const struct field *f = &fields->fields[i];
 
         assert(token_is_token(f->name) && token_is_field_value(f->value));
-        put(pen, f->name);
-        put(pen, SPAN_LITERAL(": "));
-        put(pen, f->value);
-        put(pen, CRLF);
+        to = put(put(to, f->name), SPAN_LITERAL(": "));
+        to = put(put(to, f->value), CRLF);
     }
-    put(pen, CRLF);
+    return put(to, CRLF);
 }
 
 static bool is_target(struct span target)
@@ -86,17 +79,17 @@ static bool is_target(struct span target)
 struct span http1_write_request_head(struct arena *a, struct span method, struct span target, const struct headers *fields)
 {
     const struct span version = SPAN_LITERAL(" HTTP/1.1\r\n");
-    struct pen pen = { .p = arena_alloc(a, method.n + 1 + target.n + version.n + fields_bytes(fields)) };
+    size_t n = method.n + 1 + target.n + version.n + fields_bytes(fields);
+    uint8_t *head = arena_alloc(a, n), *to;
 
     assert(token_is_token(method) && is_target(target));
-    if (pen.p == NULL)
+    if (head == NULL)
         return SPAN_EMPTY;
-    put(&pen, method);
-    put(&pen, SPAN_LITERAL(" "));
-    put(&pen, target);
-    put(&pen, version);
-    put_fields(&pen, fields);
-    return span_of(pen.p, pen.n);
+    to = put(put(head, method), SPAN_LITERAL(" "));
+    to = put(put(to, target), version);
+    to = put_fields(to, fields);
+    assert(to == head + n);
+    return span_of(head, n);
 }
 
 struct span http1_write_response_head(struct arena *a, unsigned status, struct span reason, const struct headers *fields)
@@ -105,20 +98,21 @@ struct span http1_write_response_head(struct arena *a, unsigned status, struct s
     const uint8_t digits[] = {
         (uint8_t)('0' + status / 100), (uint8_t)('0' + status / 10 % 10), (uint8_t)('0' + status % 10), ' ',
     };
-    struct pen pen;
+    uint8_t *head, *to;
+    size_t n;
 
     assert(status >= 100 && status <= 599 && token_is_field_value(reason));
     if (reason.n == 0)
         reason = span_of_text(http1_reason(status));
-    pen = (struct pen){ .p = arena_alloc(a, version.n + sizeof(digits) + reason.n + CRLF.n + fields_bytes(fields)) };
-    if (pen.p == NULL)
+    n = version.n + sizeof(digits) + reason.n + CRLF.n + fields_bytes(fields);
+    head = arena_alloc(a, n);
+    if (head == NULL)
         return SPAN_EMPTY;
-    put(&pen, version);
-    put(&pen, span_of(digits, sizeof(digits)));          /* RFC 9112 section 4: the space stands there even without a reason */
-    put(&pen, reason);
-    put(&pen, CRLF);
-    put_fields(&pen, fields);
-    return span_of(pen.p, pen.n);
+    to = put(put(head, version), span_of(digits, sizeof(digits)));       /* RFC 9112 section 4: the space stands there even without a reason */
+    to = put(put(to, reason), CRLF);
+    to = put_fields(to, fields);
+    assert(to == head + n);
+    return span_of(head, n);
 }
 
 /* RFC 9112 section 7.1. A size of 0 would end the body. */
@@ -141,11 +135,12 @@ size_t http1_write_chunk_head(uint8_t out[HTTP1_CHUNK_HEAD_BYTES], uint64_t size
 struct span http1_write_last_chunk(struct arena *a, const struct headers *trailers)
 {
     const struct span last = SPAN_LITERAL("0\r\n");
-    struct pen pen = { .p = arena_alloc(a, last.n + fields_bytes(trailers)) };
+    size_t n = last.n + fields_bytes(trailers);
+    uint8_t *text = arena_alloc(a, n), *to;
 
-    if (pen.p == NULL)
+    if (text == NULL)
         return SPAN_EMPTY;
-    put(&pen, last);
-    put_fields(&pen, trailers);
-    return span_of(pen.p, pen.n);
+    to = put_fields(put(text, last), trailers);
+    assert(to == text + n);
+    return span_of(text, n);
 }

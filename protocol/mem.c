@@ -50,7 +50,7 @@ static _Atomic(struct counts *) all_counts = &shared_counts;
 static _Thread_local struct counts *own_counts;
 static atomic_size_t fails_in;                   /* the call, counted from now, that fails; 0 = none */
 
-static struct counts *begin_counting(void)
+__attribute__((noinline)) static struct counts *begin_counting(void)
 {
     struct counts *c = aligned_alloc(LINE_BYTES, sizeof(*c));
 
@@ -64,12 +64,12 @@ static struct counts *begin_counting(void)
     return own_counts;
 }
 
-static struct counts *own(void)
+static inline struct counts *own(void)
 {
     return own_counts != NULL ? own_counts : begin_counting();
 }
 
-static void add(const struct counts *c, atomic_size_t *count, size_t n)
+static inline void add(const struct counts *c, atomic_size_t *count, size_t n)
 {
     if (c == &shared_counts)
         atomic_fetch_add_explicit(count, n, memory_order_relaxed);
@@ -99,10 +99,9 @@ static inline size_t list_bytes(size_t list)
 }
 
 /* *usable_out: how much of it there is. */
-static void *obtain(size_t bytes, size_t *usable_out)
+static inline void *obtain(struct counts *c, size_t bytes, size_t *usable_out)
 {
     size_t i = list_for(bytes);
-    struct counts *c = own();
     struct kept *k = i < LISTS_N ? c->kept[i] : NULL;
 
     if (k == NULL) {
@@ -132,41 +131,37 @@ static void give_up(struct counts *c, void *block, size_t usable)
 
 /* ---- counting ---- */
 
-static void count_in(size_t usable)
+static inline void count_in(struct counts *c, size_t usable)
 {
-    struct counts *c = own();
-
     add(c, &c->blocks, 1);
     add(c, &c->bytes, usable);
 }
 
-static void count_out(size_t usable)
+static inline void count_out(struct counts *c, size_t usable)
 {
-    struct counts *c = own();
-
     add(c, &c->blocks, (size_t)-1);
     add(c, &c->bytes, (size_t)0 - usable);
 }
 
-static int must_fail(void)
+static inline bool must_fail(struct counts *c)
 {
-    struct counts *c = own();
     size_t left = atomic_load_explicit(&fails_in, memory_order_relaxed);
 
     add(c, &c->calls, 1);
     while (left > 0)
         if (atomic_compare_exchange_weak_explicit(&fails_in, &left, left - 1, memory_order_relaxed, memory_order_relaxed))
             return left == 1;
-    return 0;
+    return false;
 }
 
 void *mem_alloc(size_t bytes)
 {
+    struct counts *c = own();
     size_t usable;
-    void *block = must_fail() ? NULL : obtain(bytes, &usable);
+    void *block = must_fail(c) ? NULL : obtain(c, bytes, &usable);
 
     if (block != NULL)
-        count_in(usable);
+        count_in(c, usable);
     return block;
 }
 
@@ -179,23 +174,24 @@ void *mem_zalloc(size_t bytes)
         block = mem_alloc(bytes);
         return block != NULL ? memset(block, 0, bytes) : NULL;
     }
-    block = must_fail() ? NULL : calloc(1, bytes);
+    block = must_fail(own()) ? NULL : calloc(1, bytes);
     if (block != NULL)
-        count_in(malloc_usable_size(block));
+        count_in(own(), malloc_usable_size(block));
     return block;
 }
 
 void *mem_realloc(void *block, size_t bytes)
 {
+    struct counts *c = own();
     void *grown;
 
     if (block == NULL)
         return mem_alloc(bytes);
-    if (must_fail())
+    if (must_fail(c))
         return NULL;
-    count_out(malloc_usable_size(block));
+    count_out(c, malloc_usable_size(block));
     grown = realloc(block, bytes > 0 ? bytes : 1);
-    count_in(malloc_usable_size(grown != NULL ? grown : block));
+    count_in(c, malloc_usable_size(grown != NULL ? grown : block));
     return grown;
 }
 
@@ -209,13 +205,14 @@ char *mem_strdup(const char *text)
 
 void mem_free(void *block)
 {
+    struct counts *c = own();
     size_t usable;
 
     if (block == NULL)
         return;
     usable = malloc_usable_size(block);
-    count_out(usable);
-    give_up(own(), block, usable);
+    count_out(c, usable);
+    give_up(c, block, usable);
 }
 
 static size_t sum(size_t offset)

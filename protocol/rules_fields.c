@@ -1,5 +1,6 @@
 #include "protocol/rules_fields.h"
 #include "protocol/rules.h"
+#include "protocol/token.h"
 
 /* A row that ends in "*" stands for every name that begins so. Rows are in lower case, and in the order of their first letters. */
 #define R(text) { (const uint8_t *)(text), sizeof(text) - 1 }
@@ -174,17 +175,9 @@ bool rules_is_trusted_fact(struct span name, const struct span *more, size_t mor
     return false;
 }
 
-static bool is_plain(struct span name)
-{
-    for (size_t i = 0; i < name.n; i++)
-        if (fold(name.p[i]) == '-' && name.p[i] != '-')
-            return false;
-    return true;
-}
-
 bool rules_is_disguised(struct span name, const struct span *more, size_t more_n)
 {
-    if (is_plain(name))
+    if (token_plain(name) == name.n)     /* every byte folds to itself, but for its case */
         return false;
     return in_table(name, FRAMING_AND_ROUTING) || rules_is_hop_by_hop(name) || rules_is_trusted_fact(name, more, more_n);
 }

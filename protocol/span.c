@@ -42,26 +42,41 @@ static bool same_letter(uint8_t a, uint8_t b)
 
 #define EACH(byte) ((uint64_t)0x0101010101010101u * (byte))
 
-/* The same for eight bytes: where they differ, it is in the bit of the case, and both are letters of ASCII. */
-static bool same_eight(const uint8_t *a, const uint8_t *b)
+/* The same for eight bytes in a word: where they differ, it is in the bit of the case, and both are letters of ASCII. */
+static bool same_eight(uint64_t a, uint64_t b)
 {
-    uint64_t w = span_word(a), differ = w ^ span_word(b), lower = (w & EACH(0x7f)) | EACH(0x20);
-    uint64_t letters = (lower + EACH(0x80 - 'a')) & ~(lower + EACH(0x7f - 'z')) & ~w & EACH(0x80);
+    uint64_t differ = a ^ b, lower = (a & EACH(0x7f)) | EACH(0x20);
+    uint64_t letters = (lower + EACH(0x80 - 'a')) & ~(lower + EACH(0x7f - 'z')) & ~a & EACH(0x80);
 
     return differ == 0 || ((differ & ~EACH(0x20)) == 0 && (differ << 2 & ~letters) == 0);
 }
 
-bool span_same_letters(const uint8_t *a, const uint8_t *b, size_t n)
+/* Four to seven bytes in a word: those in the middle stand in it twice. */
+static uint64_t short_word(const uint8_t *p, size_t n)
 {
-    size_t i = 0;
+    const uint8_t *q = p + n - 4;
+    uint32_t first = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    uint32_t last = (uint32_t)q[0] | (uint32_t)q[1] << 8 | (uint32_t)q[2] << 16 | (uint32_t)q[3] << 24;
 
-    for (; n - i >= 8; i += 8)
-        if (!same_eight(a + i, b + i))
-            return false;
-    for (; i < n; i++)
+    return first | (uint64_t)last << 32;
+}
+
+static bool same_few(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
         if (a[i] != b[i] && !same_letter(a[i], b[i]))
             return false;
     return true;
+}
+
+bool span_same_letters(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    if (n < 8)
+        return n < 4 ? same_few(a, b, n) : same_eight(short_word(a, n), short_word(b, n));
+    for (size_t i = 0; i + 8 < n; i += 8)
+        if (!same_eight(span_word(a + i), span_word(b + i)))
+            return false;
+    return same_eight(span_word(a + n - 8), span_word(b + n - 8));
 }
 
 bool span_starts_with(struct span s, struct span prefix)

@@ -31,7 +31,7 @@ enum fault target_parse(struct arena *a, struct span method, struct span text, s
 
 /* A Host value or an authority: uri-host [":" port] (RFC 9110 section 7.2), checked byte by byte; IPv6 in brackets. */
 struct host_port {
-    struct span host;                    /* lower case, one trailing dot removed; in the arena */
+    struct span host;                    /* lower case, one trailing dot removed; borrowed from the text, or in the arena */
     unsigned port;                       /* 0 when absent */
     bool has_port;
 };

@@ -1,5 +1,6 @@
 /* Host names and addresses as they stand in Host and in absolute-form targets, made comparable. tests/protocol/test_target.c */
 #include "protocol/target.h"
+#include "protocol/token.h"
 
 #define HOST_BYTES 255                   /* RFC 1035 section 2.3.4 */
 
@@ -7,12 +8,9 @@
  * ("a,b", "a%2eb"), so only letters, digits, "-", "_" and "." pass, and no label is empty. test_target.c: host_* */
 static bool is_name(struct span s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        uint8_t c = ascii_lower(s.p[i]);
-        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-        if (!plain && (c != '.' || i == 0 || s.p[i - 1] == '.'))
+    for (size_t i = token_plain(s); i < s.n; i += 1 + token_plain(span_from(s, i + 1)))
+        if (s.p[i] != '_' && (s.p[i] != '.' || i == 0 || s.p[i - 1] == '.'))
             return false;
-    }
     return s.n > 0 && s.n <= HOST_BYTES;
 }
 
@@ -109,10 +107,22 @@ static bool read_port(struct span s, struct host_port *out)
     return true;
 }
 
-static struct span lower_copy(struct arena *a, struct span s)
+static bool is_upper(uint8_t c)
 {
-    uint8_t *p = arena_alloc(a, s.n);
+    return c >= 'A' && c <= 'Z';
+}
 
+/* In lower case: as it stands where it is so, as it nearly always is. p NULL: no memory. */
+static struct span lower(struct arena *a, struct span s)
+{
+    size_t same = 0;
+    uint8_t *p;
+
+    while (same < s.n && !is_upper(s.p[same]))
+        same++;
+    if (same == s.n)
+        return s;
+    p = arena_alloc(a, s.n);
     for (size_t i = 0; p != NULL && i < s.n; i++)
         p[i] = ascii_lower(s.p[i]);
     return span_of(p, p != NULL ? s.n : 0);
@@ -133,6 +143,6 @@ enum fault host_parse(struct arena *a, struct span text, struct host_port *out)
         return FAULT_HOST;
     if (host.n > 1 && host.p[host.n - 1] == '.')
         host.n--;
-    out->host = lower_copy(a, host);
+    out->host = lower(a, host);
     return out->host.p != NULL ? FAULT_NONE : FAULT_NO_MEMORY;
 }

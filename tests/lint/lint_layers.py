@@ -55,8 +55,8 @@ LIBRARIES = [
 
 C_STANDARD = set("""assert ctype errno float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic
     stdbool stddef stdint stdio stdlib stdnoreturn string time uchar wchar wctype""".split())
-# What two files of protocol/ are there to hide.
-PROTOCOL_SYSTEM = {("protocol/mem.c", "malloc.h"), ("protocol/utf8_simd.c", "immintrin.h")}
+# What some files of protocol/ are there to hide.
+PROTOCOL_SYSTEM = {("protocol/mem.c", "malloc.h"), ("protocol/utf8_simd.c", "immintrin.h"), ("protocol/token_runs.h", "emmintrin.h")}
 # What conf/ may use of the system beside C: files, addresses and names.
 CONF_SYSTEM = set("""arpa/inet.h fcntl.h grp.h netinet/in.h pwd.h strings.h sys/socket.h sys/stat.h sys/types.h sys/un.h
     unistd.h""".split())

@@ -71,6 +71,24 @@ static void letters_in_words(void **state)
     }
 }
 
+/* Short and odd lengths are looked at in words that overlap: one letter's case and one letter at each place. */
+static void letters_of_each_length(void **state)
+{
+    uint8_t a[24], b[24];
+
+    (void)state;
+    for (size_t n = 1; n <= sizeof(a); n++) {
+        for (size_t place = 0; place < n; place++) {
+            memset(a, 'x', sizeof(a));
+            memset(b, 'x', sizeof(b));
+            b[place] = 'X';
+            assert_true(span_equal_nocase(span_of(a, n), span_of(b, n)));
+            b[place] = 'y';
+            assert_false(span_equal_nocase(span_of(a, n), span_of(b, n)));
+        }
+    }
+}
+
 static void numbers(void **state)
 {
     uint8_t room[SPAN_U64_BYTES];
@@ -98,6 +116,7 @@ int main(void)
         cmocka_unit_test(parts),
         cmocka_unit_test(comparisons),
         cmocka_unit_test(letters_in_words),
+        cmocka_unit_test(letters_of_each_length),
         cmocka_unit_test(numbers),
     };
 
