@@ -15,7 +15,7 @@ ROWS = """
     log log_writer metrics metrics_text notify
     timers ready weather mailbox poller hold
     stream
-    pipes stream_uv parting
+    pipes stream_uv stream_uv_parts stream_uv_input stream_uv_output stream_uv_splice parting
     tls_library tls_curve tls_facts tls_tickets tls_seal tls_ctx tls_parts tls_files tls_session
     tls_sessions tls_helpers tls_loop tls_rest
     stream_tls stream_tls_parts
