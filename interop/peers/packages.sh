@@ -22,7 +22,8 @@ need_node_peers() {
     mkdir -p "$target" || return 1
     cp "$here/package.json" "$target/package.json.new" || return 1
     mv "$target/package.json.new" "$target/package.json" || return 1
-    if ! (cd "$target" && npm install --no-package-lock --no-audit --no-fund --loglevel=error) >"$target/npm.log" 2>&1; then
+    if ! (cd "$target" && timeout 240 npm install --no-package-lock --no-audit --no-fund --loglevel=error --fetch-retries=1 --fetch-timeout=30000) \
+        >"$target/npm.log" 2>&1; then
         rm -f "$target/package.json"
         echo "need_node_peers: npm install failed:" >&2
         tail -n 5 "$target/npm.log" >&2
