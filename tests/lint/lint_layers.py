@@ -30,7 +30,7 @@ ROWS = """
     outbound
     pump flow tunnel tunnel_parts tunnel_end tunnel_watch tunnel_walk body_out
     gather spool
-    fcgi_stderr fcgi_conn fcgi_ask fcgi_facts
+    fcgi_stderr fcgi_conn fcgi_conn_parts fcgi_conn_end fcgi_conn_in fcgi_conn_out fcgi_ask fcgi_facts
     health_check health_check_parts health_http health_fcgi health
     backend backend_h1 backend_fcgi
     exchange exchange_parts exchange_act exchange_admit exchange_auth exchange_ask exchange_sticky exchange_tls exchange_trace exchange_request exchange_gather exchange_response exchange_end client passthrough entry inherited sockets
