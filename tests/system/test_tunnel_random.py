@@ -3,6 +3,7 @@ between: what comes out is what went in, byte for byte, and the record counts it
 import os
 import random
 import select
+import signal
 import time
 
 from frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, apply_mask, close_payload, frame, read_close
@@ -323,3 +324,41 @@ def test_ends_in_the_middle(t):
             chance = random.Random(seed)
             for _ in range(10):
                 one_end(t, gateway, backend, chance, verify, seed)
+
+
+def drained(t, verify, seed):
+    chance = random.Random(seed)
+    backend = t.backend()
+    gateway = t.simple(backend, websocket={"verify": verify, "close_timeout": "20s", "ping_interval": "off"}, timeouts={"drain": "30s"})
+    sides = []
+    for _ in range(6):
+        up, down = Script(chance, True, 250000), Script(chance, False, 250000)
+        client, server = t.upgrade(gateway, backend)
+        sides += [Ender(client, chance, up, down, None), Ender(server, chance, down, up, None)]
+    limit, rounds = time.monotonic() + DEADLINE, chance.randrange(300)
+    while not all(s.is_done() for s in sides):
+        check(time.monotonic() < limit, "not done: %r", [(s.over, s.conn.end, s.close, len(s.out), s.taken, len(s.due)) for s in sides])
+        for s in sides:
+            if not s.is_done():
+                s.step()
+        rounds -= 1
+        if rounds == 0:
+            gateway.signal(signal.SIGTERM)
+        if rounds < 0:
+            time.sleep(0.0005)
+    for s in sides:
+        s.conn.close()
+        same(s.close, 1012 if s.mask else 1001, "Close of the drain's")
+    same(gateway.wait_exit(), 0, "exit code")
+    same([r[Log.END] for r in gateway.records if r["kind"] == "tunnel"], ["drained"] * 6, "ends")
+
+
+def test_a_drain_in_the_middle(t):
+    """Each peer gets whole frames, and behind one of them the gateway's Close."""
+    t.needs_speed()
+    for verify in ("frames", "utf8"):
+        for seed in SEEDS:
+            try:
+                drained(t, verify, seed)
+            except Exception as error:
+                raise AssertionError("seed %d, verify %s: %s" % (seed, verify, error)) from error
