@@ -8,19 +8,27 @@
 
 /* ---- the loop's calls ---- */
 
-/* The socket failed. What the peer sent before is still there to be read. */
-static void on_failure(struct stream_uv *s)
+/* What it failed of. A write may have been told before. */
+static int failure_of(const struct stream_uv *s)
 {
     int error = 0;
     socklen_t n = sizeof(error);
 
-    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error <= 0 || error > UINT8_MAX)
-        error = ECONNRESET;
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error > 0 && error <= UINT8_MAX)
+        return error;
+    return s->base.output_error == -EPIPE ? EPIPE : ECONNRESET;
+}
+
+/* The socket failed. What the peer sent before is still there to be read; with EPIPE also the orderly end behind it. */
+static void on_failure(struct stream_uv *s)
+{
+    int error = failure_of(s);
+
     if (s->base.output_error == 0 && !s->finished)
         stream_uv_output_failed(s, -error);
-    if (s->late_errno == 0)
+    if (s->late_errno == 0 && error != EPIPE)
         s->late_errno = (uint8_t)error;
-    s->may_read = true;
+    s->may_read = s->end_seen = true;
     ready_add(s->loop->ready, &s->ready);
     s->tell_writable = false;
     s->base.events->writable(s->base.ctx);

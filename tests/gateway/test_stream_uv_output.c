@@ -243,6 +243,26 @@ static void a_reset_that_a_write_is_told_of(void **state)
     }
 }
 
+/* Whoever said all and ended his side in good order did so, though he breaks off when he is told more. */
+static void a_reset_behind_an_orderly_end(void **state)
+{
+    for (int write = 0; write < 2; write++) {
+        struct rig r;
+        begin(&r, state);
+        far_says(&r, "all");
+        assert_int_equal(shutdown(r.far, SHUT_WR), 0);
+        far_resets(&r);
+        if (write)
+            assert_int_equal(stream_send(r.owner.stream, SPAN_LITERAL("x")), -EPIPE);
+        TURN_UNTIL(&r.loop, r.owner.stream->input != STREAM_OPEN);
+        loop_settle(&r.loop);
+        assert_int_equal(r.owner.stream->input, STREAM_EOF);
+        assert_int_equal(r.owner.stream->output_error, -EPIPE);
+        expect_there(&r, "all");
+        end(&r);
+    }
+}
+
 static void a_reset_of_ours_is_seen_as_one(void **state)
 {
     struct rig r;
@@ -445,6 +465,7 @@ int main(void)
         BOTH(what_the_peer_has_not_acknowledged_is_known),
         cmocka_unit_test(a_peer_that_goes_while_it_blocks_is_told),
         cmocka_unit_test(a_reset_that_a_write_is_told_of),
+        cmocka_unit_test(a_reset_behind_an_orderly_end),
         cmocka_unit_test(a_reset_of_ours_is_seen_as_one),
         cmocka_unit_test(closed_from_inside_an_event_nothing_more_is_heard),
         BOTH(closed_with_everything_pending),
