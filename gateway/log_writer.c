@@ -48,6 +48,7 @@ struct log_writer {
     /* the thread's own */
     int error;                           /* of the last write; 0: it was good, or there was no room */
     unsigned at;                         /* the ring whose turn it is: that of a line that was cut by a full disk, until the rest is written */
+    bool cut;                            /* … which is under way */
     uint64_t lost_said;
     time_t said_s;
     unsigned rings_n;
@@ -235,6 +236,7 @@ static bool write_ring(struct log_writer *w, struct ring *r)
             return false;
         }
         tail += (uint64_t)wrote;
+        w->cut = r->text[(tail - 1) % LOG_WRITER_BYTES] != '\n';        /* before somebody puts there */
         atomic_store(&r->tail, tail);
     }
     return true;
@@ -280,9 +282,8 @@ static void say_error(struct log_writer *w, int before)
 static uint64_t forget(struct ring *r, bool everything)
 {
     uint64_t tail = atomic_load(&r->tail), head = atomic_load(&r->head), lines = 0;
-    bool cut = tail > 0 && r->text[(tail - 1) % LOG_WRITER_BYTES] != '\n';
 
-    for (; tail != head && (everything || (cut && lines == 0)); tail++)
+    for (; tail != head && (everything || lines == 0); tail++)
         lines += r->text[tail % LOG_WRITER_BYTES] == '\n';
     atomic_store(&r->tail, tail);
     return lines;
@@ -296,7 +297,9 @@ static void reopen(struct log_writer *w)
         log_error("cannot reopen the access log, the old file is kept: %s", strerror(-fd));
         return;
     }
-    atomic_fetch_add(&w->rings[w->at].lost, forget(&w->rings[w->at], false));
+    if (w->cut)
+        atomic_fetch_add(&w->rings[w->at].lost, forget(&w->rings[w->at], false));
+    w->cut = false;
     close(w->fd);
     w->fd = fd;
     w->may_block = fd_may_block(fd);

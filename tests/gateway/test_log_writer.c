@@ -276,12 +276,11 @@ static void a_disk_that_is_full(void **state)
     end(&d);
 }
 
-static void a_file_that_is_turned_over_in_the_middle_of_a_line(void **state)
+static void turn_over_in_the_middle_of_a_line(const char *more, size_t n)
 {
     struct desk d;
     char old[160];
 
-    (void)state;
     begin(&d, 1);
     snprintf(old, sizeof(old), "%s.1", d.path);
     disk.full = true;
@@ -289,15 +288,30 @@ static void a_file_that_is_turned_over_in_the_middle_of_a_line(void **state)
     put(&d, "the first line\n");
     put(&d, "the second line\n");
     wait_said(&d, "No space left on device");
+    assert_true(n == 0 || log_writer_put(d.writer, 0, more, n));
     assert_int_equal(rename(d.path, old), 0);
     log_writer_reopen(d.writer);
     for (int i = 0; i < 20000 && access(d.path, F_OK) != 0; i++)
         usleep(1000);
     disk.full = false;
-    assert_string_equal(read_all(&d), "the second line\n");
+    assert_memory_equal(read_all(&d), "the second line\n", 16);
+    assert_int_equal(d.text.n, 16 + n);
     assert_string_equal(read_path(&d, old), "the fir");
     unlink(old);
     end(&d);
+}
+
+static void a_file_that_is_turned_over_in_the_middle_of_a_line(void **state)
+{
+    size_t n = LOG_WRITER_BYTES - strlen("st line\nthe second line\n");
+    char *more = malloc(n);
+
+    (void)state;
+    turn_over_in_the_middle_of_a_line(NULL, 0);
+    memset(more, 'x', n);
+    more[n - 1] = '\n';
+    turn_over_in_the_middle_of_a_line(more, n);          /* with a ring that is full to the last byte */
+    free(more);
 }
 
 static void a_disk_that_takes_little(void **state)
