@@ -18,7 +18,7 @@ ROWS = """
     pipes stream_uv stream_uv_parts stream_uv_input stream_uv_output stream_uv_splice parting
     tls_library tls_curve tls_facts tls_tickets tls_seal tls_ctx tls_parts tls_files tls_session
     tls_sessions tls_helpers tls_loop tls_rest
-    stream_tls stream_tls_parts
+    stream_tls stream_tls_parts stream_tls_input stream_tls_output
     tls_handshake
     resolver race dial
     server_state server_set places names tally
