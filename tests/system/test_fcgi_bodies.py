@@ -2,6 +2,7 @@
 socket to socket, and nobody may see a difference."""
 import os
 import random
+import signal
 
 import fcgi
 import messages
@@ -180,3 +181,49 @@ def test_a_client_that_goes_within_a_long_record(t):
     client.reset()
     check(server.until(lambda request: request.aborted) is not None, "the application is told")
     g.wait_record(end="client_aborted")
+
+
+def cut_at(chance, records, how):
+    return len(records) if how in ("whole", "client") else chance.randrange(len(records))
+
+
+def test_random_ends(t):
+    """The server ends or resets its connection anywhere, or the client goes: nothing that was cut passes for whole, and of nobody who did no
+    wrong a fault is counted."""
+    backend = t.backend()
+    g = t.simple(backend, upstream={"protocol": "fastcgi"}, log={"level": "debug"})
+    for seed in SEEDS:
+        chance = random.Random(seed)
+        for _ in range(10):
+            body, said, records = random_answer(chance)
+            how = chance.choice(["whole", "fin", "rst", "client", "client"])
+            what = "seed %d, %s, length: %s, %d bytes" % (seed, how, said, len(body))
+            client, server = asked(t, g, backend)
+            cut = cut_at(chance, records, how)
+
+            def answer(conn=server.conn, data=records[:cut], how=how):
+                try:
+                    send_cut(conn, data, len(data))
+                except OSError:
+                    check(how == "client", "the gateway ended the connection")
+                if how != "whole":
+                    getattr(conn, "reset" if how == "rst" else "close")()
+            answering = in_thread(answer)
+            if how == "client":
+                n = chance.randrange(1, len(body) + 2)
+                client.wait_for(lambda data, n=n: len(data) >= n)
+                client.reset()
+            else:
+                reply = messages.read_response(client)
+                looks_whole = reply.complete and reply.status == 200
+                check(looks_whole or how != "whole", "%s: it is not whole: %r", what, reply)
+                check(not looks_whole or reply.body == body, "%s: %d bytes pass for all", what, len(reply.body))
+                check(not looks_whole or said or how == "whole" or cut >= len(records) - 24, "%s: cut at %d of %d, and looks whole", what, cut,
+                      len(records))
+                check(reply.status != 200 or body.startswith(reply.body), "%s: other bytes", what)
+            answering.finish()
+            client.close()
+            server.conn.close()
+    g.signal(signal.SIGTERM)
+    same(g.wait_exit(), 0, "exit code")
+    same([line for line in g.stderr_lines if "count upgate_faults" in line], [], "faults that were counted")
