@@ -50,7 +50,6 @@ static void exchange_free(struct exchange *x, bool backend_reusable)
     seek_end(&x->seek);
     timer_clear(x->services->timers, &x->timer);
     ready_cancel(&x->ready);
-    metrics_sub(&x->services->metrics->exchanges_open, 1);
     arena_free(&x->arena);
     mem_free(x);
 }
@@ -80,6 +79,7 @@ static void account(struct exchange *x, enum end_reason why)
     tally(x);
     metrics_add(&m->bytes_from_clients, x->bytes_in);
     metrics_add(&m->bytes_to_clients, x->out.bytes);
+    metrics_sub(&m->exchanges_open, 1);
     if (access_log_is_on(x->services->access_log))
         log_line(x);
 }

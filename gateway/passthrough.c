@@ -97,9 +97,16 @@ static void write_record(const struct passthrough *p)
     };
 
     access_log_passthrough(p->services->access_log, &record);
-    metrics_ended(p->services->metrics, METRICS_PASSTHROUGH, p->end);
-    metrics_add(&p->services->metrics->bytes_from_clients, p->from_client.moved);
-    metrics_add(&p->services->metrics->bytes_to_clients, p->from_server.moved);
+}
+
+static void count_end(const struct passthrough *p)
+{
+    struct metrics *m = p->services->metrics;
+
+    metrics_ended(m, METRICS_PASSTHROUGH, p->end);
+    metrics_add(&m->bytes_from_clients, p->from_client.moved);
+    metrics_add(&m->bytes_to_clients, p->from_server.moved);
+    metrics_sub(&m->passthroughs_open, 1);
 }
 
 static void leave_server(struct passthrough *p)
@@ -115,6 +122,7 @@ static void passthrough_free(struct passthrough *p)
     struct inbound inbound = p->inbound;
     enum end_reason why = p->end;
 
+    count_end(p);
     write_record(p);
     outbound_cancel(&p->outbound);
     seek_end(&p->seek);
@@ -123,7 +131,6 @@ static void passthrough_free(struct passthrough *p)
     leave_server(p);
     timer_clear(services->timers, &p->timer);
     list_remove(&p->link);
-    metrics_sub(&services->metrics->passthroughs_open, 1);
     mem_free(p);
     inbound_ended(services, &inbound, why);
 }

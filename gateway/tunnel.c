@@ -103,10 +103,6 @@ static void write_record(struct tunnel *t)
         .fault = t->fault,
     };
     access_log_tunnel(t->services->access_log, &record);
-    metrics_ended(t->services->metrics, METRICS_TUNNEL, t->end);
-    for (int i = 0; i < 2; i++)
-        if (t->sides[i].pump.close_code != 0)
-            metrics_close(t->services->metrics, i == CLIENT ? METRICS_CLIENT : METRICS_SERVER, t->sides[i].pump.close_code);
 }
 
 static struct tally_counts *upstream_counts(const struct tunnel *t)
@@ -119,13 +115,26 @@ static struct tally_counts *route_counts(const struct tunnel *t)
     return snapshot_route_counts(t->snapshot, tunnel_route(t), t->services->number);
 }
 
+static void count_end(struct tunnel *t)
+{
+    struct metrics *m = t->services->metrics;
+
+    metrics_ended(m, METRICS_TUNNEL, t->end);
+    for (int i = 0; i < 2; i++)
+        if (t->sides[i].pump.close_code != 0)
+            metrics_close(m, i == CLIENT ? METRICS_CLIENT : METRICS_SERVER, t->sides[i].pump.close_code);
+    metrics_sub(&m->tunnels_open, 1);
+    tally_tunnel_ends(route_counts(t), t->sides[CLIENT].pump.moved, t->sides[SERVER].pump.moved);
+    tally_tunnel_ends(upstream_counts(t), t->sides[CLIENT].pump.moved, t->sides[SERVER].pump.moved);
+}
+
+/* Counted before it is written down: whoever has read the record finds the tunnel among those that ended, and not among the open ones. */
 static void tunnel_free(struct tunnel *t)
 {
     struct services *svc = t->services;
 
+    count_end(t);
     write_record(t);
-    tally_tunnel_ends(route_counts(t), t->sides[CLIENT].pump.moved, t->sides[SERVER].pump.moved);
-    tally_tunnel_ends(upstream_counts(t), t->sides[CLIENT].pump.moved, t->sides[SERVER].pump.moved);
     stream_close(&t->sides[CLIENT].stream);
     stream_close(&t->sides[SERVER].stream);
     timer_clear(svc->timers, &t->timer);
@@ -135,7 +144,6 @@ static void tunnel_free(struct tunnel *t)
     list_remove(&t->link);
     server_end(t->server_record, SERVER_TUNNEL);
     snapshot_release(&t->snapshot);
-    metrics_sub(&svc->metrics->tunnels_open, 1);
     quota_disconnect(svc->quota, &t->share);
     mem_free(t->farewell);
     mem_free(t);
