@@ -115,10 +115,25 @@ static enum fault find_script(const struct backend_fcgi *b, struct fcgi_script *
     return fault != FAULT_NONE ? fault : check_file(b, conf, script);
 }
 
+/* As text, good until the next call: nearly always the client came to the same address as the one before. */
+static struct span server_address(const struct net_address *local)
+{
+    static _Thread_local struct {
+        struct net_address address;
+        char text[NET_ADDRESS_TEXT];
+    } last;
+
+    if (local->family != NET_IP4 && local->family != NET_IP6)
+        return SPAN_EMPTY;
+    if (!net_address_equal(&last.address, local))
+        net_address_print(local, last.text);
+    last.address = *local;
+    return span_of_text(last.text);
+}
+
 static enum fault make_params(struct backend_fcgi *b)
 {
     const struct net_address *local = &b->request.inbound->local;
-    char address[NET_ADDRESS_TEXT];
     struct fcgi_script script;
     struct fcgi_request told = {
         .head = b->request.head,
@@ -126,6 +141,7 @@ static enum fault make_params(struct backend_fcgi *b)
         .facts = &b->request.facts,
         .script = &script,
         .document_root = optional(b->request.upstream->fastcgi.root),
+        .server_address = server_address(local),
         .server_port = local->port,
         .server_software = SPAN_LITERAL("upgate/" UPGATE_VERSION),
         .has_content_length = b->request.head->has_content_length || b->request.gathered,
@@ -136,9 +152,6 @@ static enum fault make_params(struct backend_fcgi *b)
     told.own = fcgi_facts(b->request.arena, &b->request.upstream->fastcgi, b->request.inbound, b->request.facts.changes, &told.own_n);
     if (told.own == NULL)
         return FAULT_NO_MEMORY;
-    net_address_print(local, address);
-    if (local->family == NET_IP4 || local->family == NET_IP6)
-        told.server_address = span_of_text(address);
     if (fault == FAULT_NONE)
         fault = fcgi_params_write(b->request.arena, &told, 4 * b->request.limits->head_bytes + PARAMS_SPARE_BYTES, &b->params);
     metrics_add(&b->base.services->metrics->fields_folded, b->params.dropped);

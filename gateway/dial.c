@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -21,7 +22,7 @@ struct dial {
     void *ctx;
     struct resolver_wait wait;
     struct timer timer;
-    struct race race;
+    struct race race;                    /* the last: race_init makes what is needed of it */
 };
 
 /* ---- the end: one answer, one place that frees ---- */
@@ -126,10 +127,11 @@ static int begin(struct dial *d, const struct conf_address *to)
 static struct dial *start(struct dialer *base, const struct conf_address *to, uint64_t timeout_ms, dial_answered *answered, void *ctx)
 {
     struct dialer_uv *dialer = (struct dialer_uv *)(void *)base;
-    struct dial *d = mem_zalloc(sizeof(*d));
+    struct dial *d = mem_alloc(sizeof(*d));
 
     if (d == NULL)
         return NULL;
+    memset(d, 0, offsetof(struct dial, race));
     d->dialer = dialer;
     d->answered = answered;
     d->ctx = ctx;

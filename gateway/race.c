@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -159,7 +160,10 @@ static void on_pace(struct timer *t, uint64_t now_ms)
 void race_init(struct race *r, struct stream_uv_loop *loop, struct timers *timers,
                void (*over)(struct race *r, struct stream *stream, int error))
 {
-    *r = (struct race){ .loop = loop, .timers = timers, .over = over };
+    memset(r, 0, offsetof(struct race, addresses));
+    r->loop = loop;
+    r->timers = timers;
+    r->over = over;
     timer_init(&r->pace, on_pace);
     ready_init(&r->ready, on_ready);
 }

@@ -26,13 +26,13 @@ struct race {                            /* the owner embeds it, and touches not
     struct timers *timers;
     size_t n, next;                      /* addresses; the one to be tried next */
     size_t running;
-    struct sockaddr_storage addresses[RACE_ADDRESSES];
     struct race_runner runners[RACE_ADDRESSES];
     struct stream *winner;               /* connected at once: told from the loop */
     struct timer pace;
     struct ready ready;                  /* somebody has won, or nobody is left: told from the loop */
     int last_error;
     void (*over)(struct race *r, struct stream *stream, int error);
+    struct sockaddr_storage addresses[RACE_ADDRESSES];           /* the first n; the others are nothing yet */
 };
 
 /* over: from the loop, once: a stream, which is the owner's; or NULL, and the last address's error (negative errno). The race has ended then. */

@@ -63,8 +63,7 @@ static bool grow(struct pairs *w, size_t n)
 
 static void append(struct pairs *w, struct span s)
 {
-    if (s.n > 0)
-        memcpy(w->p + w->n, s.p, s.n);
+    span_put(w->p + w->n, s);
     w->n += s.n;
 }
 
@@ -85,22 +84,32 @@ static bool begin_any_pair(struct pairs *w, size_t name_n, size_t value_n)
     return true;
 }
 
+/* Short ones: a byte for each. */
+static inline void put_lengths(uint8_t *to, size_t name_n, size_t value_n)
+{
+    to[0] = (uint8_t)name_n;
+    to[1] = (uint8_t)value_n;
+}
+
 /* Room for a pair, and its lengths: name and value have to be appended. False: a fault. */
 static bool begin_pair(struct pairs *w, size_t name_n, size_t value_n)
 {
     if (name_n >= 128 || value_n >= 128 || w->n + 2 + name_n + value_n > w->room)
         return begin_any_pair(w, name_n, value_n);
-    w->p[w->n++] = (uint8_t)name_n;
-    w->p[w->n++] = (uint8_t)value_n;
+    put_lengths(w->p + w->n, name_n, value_n);
+    w->n += 2;
     return true;
 }
 
 static void put(struct pairs *w, struct span name, struct span value)
 {
+    uint8_t *to;
+
     if (!begin_pair(w, name.n, value.n))
         return;
-    append(w, name);
-    append(w, value);
+    to = w->p + w->n;
+    to = span_put(span_put(to, name), value);
+    w->n = (size_t)(to - w->p);
 }
 
 /* FastCGI section 6.1: a value does not include a null byte. test_fcgi_params.c: nul_* */

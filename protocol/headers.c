@@ -88,7 +88,7 @@ static size_t member_end(struct span s)
 {
     bool quoted = false;
 
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = token_plain(s); i < s.n; i++) {      /* mostly that is a word, or the first of some */
         if (s.p[i] == '"')
             quoted = !quoted;
         else if (s.p[i] == '\\' && quoted)

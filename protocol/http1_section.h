@@ -15,9 +15,15 @@ enum http1_section_part {
     HTTP1_SECTION_ENDED,
 };
 
+#define HTTP1_SECTION_MARKS 16
+
 struct http1_section {
     enum http1_section_part part;
     size_t lines;                        /* field lines that are whole */
+    size_t marked;                       /* the first ones of them, each of which came in one piece: */
+    struct {
+        uint16_t name_n, value_n;        /* with what whitespace is around it */
+    } marks[HTTP1_SECTION_MARKS];
 };
 
 /* How many of the bytes belong to the section; the byte at FAULT_FIELD or FAULT_LINE_ENDING does not. line_limit 0: none. */

@@ -35,14 +35,6 @@ const char *http1_reason(unsigned status)
     return "";
 }
 
-/* Into a piece of memory that was measured before; returns where the next goes. */
-static inline uint8_t *put(uint8_t *to, struct span s)
-{
-    if (s.n > 0)
-        memcpy(to, s.p, s.n);
-    return to + s.n;
-}
-
 #define FIELD_EXTRA 4                    /* colon, space, CR, LF */
 #define CRLF SPAN_LITERAL("\r\n")
 
@@ -62,10 +54,10 @@ static uint8_t *put_fields(uint8_t *to, const struct headers *fields)
         const struct field *f = &fields->fields[i];
 
         assert(token_is_token(f->name) && token_is_field_value(f->value));
-        to = put(put(to, f->name), SPAN_LITERAL(": "));
-        to = put(put(to, f->value), CRLF);
+        to = span_put(span_put(to, f->name), SPAN_LITERAL(": "));
+        to = span_put(span_put(to, f->value), CRLF);
     }
-    return put(to, CRLF);
+    return span_put(to, CRLF);
 }
 
 static bool is_target(struct span target)
@@ -85,8 +77,8 @@ struct span http1_write_request_head(struct arena *a, struct span method, struct
     assert(token_is_token(method) && is_target(target));
     if (head == NULL)
         return SPAN_EMPTY;
-    to = put(put(head, method), SPAN_LITERAL(" "));
-    to = put(put(to, target), version);
+    to = span_put(span_put(head, method), SPAN_LITERAL(" "));
+    to = span_put(span_put(to, target), version);
     to = put_fields(to, fields);
     assert(to == head + n);
     return span_of(head, n);
@@ -108,8 +100,8 @@ struct span http1_write_response_head(struct arena *a, unsigned status, struct s
     head = arena_alloc(a, n);
     if (head == NULL)
         return SPAN_EMPTY;
-    to = put(put(head, version), span_of(digits, sizeof(digits)));       /* RFC 9112 section 4: the space stands there even without a reason */
-    to = put(put(to, reason), CRLF);
+    to = span_put(span_put(head, version), span_of(digits, sizeof(digits)));       /* RFC 9112 section 4: the space stands there even without a reason */
+    to = span_put(span_put(to, reason), CRLF);
     to = put_fields(to, fields);
     assert(to == head + n);
     return span_of(head, n);
@@ -140,7 +132,7 @@ struct span http1_write_last_chunk(struct arena *a, const struct headers *traile
 
     if (text == NULL)
         return SPAN_EMPTY;
-    to = put_fields(put(text, last), trailers);
+    to = put_fields(span_put(text, last), trailers);
     assert(to == text + n);
     return span_of(text, n);
 }

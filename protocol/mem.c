@@ -205,11 +205,12 @@ char *mem_strdup(const char *text)
 
 void mem_free(void *block)
 {
-    struct counts *c = own();
+    struct counts *c;
     size_t usable;
 
     if (block == NULL)
         return;
+    c = own();
     usable = malloc_usable_size(block);
     count_out(c, usable);
     give_up(c, block, usable);

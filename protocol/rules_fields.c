@@ -77,6 +77,8 @@ static bool matches(struct span name, struct span row)
 
     if (prefix ? name.n < n : name.n != n)
         return false;
+    if (span_same_letters(name.p, row.p, n))     /* nearly all that match do so */
+        return true;
     for (size_t i = 0; i < n; i++)
         if (fold(name.p[i]) != fold(row.p[i]))
             return false;

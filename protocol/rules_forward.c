@@ -73,9 +73,7 @@ static void add_pair(struct outgoing *o, struct span name, struct span first, st
         o->fault = FAULT_NO_MEMORY;
         return;
     }
-    memcpy(p, first.p, first.n);
-    if (second.n > 0)
-        memcpy(p + first.n, second.p, second.n);
+    span_put(span_put(p, first), second);
     add(o, name, span_of(p, first.n + second.n));
 }
 

@@ -6,6 +6,7 @@
 
 #define BLOCK_BYTES 64
 #define LENGTH_BYTES 8
+#define SCHEDULE_WORDS 80
 
 struct sha1 {
     uint32_t h[5];
@@ -17,6 +18,12 @@ struct sha1 {
 static uint32_t rotate(uint32_t x, unsigned by)
 {
     return x << by | x >> (32 - by);
+}
+
+static void put_length(uint8_t to[LENGTH_BYTES], uint64_t bits)
+{
+    for (unsigned i = 0; i < LENGTH_BYTES; i++)
+        to[i] = (uint8_t)(bits >> (56 - 8 * i));
 }
 
 static uint32_t big_endian_word(const uint8_t *p)
@@ -52,15 +59,19 @@ static uint32_t big_endian_word(const uint8_t *p)
         FIVE_ROUNDS(term, (t) + 15); \
     } while (0)
 
-static void digest_block(struct sha1 *s)
+/* Section 6.1.2, 1. */
+static void schedule(const uint8_t block[BLOCK_BYTES], uint32_t w[SCHEDULE_WORDS])
 {
-    uint32_t w[80];
+    for (size_t t = 0; t < 16; t++)
+        w[t] = big_endian_word(block + t * 4);
+    for (size_t t = 16; t < SCHEDULE_WORDS; t++)
+        w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
+}
+
+static void digest(struct sha1 *s, const uint32_t w[SCHEDULE_WORDS])
+{
     uint32_t a = s->h[0], b = s->h[1], c = s->h[2], d = s->h[3], e = s->h[4];
 
-    for (size_t t = 0; t < 16; t++)
-        w[t] = big_endian_word(s->block + t * 4);
-    for (size_t t = 16; t < 80; t++)
-        w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
     TWENTY_ROUNDS(CHOICE, 0);
     TWENTY_ROUNDS(PARITY, 20);
     TWENTY_ROUNDS(MAJORITY, 40);
@@ -74,6 +85,8 @@ static void digest_block(struct sha1 *s)
 
 static void add(struct sha1 *s, struct span text)
 {
+    uint32_t w[SCHEDULE_WORDS];
+
     s->bytes += text.n;
     while (text.n > 0) {
         struct span part = span_first(text, BLOCK_BYTES - s->used);
@@ -82,9 +95,27 @@ static void add(struct sha1 *s, struct span text)
         text = span_from(text, part.n);
         if (s->used < BLOCK_BYTES)
             return;
-        digest_block(s);
+        schedule(s->block, w);
+        digest(s, w);
         s->used = 0;
     }
+}
+
+/* A last block of nothing but a length: the texts of upgrades are all of one length, and so each thread schedules it once. */
+static void digest_length(struct sha1 *s, uint64_t bits)
+{
+    static _Thread_local struct {
+        uint64_t bits;
+        uint32_t w[SCHEDULE_WORDS];
+    } last;
+    uint8_t block[BLOCK_BYTES] = { 0 };
+
+    if (last.bits != bits) {
+        put_length(block + BLOCK_BYTES - LENGTH_BYTES, bits);
+        schedule(block, last.w);
+        last.bits = bits;
+    }
+    digest(s, last.w);
 }
 
 /* FIPS 180-4 section 5.1.1: a one bit, zeros, the length in bits. */
@@ -92,12 +123,15 @@ static void add_padding(struct sha1 *s)
 {
     static const uint8_t one_and_zeros[BLOCK_BYTES] = { 0x80 };
     uint64_t bits = s->bytes * 8;
-    size_t end = s->used < BLOCK_BYTES - LENGTH_BYTES ? BLOCK_BYTES : 2 * BLOCK_BYTES;
     uint8_t length[LENGTH_BYTES];
 
-    for (unsigned i = 0; i < LENGTH_BYTES; i++)
-        length[i] = (uint8_t)(bits >> (56 - 8 * i));
-    add(s, span_of(one_and_zeros, end - LENGTH_BYTES - s->used));
+    if (s->used >= BLOCK_BYTES - LENGTH_BYTES) {
+        add(s, span_of(one_and_zeros, BLOCK_BYTES - s->used));
+        digest_length(s, bits);
+        return;
+    }
+    put_length(length, bits);
+    add(s, span_of(one_and_zeros, BLOCK_BYTES - LENGTH_BYTES - s->used));
     add(s, span_of(length, LENGTH_BYTES));
 }
 

@@ -43,7 +43,7 @@ static bool same_letter(uint8_t a, uint8_t b)
 #define EACH(byte) ((uint64_t)0x0101010101010101u * (byte))
 
 /* The same for eight bytes in a word: where they differ, it is in the bit of the case, and both are letters of ASCII. */
-static bool same_eight(uint64_t a, uint64_t b)
+static inline bool same_eight(uint64_t a, uint64_t b)
 {
     uint64_t differ = a ^ b, lower = (a & EACH(0x7f)) | EACH(0x20);
     uint64_t letters = (lower + EACH(0x80 - 'a')) & ~(lower + EACH(0x7f - 'z')) & ~a & EACH(0x80);
@@ -52,7 +52,7 @@ static bool same_eight(uint64_t a, uint64_t b)
 }
 
 /* Four to seven bytes in a word: those in the middle stand in it twice. */
-static uint64_t short_word(const uint8_t *p, size_t n)
+static inline uint64_t short_word(const uint8_t *p, size_t n)
 {
     const uint8_t *q = p + n - 4;
     uint32_t first = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
@@ -96,6 +96,8 @@ size_t span_find(struct span s, uint8_t c)
     return hit == NULL ? s.n : (size_t)(hit - s.p);
 }
 
+#define DIGITS_SAFE 19                   /* so many are never too much */
+
 bool span_to_u64(struct span s, uint64_t *value_out)
 {
     uint64_t value = 0;
@@ -104,7 +106,7 @@ bool span_to_u64(struct span s, uint64_t *value_out)
         return false;
     for (size_t i = 0; i < s.n; i++) {
         uint64_t digit = (uint64_t)s.p[i] - '0';
-        if (s.p[i] < '0' || s.p[i] > '9' || value > (UINT64_MAX - digit) / 10)
+        if (s.p[i] < '0' || s.p[i] > '9' || (i >= DIGITS_SAFE && value > (UINT64_MAX - digit) / 10))
             return false;
         value = value * 10 + digit;
     }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct span {
     const uint8_t *p;
@@ -28,6 +29,20 @@ bool span_same_letters(const uint8_t *a, const uint8_t *b, size_t n);           
 static inline bool span_equal_nocase(struct span a, struct span b)                /* … most names differ in their lengths */
 {
     return a.n == b.n && span_same_letters(a.p, b.p, a.n);
+}
+/* A copy to somewhere else; returns where the next goes. Short words go without a call, in two pieces that may overlap. */
+static inline uint8_t *span_put(uint8_t *to, struct span s)
+{
+    if (s.n >= 8 && s.n <= 16) {
+        memcpy(to, s.p, 8);
+        memcpy(to + s.n - 8, s.p + s.n - 8, 8);
+    } else if (s.n >= 4 && s.n < 8) {
+        memcpy(to, s.p, 4);
+        memcpy(to + s.n - 4, s.p + s.n - 4, 4);
+    } else if (s.n > 0) {
+        memcpy(to, s.p, s.n);
+    }
+    return to + s.n;
 }
 bool span_starts_with(struct span s, struct span prefix);
 bool span_ends_with(struct span s, struct span suffix);

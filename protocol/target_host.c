@@ -8,9 +8,11 @@
  * ("a,b", "a%2eb"), so only letters, digits, "-", "_" and "." pass, and no label is empty. test_target.c: host_* */
 static bool is_name(struct span s)
 {
-    for (size_t i = token_plain(s); i < s.n; i += 1 + token_plain(span_from(s, i + 1)))
-        if (s.p[i] != '_' && (s.p[i] != '.' || i == 0 || s.p[i - 1] == '.'))
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t c = s.p[i];
+        if (c == '.' ? i == 0 || s.p[i - 1] == '.' : !token_is_plain(c) && c != '_')
             return false;
+    }
     return s.n > 0 && s.n <= HOST_BYTES;
 }
 

@@ -33,6 +33,11 @@ bool token_is_tchar(uint8_t c)
     return (classes[c] & TCHAR) != 0;
 }
 
+bool token_is_plain(uint8_t c)
+{
+    return (classes[c] & PLAIN) != 0;
+}
+
 /* From the i-th on. */
 static inline size_t leading(struct span s, size_t i, uint8_t class)
 {

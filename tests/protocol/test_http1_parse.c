@@ -169,6 +169,58 @@ static void large_heads_pass(void **state)
     http1_parse_free(h);
 }
 
+/* Of forty fields the tenth is longer than 65,535 bytes; their parts are the same however lines are cut. */
+#define MANY 40
+static struct span many_fields(void)
+{
+    static uint8_t text[72000];
+    size_t n = (size_t)snprintf((char *)text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n");
+
+    for (unsigned i = 0; i < MANY; i++) {
+        n += (size_t)snprintf((char *)text + n, sizeof(text) - n, "Field-%u: \tvalue %u ", i, i);
+        memset(text + n, 'x', i == 10 ? 70000 : 0);
+        n += i == 10 ? 70000 : 0;
+        n += (size_t)snprintf((char *)text + n, sizeof(text) - n, " \r\n");
+    }
+    n += (size_t)snprintf((char *)text + n, sizeof(text) - n, "\r\n");
+    return span_of(text, n);
+}
+
+static void check_many(const struct headers *fields)
+{
+    assert_int_equal(fields->n, MANY + 1);
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[16], value[16];
+        struct field f = fields->fields[i + 1];
+        snprintf(name, sizeof(name), "Field-%u", i);
+        snprintf(value, sizeof(value), "value %u", i);
+        assert_true(span_equal(f.name, span_of_text(name)));
+        assert_true(span_starts_with(f.value, span_of_text(value)));
+        assert_int_equal(f.value.n, strlen(value) + (i == 10 ? 70001 : 0));
+    }
+}
+
+static void many_fields_in_any_pieces(void **state)
+{
+    const struct http1_limits roomy = { .head_bytes = 100000, .fields = 200, .chunk_extension_bytes = 16 };
+    struct http1_parse *h = http1_parse_new(HTTP1_REQUEST, &roomy);
+    const struct span text = many_fields();
+    struct http1_result r;
+
+    (void)state;
+    for (size_t step = 1; step < 2 * text.n; step = step < 200 ? step + 1 : step * 3) {
+        for (size_t at = 0; at < text.n;) {
+            size_t end = at + step < text.n ? at + step : text.n;
+            while (at < end)
+                at += http1_parse_next(h, text.p + at, end - at, &r);
+        }
+        assert_int_equal(r.event, HTTP1_HEAD);
+        check_many(&r.head->fields);
+        http1_parse_reset(h);
+    }
+    http1_parse_free(h);
+}
+
 static enum http1_event feed(struct http1_parse *h, const char *text, struct http1_result *r)
 {
     size_t consumed = http1_parse_next(h, (const uint8_t *)text, strlen(text), r);
@@ -393,6 +445,7 @@ int main(void)
         cmocka_unit_test(limit_trailers),
         cmocka_unit_test(limit_body),
         cmocka_unit_test(large_heads_pass),
+        cmocka_unit_test(many_fields_in_any_pieces),
         cmocka_unit_test(took),
         cmocka_unit_test(faults_are_sticky),
         cmocka_unit_test(end_is_sticky),

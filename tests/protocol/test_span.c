@@ -89,6 +89,20 @@ static void letters_of_each_length(void **state)
     }
 }
 
+static void copies_of_each_length(void **state)
+{
+    static const char text[] = "0123456789abcdefghijklmnopqrstuv";
+
+    (void)state;
+    for (size_t n = 0; n < sizeof(text); n++) {
+        uint8_t to[sizeof(text) + 1];
+        memset(to, '#', sizeof(to));
+        assert_ptr_equal(span_put(to, span_of(text, n)), to + n);
+        assert_memory_equal(to, text, n);
+        assert_int_equal(to[n], '#');
+    }
+}
+
 static void numbers(void **state)
 {
     uint8_t room[SPAN_U64_BYTES];
@@ -117,6 +131,7 @@ int main(void)
         cmocka_unit_test(comparisons),
         cmocka_unit_test(letters_in_words),
         cmocka_unit_test(letters_of_each_length),
+        cmocka_unit_test(copies_of_each_length),
         cmocka_unit_test(numbers),
     };
 

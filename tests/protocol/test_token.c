@@ -66,6 +66,7 @@ static void check_names(const uint8_t *text, size_t n, size_t at)
 
     assert_int_equal(token_tchars(s), tchar_by_grammar(c) ? n : at);
     assert_int_equal(token_is_token(s), tchar_by_grammar(c));
+    assert_int_equal(token_is_plain((uint8_t)c), plain_by_grammar(c));
     assert_int_equal(token_plain(s), plain);
     assert_int_equal(token_run8(s, token_odd_letters8), plain < n / 8 * 8 ? plain : n / 8 * 8);
     assert_true(token_run_letters(s) <= plain);
