@@ -2,6 +2,7 @@
 import socket
 import time
 
+import admin
 from endpoints import Reader, closing, expect_close, live
 from frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame, read_frame
 from harness import MIB, Log, check, in_thread, large, same
@@ -16,9 +17,19 @@ SMALL_BUFFER = 65536
 
 def tunnel(t, websocket, **options):
     backend = t.backend(**{k: options.pop(k) for k in ["receive_buffer"] if k in options})
-    gateway = t.simple(backend, websocket=websocket)
+    gateway = t.simple(backend, websocket=websocket, admin={"address": "127.0.0.1:0"})
     client, server = t.upgrade(gateway, backend, **options)
     return gateway, client, server
+
+
+def wait_blocked(t, gateway, side):
+    """Until everything on the way of what this side says is full: it is blocked, and nothing has moved since it was asked before."""
+    asked = [None]
+
+    def is_full():
+        asked.append(admin.ask_json(t, gateway, "/tunnels")["tunnels"][0][side])
+        return asked[-1]["blocked"] and asked[-2] and asked[-2]["bytes"] == asked[-1]["bytes"]
+    admin.until(is_full, "everything full %s" % side)
 
 
 def ping_of_the_gateway(conn, masked):
@@ -235,6 +246,7 @@ def test_a_side_that_is_not_read_is_not_silent(t):
         sender.send(frame(BINARY, b"", announced=total, length_form=64, mask=b"\0\0\0\0" if up else False))
         reader.record = sender.record = False
         rest = in_thread(large, sender, total, b"\0" * 65536)
+        wait_blocked(t, gateway, Log.FROM_CLIENT if up else Log.FROM_SERVER)
         passing(4 * INTERVAL, sender)
         check(rest.thread.is_alive(), "the sender was never blocked")
         check(not [r for r in gateway.records if r.get(Log.KIND) == "tunnel"], "the tunnel ended: %r", gateway.records[-1:])
@@ -253,6 +265,7 @@ def test_pings_go_on_behind_a_blocked_reader(t):
     client.record = False
     rest = in_thread(large, server, total, b"\0" * 65536)
     client.wait_for(lambda data: len(data) > 0)
+    wait_blocked(t, gateway, Log.FROM_SERVER)
     passing(2 * INTERVAL, server)        # the client does not read, and nothing is to happen to it
     client.discard(10 + total)
     rest.finish()
