@@ -416,7 +416,7 @@ def test_files_are_checked(t):
     ca = authority(t)
     site, other = ca.issue("site"), ca.issue("other")
     ca.issue("weak", key="weak")
-    ca.issue("old", days=-1)
+    ca.issue("old", expired=True)
     tls.openssl("ec", "-aes128", "-passout", "pass:x", "-in", site["key"], "-out", ca.path("locked.key"))
     t.write("empty.pem", "")
     t.write("junk.pem", "nothing of use\n")

@@ -77,7 +77,7 @@ def test_bad_ones_are_refused_even_where_none_is_needed(t):
     for mode in ("optional", "require"):
         gateway = t.simple(t.app(), listeners=[pki.listener(mode)])
         for pair, words in [
-                (pki.clients.issue("late", dns=(), days=-1), "the certificate has expired"),
+                (pki.clients.issue("late", dns=(), expired=True), "the certificate has expired"),
                 (stranger.issue("foreign", dns=()), "the certificate's issuer is not trusted"),
                 (pki.clients.issue("own", dns=(), self_signed=True), "the certificate's issuer is not trusted"),
                 (pki.clients.issue("server", dns=(), use="serverAuth"), "the certificate is not for this use"),

@@ -156,7 +156,7 @@ def test_over_a_unix_socket(t):
 def test_servers_that_cannot_be_trusted(t):
     ca, stranger = tls.Authority(t.path("pki")), tls.Authority(t.path("stranger"), "stranger")
     for pair, words in [
-            (ca.issue("expired", days=-1), "the certificate has expired"),
+            (ca.issue("expired", expired=True), "the certificate has expired"),
             (ca.issue("elsewhere", dns=["other.example"]), "the certificate is for another name"),
             (ca.issue("own", self_signed=True), "the certificate's issuer is not trusted"),
             (stranger.issue("foreign"), "the certificate's issuer is not trusted"),

@@ -34,7 +34,7 @@ class Authority:
         if not make:
             return
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=" + name,
-                "-addext", "basicConstraints=critical,CA:TRUE", "-keyout", self.path(name + ".key"), "-out", self.path(name + ".crt"))
+                "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self.path(name + ".key"), "-out", self.path(name + ".crt"))
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -43,7 +43,7 @@ class Authority:
     def certificate(self):
         return self.path(self.name + ".crt")
 
-    def issue(self, name, dns=(NAME,), ip=(), days=30, key="ec", subject=None, use=None, self_signed=False):
+    def issue(self, name, dns=(NAME,), ip=(), key="ec", subject=None, use=None, self_signed=False, expired=False):
         """NAME.crt and NAME.key; returns them as a configuration has them."""
         kind = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"], "weak": ["rsa:1024"]}[key]
         names = ["DNS:" + n for n in dns] + ["IP:" + n for n in ip]
@@ -55,11 +55,22 @@ class Authority:
                 out.write("extendedKeyUsage=%s\n" % use)
         openssl("req", "-newkey", *kind, "-nodes", "-subj", subject or "/CN=" + name, "-keyout", self.path(name + ".key"),
                 "-out", self.path(name + ".csr"))
-        signer = ["-signkey", self.path(name + ".key")] if self_signed else ["-CA", self.certificate, "-CAkey", self.path(self.name + ".key"),
-                                                                              "-CAcreateserial"]
-        openssl("x509", "-req", "-in", self.path(name + ".csr"), *signer, "-days", str(days), "-extfile", self.path(name + ".ext"),
-                "-out", self.path(name + ".crt"))
+        common = ["-in", self.path(name + ".csr"), "-extfile", self.path(name + ".ext"), "-out", self.path(name + ".crt")]
+        if expired:
+            self._sign_for_the_past(common)
+        elif self_signed:
+            openssl("x509", "-req", *common, "-signkey", self.path(name + ".key"), "-days", "30")
+        else:
+            openssl("x509", "-req", *common, "-CA", self.certificate, "-CAkey", self.path(self.name + ".key"), "-CAcreateserial", "-days", "30")
         return self.pair(name)
+
+    def _sign_for_the_past(self, common):
+        """By `openssl ca`: `x509` takes no dates before OpenSSL 3.4, and no days below 1 since."""
+        with open(self.path("index.txt"), "w", encoding="ascii"), open(self.path("ca.conf"), "w", encoding="ascii") as out:
+            out.write("[ca]\ndefault_ca=past\n[past]\ndatabase=%s\nnew_certs_dir=%s\nrand_serial=yes\ndefault_md=sha256\npolicy=any\n"
+                      "[any]\ncommonName=optional\n" % (self.path("index.txt"), self.folder))
+        openssl("ca", "-batch", "-notext", "-config", self.path("ca.conf"), "-cert", self.certificate, "-keyfile", self.path(self.name + ".key"),
+                "-startdate", "20200101000000Z", "-enddate", "20200201000000Z", *common)
 
     def pair(self, name):
         return {"certificate": self.path(name + ".crt"), "key": self.path(name + ".key")}
