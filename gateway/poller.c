@@ -30,6 +30,7 @@ static unsigned news_of(uint32_t events)
     news |= (events & EPOLLOUT) != 0 ? POLLER_OUT : 0;
     news |= (events & (EPOLLRDHUP | EPOLLHUP)) != 0 ? POLLER_END : 0;
     news |= (events & EPOLLERR) != 0 ? POLLER_ERROR : 0;
+    news |= (events & EPOLLPRI) != 0 ? POLLER_URGENT : 0;
     return news;
 }
 
@@ -186,7 +187,7 @@ static int enter(struct poller *p, void *who, bool listening, int fd, uint32_t e
 
 int poller_add(struct poller *p, void *who, int fd)
 {
-    return enter(p, who, false, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    return enter(p, who, false, fd, EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
 /* Closing the descriptor takes it out of the epoll. Where a copy of it lives on for a moment (a process is being started), its news

@@ -23,6 +23,7 @@ enum poller_news {
     POLLER_OUT = 2,                      /* there may be room to write; a connect is decided */
     POLLER_END = 4,                      /* the peer sends nothing more: behind what there is to read stands its end */
     POLLER_ERROR = 8,                    /* the socket failed: SO_ERROR says how */
+    POLLER_URGENT = 16,                  /* some of what comes is urgent (RFC 9293 section 3.8.5) */
 };
 
 struct watch {                           /* of a listening socket */

@@ -44,6 +44,7 @@ static void on_news(void *who, unsigned news)
     }
     s->may_read |= (news & (POLLER_IN | POLLER_END)) != 0;
     s->end_seen |= (news & POLLER_END) != 0;
+    s->urgent |= (news & POLLER_URGENT) != 0;
     if ((news & POLLER_OUT) != 0 && s->wait_writable)
         stream_uv_on_output(s);
     stream_uv_on_input(s);

@@ -59,7 +59,7 @@ static ssize_t read_some(struct stream_uv *s, uint8_t *to, size_t room, int flag
     while (n < 0 && errno == EINTR);
     if (n < 0)
         n = -errno;
-    if (n <= 0 || ((size_t)n < room && !s->end_seen && s->late_errno == 0))
+    if (n <= 0 || ((size_t)n < room && !s->end_seen && !s->urgent && s->late_errno == 0))
         s->may_read = false;
     return n;
 }

@@ -28,6 +28,7 @@ struct stream_uv {
     uint8_t glanced;                     /* of what is shown, so much is also still with the kernel: see glance */
     bool may_read : 1;                   /* the kernel may hold input: it will not say so again */
     bool end_seen : 1;                   /* … and its end stands behind it */
+    bool urgent : 1;                     /* it has an urgent byte in it, perhaps: a read ends in front of that, and a splice never gets past */
     bool wait_writable : 1;              /* the kernel took less than it was offered: write again when it says so */
     bool tell_writable : 1;              /* the owner was told "blocked" */
     bool write_again : 1;                /* it was the weather that took less, not the kernel */

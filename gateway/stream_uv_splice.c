@@ -47,7 +47,7 @@ static bool can_splice(const struct stream_uv *to, const struct stream_uv *from)
 {
     bool shows = shown(from) > from->glanced;
 
-    return !shows && hold_n(from->in) == 0 && from->late_errno == 0 && to->loop == from->loop && !to->loop->pipes.refused;
+    return !shows && hold_n(from->in) == 0 && from->late_errno == 0 && !from->urgent && to->loop == from->loop && !to->loop->pipes.refused;
 }
 
 ssize_t stream_uv_splice(struct stream *to_base, struct stream *from_base, size_t n)

@@ -217,6 +217,26 @@ static void what_was_glanced_at_is_not_left_behind(void **state)
     end_pair(&p);
 }
 
+/* A splice ends in front of it, and would never go on: all that follows is read. */
+static void an_urgent_byte_stops_nothing(void **state)
+{
+    struct pair p;
+    size_t whole;
+
+    begin_pair(&p, WS_VERIFY_FRAMES, state);
+    one_by_one(&p, 0x82, LONG_BYTES);
+    for (int i = 0; i < 3; i++) {
+        add_frame(&p, 0x82, LONG_BYTES);
+        whole = p.sent_n;
+        p.sent_n -= LONG_BYTES / 2;
+        DO_UNTIL(&p.rig.loop, p.got_n == p.sent_n, far_ends(&p));
+        assert_int_equal(send(p.rig.far, "!", 1, MSG_NOSIGNAL | MSG_OOB), 1);
+        p.sent_n = whole;
+        expect_all(&p);
+    }
+    end_pair(&p);
+}
+
 static void binary_messages_beside_checked_text(void **state)
 {
     struct pair p;
@@ -473,6 +493,7 @@ int main(void)
         BOTH(what_comes_behind_a_long_frame),
         BOTH(a_header_in_two_pieces),
         BOTH(what_was_glanced_at_is_not_left_behind),
+        cmocka_unit_test(an_urgent_byte_stops_nothing),
         BOTH(binary_messages_beside_checked_text),
         BOTH(blindly),
         BOTH(without_pipes_it_is_copied),

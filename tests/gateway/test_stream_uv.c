@@ -91,6 +91,22 @@ static void a_reset_is_seen_behind_what_was_sent(void **state)
     end(&r);
 }
 
+/* A read ends in front of an urgent byte, and the kernel will not say that something is behind it. */
+static void what_is_behind_an_urgent_byte_comes(void **state)
+{
+    struct rig r;
+
+    begin(&r, state);
+    far_says(&r, "before ");
+    assert_int_equal(send(r.far, "!", 1, MSG_NOSIGNAL | MSG_OOB), 1);
+    far_says(&r, "and behind");
+    TURN_UNTIL(&r.loop, there(&r) == strlen("before and behind"));
+    expect_there(&r, "before and behind");
+    far_says(&r, ", again");
+    TURN_UNTIL(&r.loop, there(&r) == strlen("before and behind, again"));
+    end(&r);
+}
+
 static void a_reset_is_seen_by_one_who_only_writes(void **state)
 {
     struct rig r;
@@ -272,6 +288,7 @@ int main(void)
         BOTH(what_is_consumed_at_once_needs_no_memory),
         BOTH(an_end_is_seen_behind_what_was_sent),
         cmocka_unit_test(a_reset_is_seen_behind_what_was_sent),
+        cmocka_unit_test(what_is_behind_an_urgent_byte_comes),
         cmocka_unit_test(a_reset_is_seen_by_one_who_only_writes),
         BOTH(a_full_input_stops_reading),
         cmocka_unit_test(a_reset_while_the_input_is_full),
