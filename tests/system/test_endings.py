@@ -481,7 +481,7 @@ def push(conn):
 def slow(t, slow_side):
     """The reader reads nothing. What was sent and is in no socket's queue is with the gateway: bounded. Then the tunnel ends."""
     t.needs_speed()
-    websocket = dict(WEBSOCKET, slow_timeout=ms(1500), close_timeout=ms(500), max_message="off")
+    websocket = dict(WEBSOCKET, slow_timeout=ms(3000), close_timeout=ms(500), max_message="off")
     pair = Pair(t, CLIENT if slow_side == SERVER else SERVER, websocket)
     before = pair.gateway.rss_bytes()
     pair.one.send(pair.frame(BINARY, b"", announced=1 << 30, length_form=64)[:14 if pair.mask else 10])
