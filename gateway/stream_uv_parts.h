@@ -49,9 +49,17 @@ static inline struct stream_uv *stream_uv_of(struct stream *s)
     return (struct stream_uv *)(void *)s;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STREAM_UV_WATCHED 1
+#elif defined(__has_feature)
+#define STREAM_UV_WATCHED (__has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define STREAM_UV_WATCHED 0
+#endif
+
 /* In a process with threads the C library makes recv and send points of cancellation, with two locked instructions around each call: two in
  * a hundred of what a small message costs. Nobody cancels a thread here. A sanitizer is to see what they read and write. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(SYS_recvfrom)
+#if STREAM_UV_WATCHED || !defined(SYS_recvfrom)
 #define stream_uv_receive(fd, p, n, flags) recv(fd, p, n, flags)
 #define stream_uv_transmit(fd, p, n, flags) send(fd, p, n, flags)
 #else
