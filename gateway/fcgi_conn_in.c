@@ -143,7 +143,7 @@ ssize_t fcgi_call_splice(struct fcgi_call *c, struct stream *to, uint64_t n)
         return taken;
     fcgi_reader_took(&c->conn->reader, (size_t)taken);
     if ((size_t)taken == due && n > due)
-        stream_splice(to, c->conn->stream, 0);
+        stream_glance(to, c->conn->stream);
     return taken;
 }
 

@@ -10,9 +10,14 @@ void pump_init(struct pump *p, const struct ws_scan_rules *rules)
     ws_scan_init(&p->scan, rules);
 }
 
+static bool is_blind(const struct pump *p)
+{
+    return p->scan.rules->verify == WS_VERIFY_BLIND;
+}
+
 bool pump_at_boundary(const struct pump *p)
 {
-    return p->cleared == 0 && p->skip == 0 && p->scan.rules->verify != WS_VERIFY_BLIND && ws_scan_at_boundary(&p->scan);
+    return p->cleared == 0 && p->skip == 0 && !is_blind(p) && ws_scan_at_boundary(&p->scan);
 }
 
 static bool answers_our_ping(const struct pump *p, const struct ws_control *control)
@@ -59,11 +64,6 @@ static bool verify(struct pump *p, struct span there)
 }
 
 /* ---- what needs no look ---- */
-
-static bool is_blind(const struct pump *p)
-{
-    return p->scan.rules->verify == WS_VERIFY_BLIND;
-}
 
 static bool may_splice(const struct pump *p, const struct stream *to)
 {
@@ -119,7 +119,7 @@ static ssize_t splice_on(struct pump *p, struct stream *from, struct stream *to)
     if (taken > 0 && to->output_error != 0)
         return to->output_error;
     if (taken > 0 && (uint64_t)taken == n)
-        stream_splice(to, from, 0);      /* the next one may be as long */
+        stream_glance(to, from);         /* the next one may be as long */
     return taken;
 }
 
@@ -154,7 +154,7 @@ static void look_ahead(struct pump *p, struct stream *from, struct stream *to, s
     if (!p->long_before || taken == 0 || !ws_scan_at_boundary(&p->scan))
         return;
     p->long_before = false;
-    stream_splice(to, from, 0);
+    stream_glance(to, from);
 }
 
 /* Bytes that left the pump, or <0. */
@@ -190,7 +190,7 @@ static enum pump_result why_stopped(const struct pump *p, struct stream *from)
         return PUMP_STARVED;
     if (from->input == STREAM_FAILED)
         return PUMP_RESET;
-    if (p->scan.rules->verify == WS_VERIFY_BLIND)
+    if (is_blind(p))
         return PUMP_EOF;
     return stream_peek(from, &rest) == 0 && ws_scan_at_boundary(&p->scan) ? PUMP_EOF : PUMP_CUT;
 }

@@ -12,18 +12,18 @@
 
 #define PUMP_ROUNDS_MAX 8                /* pieces (of at most a scratch buffer) in one turn; the rest waits for the next */
 #define PUMP_SPLICE_BYTES 32768          /* payload that needs no look, from here on: from socket to socket */
-#define PUMP_PING_BYTES 8                 /* of a Ping's payload: random, so that no peer can answer before it was asked */
+#define PUMP_PING_BYTES 8                /* of a Ping's payload: random, so that no peer can answer before it was asked */
 
 struct pump {                            /* two for each tunnel, which knows the streams. What a message touches is in front */
     uint64_t moved;                      /* bytes passed on, over its life */
     uint32_t cleared;                    /* verified bytes at the front of the input that the output has not taken yet */
     uint16_t close_code;                 /* of the Close that was seen; 1005: it had none; 0: none was seen */
-    uint8_t skip;                        /* bytes behind the cleared ones that are swallowed: a Pong to the gateway's own Ping */
+    uint8_t skip;                        /* bytes behind the cleared ones that are swallowed: a Pong to the gateway's own Ping, a Close that is held */
     bool hold_close : 1;                 /* a Close that comes is noted, not passed on */
     bool close_passes : 1;               /* … but goes out with what is cleared */
     bool close_is_last : 1;              /* … and behind it the output is finished at once */
-    bool spliced : 1;                    /* what the output has taken of the frame that stands open went past the scratch buffer (blind: what comes is to) */
-    bool long_before : 1;                /* … or it was read into that, but was long enough */
+    bool spliced : 1;                    /* some of the frame that stands open was spliced, and the rest of it is to be; blind: what comes is */
+    bool long_before : 1;                /* what was read last was long enough for it: the next may be, too */
     bool discard : 1;                    /* what is lawful is thrown away: nothing may go out any more, but a Close is waited for */
     bool ping_out : 1;                   /* a Ping with this payload went to where the input comes from, and its Pong is awaited */
     bool pong_seen : 1;                  /* … and has come; the tunnel takes note and clears it */

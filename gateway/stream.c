@@ -80,6 +80,11 @@ ssize_t stream_splice(struct stream *to, struct stream *from, size_t n)
     return taken;
 }
 
+void stream_glance(struct stream *to, struct stream *from)
+{
+    stream_splice(to, from, 0);
+}
+
 int stream_finish(struct stream *s)
 {
     return s->output_error != 0 ? s->output_error : s->ops->finish(s);

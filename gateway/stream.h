@@ -48,7 +48,7 @@ struct stream_ops {
     void (*close)(struct stream *s, bool reset);
     void (*owner_changed)(struct stream *s);
     uint64_t (*unacknowledged)(struct stream *s, uint64_t *acknowledged_out);
-    ssize_t (*splice)(struct stream *to, struct stream *from, size_t n);         /* NULL: never */
+    ssize_t (*splice)(struct stream *to, struct stream *from, size_t n);         /* NULL: never. n 0: stream_glance */
     const char *(*input_words)(const struct stream *s);  /* NULL: there are none */
 };
 
@@ -83,12 +83,13 @@ int stream_finish(struct stream *s);                         /* half-close after
 /* Moves up to n bytes that come next in `from`, unseen and not copied. Only where nothing of it has been read, and n is much. Bytes that left
  * `from` (lost when `to` fails with them: look at its output_error); 0 = nothing for now: go on when `from` is readable, which it says
  * without having read, or `to` is writable (or `from` has come to its end: see its input); <0 = to's sticky error, or STREAM_NO_SPLICE: not
- * these two, or not now. Peeking ends it: bytes are read again.
- * n 0: much may come next. Little of it is shown at first, and is not yet taken from the kernel: what is not consumed of it can still be
- * spliced, together with what follows. */
+ * these two, or not now. Peeking ends it: bytes are read again. */
 #define STREAM_NO_SPLICE (-ENOTSUP)
-#define STREAM_SPLICE_MOST ((size_t)1 << 30)             /* of n */
+#define STREAM_SPLICE_MOST ((size_t)1 << 30)             /* of n, which is not 0 */
 ssize_t stream_splice(struct stream *to, struct stream *from, size_t n);
+/* Much may come next in `from`, to be spliced to `to`. Little of it is shown at first, and is not yet taken from the kernel: what is not consumed of
+ * it can still be spliced, together with what follows. */
+void stream_glance(struct stream *to, struct stream *from);
 /* Both NULL-safe and idempotent through *s, which becomes NULL. close drops what is not yet with the kernel: finish first, and wait
  * for stream_flushed, where it matters. reset makes the peer see a failure (RST), so that a cut message never looks complete; what was put
  * is offered to the kernel once before. */

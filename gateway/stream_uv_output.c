@@ -50,15 +50,23 @@ static void note_first_write(struct stream_uv *s)
     setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));     /* fails on a UNIX socket */
 }
 
-static ssize_t write_some(struct stream_uv *s, struct span first, struct span second, int more)
+/* How much of n may be offered to the kernel now; nobody tells of room for the rest. */
+static size_t allowed_by_weather(struct stream_uv *s, size_t n)
 {
-    size_t allowed = weather_send(first.n + second.n);
-    ssize_t n;
+    size_t allowed = weather_send(n);
 
-    if (allowed < first.n + second.n) {
+    if (allowed < n) {
         s->write_again = true;
         ready_add(s->loop->ready, &s->ready);
     }
+    return allowed;
+}
+
+static ssize_t write_some(struct stream_uv *s, struct span first, struct span second, int more)
+{
+    size_t allowed = allowed_by_weather(s, first.n + second.n);
+    ssize_t n;
+
     if (allowed == 0)
         return 0;
     if (first.n == 0) {
@@ -111,11 +119,7 @@ static ssize_t flush_pipe(struct stream_uv *s)
     if (n > 0)
         return 1;
     while (p->n > 0) {
-        size_t allowed = weather_send(p->n);
-        if (allowed < p->n) {
-            s->write_again = true;
-            ready_add(s->loop->ready, &s->ready);
-        }
+        size_t allowed = allowed_by_weather(s, p->n);
         n = allowed > 0 ? pipe_empty(p, s->fd, allowed) : -EAGAIN;
         if (n < 0)
             return n == -EAGAIN ? 1 : n;
@@ -140,7 +144,6 @@ static ssize_t flush_all(struct stream_uv *s)
     return hold_n(s->out) > 0;
 }
 
-/* Offers the kernel what was put or spliced. Afterwards either nothing is left, or there will be news of room. */
 void stream_uv_flush(struct stream_uv *s)
 {
     ssize_t n;

@@ -69,7 +69,7 @@ static inline struct stream_uv *stream_uv_of(struct stream *s)
 
 /* stream_uv_input.c */
 void stream_uv_tell_readable(struct stream_uv *s);       /* in the next turn */
-void stream_uv_on_input(struct stream_uv *s);    /* one read, told to the owner; what is left in the socket comes in the next turn */
+void stream_uv_on_input(struct stream_uv *s);    /* reads, once, and tells the owner */
 bool stream_uv_note_read(struct stream_uv *s, ssize_t n);        /* what a read or a splice brought; true when there is something to tell the owner */
 void stream_uv_take_glanced(struct stream_uv *s, size_t n);      /* so much of what was glanced at is read, and not spliced */
 size_t stream_uv_peek(struct stream *base, const uint8_t **p);
@@ -77,7 +77,8 @@ void stream_uv_consume(struct stream *base, size_t n);
 
 /* stream_uv_output.c */
 void stream_uv_output_failed(struct stream_uv *s, int error);
-void stream_uv_flush(struct stream_uv *s);       /* afterwards either nothing is left, or there will be news of room */
+/* Offers the kernel what was put or spliced. Afterwards either nothing is left, or there will be news of room. */
+void stream_uv_flush(struct stream_uv *s);
 void stream_uv_on_output(struct stream_uv *s);   /* there is room, or may be: flush, and tell the owner if he waits for it */
 ssize_t stream_uv_send(struct stream *base, struct span data);
 int stream_uv_put(struct stream *base, struct span data);

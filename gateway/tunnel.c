@@ -247,7 +247,7 @@ static void run(struct tunnel *t)
 {
     bool again = true;
 
-    for (int round = 0; again && round < 4 && t->state < TUNNEL_FLUSHING; round++) {
+    while (again && t->state < TUNNEL_FLUSHING) {        /* each side is told once */
         move(t, &t->sides[CLIENT]);
         move(t, &t->sides[SERVER]);
         again = tunnel_tell(t, &t->sides[CLIENT], false);

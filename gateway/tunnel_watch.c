@@ -20,7 +20,6 @@ static uint32_t longer_by(uint32_t ms, uint64_t more_ms)
     return more_ms < UINT32_MAX - ms ? ms + (uint32_t)more_ms : UINT32_MAX;
 }
 
-/* Who was heard, who does not read, whose Pong came. */
 void tunnel_note_movement(struct tunnel *t, struct side *s, bool moved)
 {
     bool blocked = pump_blocked(&s->pump, tunnel_other(t, s)->stream), heard = (uint32_t)s->stream->bytes_in != s->heard_bytes;
@@ -63,6 +62,7 @@ void tunnel_allow_rate(struct tunnel *t)
         t->rate_due_us = now_us;
     scan->messages_allowed = t->rate_messages + (uint32_t)((now_us + 1000000 - t->rate_due_us) / step_us);
 }
+
 /* How far the peer had come with what was sent to it, if that is so much that a Ping has to wait behind it. */
 static uint64_t taken_of_backlog(struct side *s)
 {
@@ -132,10 +132,16 @@ static uint64_t sign_of_life_ms(const struct side *s)
     return asked_in_vain(s) && s->ping_sent_ms > s->heard_ms ? s->ping_sent_ms : s->heard_ms;
 }
 
+/* 0: the gateway does not ask. */
+static uint64_t ping_interval_ms(const struct tunnel *t)
+{
+    return tunnel_blind(t) ? 0 : t->conf->ping_interval_ms;
+}
+
 /* When the next thing is to be done for one side of an open tunnel. What a side says while it is blocked is not read: it is not silent. */
 static uint64_t side_deadline_ms(const struct tunnel *t, const struct side *s)
 {
-    uint64_t ping_ms = tunnel_blind(t) ? 0 : t->conf->ping_interval_ms;
+    uint64_t ping_ms = ping_interval_ms(t);
     uint64_t due_ms = s->heard_ms + t->conf->idle_timeout_ms;
 
     if (s->blocked)
@@ -178,19 +184,20 @@ void tunnel_wait(struct tunnel *t)
         timer_set(t->services->timers, &t->timer, due_ms);
 }
 
-/* What is due for one side of an open tunnel; each is a row: how long, since when, what follows. */
+/* What is due for one side of an open tunnel. */
 static void on_side_due(struct tunnel *t, struct side *s, uint64_t now_ms)
 {
     bool client = tunnel_is_client(t, s);
-    uint64_t ping_ms = tunnel_blind(t) ? 0 : t->conf->ping_interval_ms;
+    uint64_t ping_ms = ping_interval_ms(t);
+    bool silent = ping_ms > 0 && asked_in_vain(s) && now_ms >= sign_of_life_ms(s) + ping_ms;
 
     if (t->state != TUNNEL_OPEN || now_ms < side_deadline_ms(t, s))
         return;
     if (s->blocked)
         tunnel_end_by_gateway(t, client ? END_SERVER_SLOW : END_CLIENT_SLOW, tunnel_other(t, s), 1008);
-    else if (ping_ms > 0 && asked_in_vain(s) && now_ms >= sign_of_life_ms(s) + ping_ms && still_reads(s))
+    else if (silent && still_reads(s))
         s->heard_ms = now_ms;
-    else if (ping_ms > 0 && asked_in_vain(s) && now_ms >= sign_of_life_ms(s) + ping_ms)
+    else if (silent)
         tunnel_end_by_gateway(t, client ? END_CLIENT_SILENT : END_SERVER_SILENT, s, 1011);
     else if (now_ms >= s->heard_ms + t->conf->idle_timeout_ms)
         tunnel_end_by_gateway(t, client ? END_CLIENT_IDLE : END_SERVER_IDLE, NULL, 0);
