@@ -290,7 +290,7 @@ static void find_real_client(struct exchange *x, const struct http1_head *head)
         memcpy(x->real_name, in->name, sizeof(x->real_name));
     } else {
         net_address_print(&x->real_client, x->real_address);
-        net_address_print_name(&x->real_client, x->real_name);
+        net_address_name(&x->real_client, x->real_address, x->real_name);
     }
 }
 

@@ -27,7 +27,7 @@ static void set_client(struct inbound *in, const struct net_address *client)
 {
     in->client = *client;
     net_address_print(client, in->address);
-    net_address_print_name(client, in->name);
+    net_address_name(client, in->address, in->name);
 }
 
 static void use_listener(struct inbound *in, struct snapshot *snapshot, const struct conf_listener *listener)

@@ -73,11 +73,6 @@ void headers_remove(struct headers *h, struct span name)
     h->n = kept;
 }
 
-struct list_walk list_walk_field(const struct headers *h, struct span name)
-{
-    return (struct list_walk){ .headers = h, .name = name, .rest = SPAN_EMPTY };
-}
-
 struct list_walk list_walk_value(struct span value)
 {
     return (struct list_walk){ .headers = NULL, .rest = value };
@@ -101,8 +96,7 @@ static size_t member_end(struct span s)
 
 static bool next_line(struct list_walk *walk)
 {
-    const struct field *f = walk->headers != NULL && headers_may_have(walk->headers, walk->name)
-                                ? headers_search(walk->headers, walk->next_field, walk->name) : NULL;
+    const struct field *f = walk->headers != NULL ? headers_search(walk->headers, walk->next_field, walk->name) : NULL;
 
     if (f == NULL)
         return false;
@@ -112,7 +106,7 @@ static bool next_line(struct list_walk *walk)
 }
 
 /* RFC 9110 section 5.6.1.2: empty members are parsed and ignored. */
-bool list_walk_next(struct list_walk *walk, struct span *member_out)
+bool list_walk_more(struct list_walk *walk, struct span *member_out)
 {
     do {
         while (walk->rest.n > 0) {

@@ -72,14 +72,21 @@ void headers_remove(struct headers *h, struct span name);                       
  *     struct span member;
  *     while (list_walk_next(&walk, &member)) …                                                                      */
 struct list_walk {
-    const struct headers *headers;
+    const struct headers *headers;       /* NULL: no further line can have members */
     struct span name;
     size_t next_field;
     struct span rest;                    /* of the current line */
 };
-struct list_walk list_walk_field(const struct headers *h, struct span name);
+static inline struct list_walk list_walk_field(const struct headers *h, struct span name)
+{
+    return (struct list_walk){ .headers = headers_may_have(h, name) ? h : NULL, .name = name, .rest = SPAN_EMPTY };
+}
 struct list_walk list_walk_value(struct span value);                             /* one value only */
-bool list_walk_next(struct list_walk *walk, struct span *member_out);
+bool list_walk_more(struct list_walk *walk, struct span *member_out);
+static inline bool list_walk_next(struct list_walk *walk, struct span *member_out)
+{
+    return (walk->rest.n > 0 || walk->headers != NULL) && list_walk_more(walk, member_out);
+}
 /* True when one member equals the token, without case. */
 bool headers_list_search(const struct headers *h, struct span name, struct span token);
 static inline bool headers_list_has(const struct headers *h, struct span name, struct span token)

@@ -207,19 +207,25 @@ static size_t append(char *out, size_t n, const void *p, size_t more)
     return n + more;
 }
 
-void net_address_print_name(const struct net_address *a, char out[NET_NAME_TEXT])
+void net_address_name(const struct net_address *a, const char *address, char out[NET_NAME_TEXT])
 {
     bool brackets = a->family == NET_IP6, port = (a->family == NET_IP4 || brackets) && a->port > 0;
-    char address[NET_ADDRESS_TEXT];
     uint8_t digits[SPAN_U64_BYTES];
     struct span number = span_of_u64(a->port & 0xffff, digits);
     size_t n;
 
-    net_address_print(a, address);
     n = append(out, 0, "[", brackets);
     n = append(out, n, address, strlen(address));
     n = append(out, n, "]", brackets);
     n = append(out, n, ":", port || a->family == NET_UNIX);
     n = append(out, n, number.p, port ? number.n : 0);
     out[n] = '\0';
+}
+
+void net_address_print_name(const struct net_address *a, char out[NET_NAME_TEXT])
+{
+    char address[NET_ADDRESS_TEXT];
+
+    net_address_print(a, address);
+    net_address_name(a, address, out);
 }

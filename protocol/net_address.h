@@ -30,5 +30,7 @@ bool net_address_equal(const struct net_address *a, const struct net_address *b)
 void net_address_print(const struct net_address *a, char out[NET_ADDRESS_TEXT]);
 /* "192.0.2.1:80", "[2001:db8::1]:80", "unix:" or "unknown"; without a port: "192.0.2.1", "[2001:db8::1]". */
 void net_address_print_name(const struct net_address *a, char out[NET_NAME_TEXT]);
+/* The same, where the address itself is printed by now. */
+void net_address_name(const struct net_address *a, const char *address, char out[NET_NAME_TEXT]);
 
 #endif

@@ -94,18 +94,22 @@ static enum fault check_loop(const struct http1_head *in, const struct rules_pol
     return ours > policy->max_via ? FAULT_LOOP : FAULT_NONE;
 }
 
+#define M(text) { (const uint8_t *)(text), sizeof(text) - 1 }
+
 /* RFC 9110 section 9.2.2, and of the registry's others those that read. */
 static bool is_idempotent(struct span method)
 {
-    static const char *const known[] = {
-        "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH", "QUERY",
+    static const struct span known[] = {
+        M("GET"), M("HEAD"), M("OPTIONS"), M("TRACE"), M("PUT"), M("DELETE"), M("PROPFIND"), M("REPORT"), M("SEARCH"), M("QUERY"),
     };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (span_equal(method, span_of_text(known[i])))
+        if (span_equal(method, known[i]))
             return true;
     return false;
 }
+
+#undef M
 
 enum fault rules_check_request(struct arena *a, const struct http1_head *in, const struct rules_policy *policy,
                                struct rules_request *out)

@@ -45,10 +45,13 @@ static bool same_letter(uint8_t a, uint8_t b)
 /* The same for eight bytes in a word: where they differ, it is in the bit of the case, and both are letters of ASCII. */
 static inline bool same_eight(uint64_t a, uint64_t b)
 {
-    uint64_t differ = a ^ b, lower = (a & EACH(0x7f)) | EACH(0x20);
-    uint64_t letters = (lower + EACH(0x80 - 'a')) & ~(lower + EACH(0x7f - 'z')) & ~a & EACH(0x80);
+    uint64_t differ = a ^ b, lower, letters;
 
-    return differ == 0 || ((differ & ~EACH(0x20)) == 0 && (differ << 2 & ~letters) == 0);
+    if (differ == 0 || (differ & ~EACH(0x20)) != 0)
+        return differ == 0;
+    lower = (a & EACH(0x7f)) | EACH(0x20);
+    letters = (lower + EACH(0x80 - 'a')) & ~(lower + EACH(0x7f - 'z')) & ~a & EACH(0x80);
+    return (differ << 2 & ~letters) == 0;
 }
 
 /* Four to seven bytes in a word: those in the middle stand in it twice. */
