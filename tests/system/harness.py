@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -373,6 +374,14 @@ class Test:
 
     def on_exit(self, action):
         self.cleanups.append(action)
+
+    def free_port(self):
+        """Nobody else is given it until the test ends: it is bound here, and whoever sets SO_REUSEADDR may listen at it all the same."""
+        holder = socket.socket()
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        self.on_exit(holder.close)
+        return holder.getsockname()[1]
 
     # ending things
 

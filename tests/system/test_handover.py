@@ -339,7 +339,7 @@ def test_variables_that_are_meant_for_another_process_count_for_nothing(t):
 
 def test_the_admin_endpoint_goes_to_the_new_process(t):
     backend = t.backend()
-    for address in ["unix:" + t.path("admin.sock"), "127.0.0.1:%d" % free_port()]:
+    for address in ["unix:" + t.path("admin.sock"), "127.0.0.1:%d" % t.free_port()]:
         gateway = t.simple(backend, admin={"address": address}, timeouts={"drain": "60s", "drain_spread": "60s", "drain_delay": "500ms"})
         successors = Successors(t, gateway)
         client, server = t.upgrade(gateway, backend)
@@ -364,9 +364,3 @@ def test_the_admin_endpoint_goes_to_the_new_process(t):
         successors.wait_exit(0)
         admin.ask(t, gateway, "/healthz")                    # its path is the new one's
         successors.end()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]

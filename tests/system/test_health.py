@@ -32,7 +32,7 @@ def serve(port, name):
             return
 
     listener = Listener(port=port, revived=True).serve(run)
-    print(listener.address.rpartition(":")[2], flush=True)
+    print("listening at", listener.address, flush=True)
     sys.stdin.read()                                     # until the test has gone
 
 
@@ -40,14 +40,14 @@ class Process:
     """A server that can be killed, and revived at the same port."""
 
     def __init__(self, t, name):
-        self.name, self.port = name, 0
+        self.name, self.port = name, t.free_port()
         t.on_exit(self.kill)
         self.start()
 
     def start(self):
         self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), str(self.port), self.name],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=os.path.dirname(os.path.abspath(__file__)))
-        self.port = int(self.process.stdout.readline())
+        self.process.stdout.readline()
 
     def kill(self):
         self.process.kill()

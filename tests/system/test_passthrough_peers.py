@@ -13,12 +13,6 @@ from tls_peers import Certificate, echo_server, need
 from wire import connect, wait_until
 
 
-def free_port(t):
-    listener = t.backend()
-    listener.close()
-    return listener.port
-
-
 class Server:
     """A program that listens, as a backend of the gateway's configuration."""
 
@@ -37,14 +31,14 @@ class Server:
 
 
 def openssl_server(t, certificate, *options):
-    port = free_port(t)
+    port = t.free_port()
     return Server(t, ["openssl", "s_server", "-accept", "127.0.0.1:%d" % port, "-cert", certificate.certificate, "-key", certificate.key,
                       "-quiet", *options], port, cwd=t.folder)
 
 
 def nginx(t, certificate, proxy_protocol):
     need("nginx")
-    port, folder = free_port(t), t.path("nginx")
+    port, folder = t.free_port(), t.path("nginx")
     os.makedirs(folder, exist_ok=True)
     text = """daemon off; master_process off; pid %(folder)s/pid; error_log stderr error;
 events { }
@@ -66,7 +60,7 @@ http {
 
 def haproxy(t, certificate):
     need("haproxy")
-    port = free_port(t)
+    port = t.free_port()
     text = """defaults
     mode http
     timeout client 30s

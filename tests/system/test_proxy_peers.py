@@ -6,7 +6,7 @@ import os
 import frames
 from harness import Skip, check, described, same
 from messages import read_response, request
-from test_passthrough_peers import Server, free_port
+from test_passthrough_peers import Server
 from tls_peers import Certificate, need
 
 BYE = [("Connection", "close")]
@@ -47,14 +47,14 @@ NGINX_HTTP = """http {
 
 def haproxy(t, to=1, mode="http", bind="", rules="", back="", server=""):
     need("haproxy")
-    port = free_port(t)
+    port = t.free_port()
     text = HAPROXY % {"mode": mode, "port": port, "bind": bind, "rules": rules, "back": back, "to": to, "server": server}
     return Server(t, ["haproxy", "-db", "-q", "-f", t.write("haproxy-%d.cfg" % port, text)], port, env=PATHS)
 
 
 def nginx(t, block, before="", **words):
     need("nginx")
-    port = free_port(t)
+    port = t.free_port()
     folder = t.path("nginx-%d" % port)
     os.makedirs(folder, exist_ok=True)
     text = NGINX % {"folder": folder, "before": before, "block": block % dict(words, folder=folder, port=port)}

@@ -220,10 +220,7 @@ def test_who_came_before_a_listener_closed_is_served(t):
 
 def test_a_listener_moves_to_another_address_of_its_port(t):
     backend = t.app()
-    free = socket.socket()
-    free.bind(("127.0.0.1", 0))
-    port = free.getsockname()[1]
-    free.close()
+    port = t.free_port()
     gateway = start(t, conf(t, backend.address, listeners=["0.0.0.0:%d" % port]))
     ended, count = threading.Event(), []
     hammers = [harness.in_thread(hammer, ("127.0.0.1", port), ended, count) for _ in range(4)]

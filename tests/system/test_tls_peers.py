@@ -10,7 +10,7 @@ import frames
 import tls
 from harness import Log, Skip, check, described, same
 from messages import read_response, request
-from test_passthrough_peers import Server, free_port
+from test_passthrough_peers import Server
 from test_programs import Program, peer, run
 from test_proxy_peers import NGINX_HTTP, Front, haproxy, nginx
 from tls_peers import need
@@ -150,7 +150,7 @@ def test_openssl_server_behind(t):
             (["-tls1_2", "-cipher", "AES128-SHA256:ECDHE-ECDSA-AES128-SHA"], 502, "alert received: handshake_failure"),
             (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], 502, "alert received: protocol_version"),
             (["-no_dhe", "-groups", "X448", "-tls1_3"], 502, "alert received: handshake_failure")]:
-        port = free_port(t)
+        port = t.free_port()
         server = Server(t, ["openssl", "s_server", "-accept", "127.0.0.1:%d" % port, "-cert", pki.server["certificate"],
                             "-key", pki.server["key"], "-www", *options], port, cwd=t.folder)
         gateway = t.simple(server, upstream=pki.upstream(**client_pair))
