@@ -94,8 +94,9 @@ case("response-status-599", PROMISE, "9110 15", GET, [answer(b"Content-Length: 2
 case("response-nothing-and-close", PROMISE, "9110 15.6.3", POST, [[FIN]], bad_gateway())
 case("response-reset", PROMISE, "9110 15.6.3", POST, [[RST]], bad_gateway())
 case("response-half-a-head", PROMISE, "9112 8", POST, [[b"HTTP/1.1 200 OK\r\nX: poi", FIN]], bad_gateway())
-case("response-never", PROMISE, "9110 15.6.5", POST, [[AT_HEAD]], status(504))
-case("response-half-a-head-and-silence", PROMISE, "9110 15.6.5", POST, [[AT_HEAD, b"HTTP/1.1 200 OK\r\nX: y"]], status(504))
+case("response-never", PROMISE, "9110 15.6.5", POST, [[AT_HEAD]], status(504), listener="hasty")
+case("response-half-a-head-and-silence", PROMISE, "9110 15.6.5", POST, [[AT_HEAD, b"HTTP/1.1 200 OK\r\nX: y"]], status(504),
+     listener="hasty")
 
 # Cut bodies: RFC 9112 section 8. Nothing may make them look whole.
 for name, data in [
@@ -115,7 +116,8 @@ for name, data in [
     ("chunks-overflow", [answer(b"Transfer-Encoding: chunked\r\n", b"5\r\nabcde\r\n" + b"f" * 17 + b"\r\n"), FIN]),
     ("chunks-data-longer", [answer(b"Transfer-Encoding: chunked\r\n", b"5\r\nabcdefg\r\n0\r\n\r\n"), FIN]),
 ]:
-    case("response-cut-" + name, PROMISE, "9112 8", GET, [data], truncated(), closed())
+    case("response-cut-" + name, PROMISE, "9112 8", GET, [data], truncated(), closed(),
+         listener="hasty" if name.endswith("silence") else "public")
 case("response-cut-chunks-bad-trailer", PROMISE, "9112 7.1.2", GET,
      [[answer(b"Transfer-Encoding: chunked\r\n", b"5\r\nabcde\r\n0\r\nbad trailer\r\n\r\n"), FIN]],
      either((truncated(), closed()), (body(b"abcde"), trailers())))

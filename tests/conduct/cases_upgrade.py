@@ -149,7 +149,7 @@ case("early-request-then-close", "A2", "9110 7.8", [hello() + ADMIN, at_backend(
      QUIET, ENDS)
 case("early-request-then-reset", "A2", "9110 7.8", [hello() + ADMIN, at_backend(1), BARRIER, go()], [[wait(), RST]], status(502),
      ENDS)
-case("early-request-then-silence", "A2", "9110 7.8", hello() + ADMIN, [[AT_HEAD]], status(504), QUIET, ENDS)
+case("early-request-then-silence", "A2", "9110 7.8", hello() + ADMIN, [[AT_HEAD]], status(504), QUIET, ENDS, listener="hasty")
 case("early-request-in-its-own-segment", "A2", "9110 7.8", [hello(), at_backend(1), ADMIN, BARRIER, go()],
      [[wait(), response(403, b"no")]],
      status(403), QUIET, ENDS)
@@ -341,7 +341,7 @@ case("refused-by-the-backend-http-1.0", "A4", "9112 2.3", hello(), [[b"HTTP/1.0 
 case("refused-by-the-backend-204", "A4", "9112 6.3", hello(), [b"HTTP/1.1 204 None\r\n\r\n"], status(204))
 case("upgrade-answered-by-garbage", "A4", "9112 4", hello(), [[b"poison\r\n\r\n", FIN]], bad_gateway(), client_never(POISON))
 case("upgrade-answered-by-close", "A4", "9112 8", hello(), [[FIN]], bad_gateway())
-case("upgrade-answered-by-silence", "A4", "9110 15.6.5", hello(), [[AT_HEAD]], status(504))
+case("upgrade-answered-by-silence", "A4", "9110 15.6.5", hello(), [[AT_HEAD]], status(504), listener="hasty")
 case("upgrade-answered-by-half-a-101", "A4", "9112 8", hello(), [[switch()[:-3], FIN]], bad_gateway())
 
 # A5: other tokens are hop-by-hop.

@@ -11,7 +11,7 @@ import messages
 import model
 import wire
 
-DEADLINE = 5.0 * wire.SLOWNESS           # for anything that has to come; above the proxies' own timeouts of two seconds
+DEADLINE = wire.DEADLINE                 # for anything that has to come; above the proxies' own timeouts of two to five seconds
 SETTLE = 1.0 * wire.SLOWNESS
 BARRIER_TARGET = "/conduct-barrier"
 PROBE_TARGET = "/conduct-probe"
