@@ -68,14 +68,14 @@ def test_silent_connections_end(t):
 
 def test_slow_body_that_drips_is_bounded_by_the_gap_only(t):
     """Pieces inside the body's deadline keep it alive; it is the gap that ends it."""
-    gateway = t.simple(t.backend(), timeouts={"body": "1s"})
+    gateway = t.simple(t.backend(), timeouts={"body": "2s"})
     client = t.client(gateway).send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
     server = t.listeners[0].accept()
     read_head(server)
     for _ in range(10):
         client.send(b"x")
         server.read_exact(1)
-        client.fill(0.15)
+        client.fill(0.3)
         check(not client.unread and not client.end, "an answer although the body still came: %s", client.shown())
     same(read_response(client).status, 408, "status")
 

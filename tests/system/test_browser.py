@@ -141,7 +141,7 @@ ENDINGS = [
     ("/bad-text", bad_text, {"verify": "utf8"}, 1011, True, [], "server_frame_fault"),
     ("/large", echoing, {"max_message": "10B"}, 1009, True, [], "client_frame_fault"),
     ("/lifetime", alive, {"max_lifetime": "%dms" % (700 * SLOWNESS)}, 1001, True, [], "lifetime"),
-    ("/silent", mute, {"ping_interval": "%dms" % (400 * SLOWNESS)}, 1014, True, [], "server_silent"),
+    ("/silent", mute, {"ping_interval": "%dms" % (1500 * SLOWNESS)}, 1014, True, [], "server_silent"),
     ("/idle", alive, {"ping_interval": "off", "idle_timeout": "%dms" % (700 * SLOWNESS)}, 1001, True, [], None),
 ]
 REASONS = {"/close-1000": "bye", "/close-4000": "grüße", "/vanish": "the server is gone",

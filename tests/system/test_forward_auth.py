@@ -80,7 +80,7 @@ def test_fails_closed(t):
     client = t.client(gateway).send(request(target="/in"))
     login.accept()
     same(read_response(client).status, 504, "nobody answered")
-    client.send(request(target="/in"))
+    client = t.client(started(t, app, login)).send(request(target="/in"))
     asked = login.accept()
     read_request(asked)
     asked.send(response(500, b"x"))

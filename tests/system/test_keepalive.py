@@ -336,9 +336,9 @@ def test_idle_is_judged_for_each_side(t):
 
 def test_pongs_are_signs_of_life(t):
     """idle_timeout counts Pongs: with pings on, a silent pair that answers lives on."""
-    gateway, client, server = tunnel(t, dict(PINGS, idle_timeout="%dms" % (1.6 * 1000 * INTERVAL)))
+    gateway, client, server = tunnel(t, dict(PINGS, idle_timeout="%dms" % (2.5 * 1000 * INTERVAL)))
     beside = in_thread(live, server, True)
-    for _ in range(4):
+    for _ in range(5):
         client.send(frame(PONG, ping_of_the_gateway(client, False)))
     client.send(frame(CLOSE, close_payload(1000)))
     same(next_but_pings(client).code, 1000, "Close")

@@ -382,9 +382,11 @@ def test_idle_timeout(t):
 
 def test_half_a_frame_for_ever(t):
     """Inside a frame no Close can follow towards the backend: that stream just ends. The client gets its Close."""
+    opened = []
     for part in [frame(BINARY, b"x" * 100)[:1], frame(BINARY, b"x" * 100)[:5], frame(BINARY, b"x" * 100)[:50]]:
-        _, client, server = tunnel(t, {"idle_timeout": "500ms", "ping_interval": "off", "close_timeout": "500ms"})
-        client.send(part)
+        _, client, server = tunnel(t, {"idle_timeout": "2s", "ping_interval": "off", "close_timeout": "500ms"})
+        opened.append((part, client.send(part), server))
+    for part, client, server in opened:
         got = read_frame(client)
         check(got is not None and got.opcode == CLOSE, "the client got %r", got)
         client.wait_end()
