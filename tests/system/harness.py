@@ -365,9 +365,10 @@ class Test:
         """Reads and writes of the gateway's are of a few bytes each, in this weather."""
         return "<=" in os.environ.get("UPGATE_WEATHER", "")
 
-    def needs_speed(self):
+    @staticmethod
+    def needs_speed():
         """For tests with so many bytes, or so short a wait, that reads and writes of a few bytes each take too long."""
-        if self.comes_in_drops():
+        if Test.comes_in_drops():
             raise Skip("takes too long in this weather")
 
     def needs_whole_writes(self):

@@ -77,7 +77,7 @@ def test_a_drain_begins_when_it_was_announced_for_long_enough(t):
     client, server = t.upgrade(gateway, backend)
     gateway.signal(signal.SIGTERM)
     same(client.read_exact(4)[2:], (1012).to_bytes(2, "big"), "the code")
-    gateway.wait(lambda: gateway.said("no more connections"), what="the drain's line")
+    gateway.wait(lambda: gateway.said("draining: no more connections"), what="the drain's line")
     lines = [line for line in gateway.stderr_lines if "drain" in line]
     check("about to drain" in lines[0] and "no more connections" in lines[1], "%r", lines)
     client.close()
