@@ -300,7 +300,7 @@ static void late_headers(void **state)
     client = behind(&w, SPAN_EMPTY);
     for (size_t i = 0; i < 9; i++) {
         world_sleep(&w, 1000);
-        peer_give(client, span_of(V1 + i, 1));
+        peer_give(client, span_of(&V1[i], 1));
     }
     world_sleep(&w, 900);
     assert_false(client->closed);

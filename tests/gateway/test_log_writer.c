@@ -485,7 +485,7 @@ static void a_process_that_aborts_writes_what_it_took(void **state)
 {
     struct desk d;
     char path[160];
-    int status;
+    int status = 0;
     pid_t child;
 
     (void)state;

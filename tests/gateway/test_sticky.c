@@ -133,7 +133,7 @@ static void more_of_files(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 17; i++)
-        snprintf(many + strlen(many), sizeof(many) - strlen(many), "%02x%s\n", i, KEY_A_HEX + 2);
+        snprintf(many + strlen(many), sizeof(many) - strlen(many), "%02x%s\n", i, &KEY_A_HEX[2]);
     assert_null(load(c, many));
     assert_non_null(strstr(said, "line 17: more than 16 keys"));
     chmod(path, 0644);
