@@ -333,6 +333,7 @@ def test_faults(t):
         for one in [CLIENT, SERVER]:
             pair = Pair(t, one, share=first)
             first = first or pair
+            head_bytes = len(pair.two.received)                  # keys and ids in it are by chance
             pair.one.send(pair.frame(TEXT, b"good") + bad(pair))
             same(pair.reads_two.event(), ("text", b"good"), "%s: what came" % word)
             expect_close(pair.reads_two, 1011)
@@ -343,7 +344,7 @@ def test_faults(t):
             pair.one.send(pair.frame(CLOSE, close_payload(code)))
             quiet_end(pair.one)
             quiet_end(pair.two)
-            check(b"bad" not in pair.two.received, "%s: something of the bad frame came out", word)
+            check(b"bad" not in pair.two.received[head_bytes:], "%s: something of the bad frame came out", word)
             pair.close()
             pair.record(one + "_frame_fault", "gateway", (0, 1011), word)
 
