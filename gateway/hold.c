@@ -33,6 +33,17 @@ void hold_added(struct hold *h, size_t n)
     h->n += (uint32_t)n;
 }
 
+bool hold_put(struct hold **h, struct span bytes, size_t least)
+{
+    uint8_t *room = bytes.n > 0 ? hold_room(h, bytes.n, least) : NULL;
+
+    if (room == NULL)
+        return bytes.n == 0;
+    memcpy(room, bytes.p, bytes.n);
+    hold_added(*h, bytes.n);
+    return true;
+}
+
 void hold_take(struct hold **h, size_t n)
 {
     assert(n <= hold_n(*h));

@@ -6,6 +6,7 @@
 
 #include "protocol/span.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,8 @@ static inline struct span hold_bytes(const struct hold *h)
  * of it: hold_added or hold_take follows. */
 uint8_t *hold_room(struct hold **h, size_t n, size_t least);
 void hold_added(struct hold *h, size_t n);       /* the first n bytes of that room are filled */
+/* A copy of the bytes goes behind what is held, as above; false: no memory, and nothing has changed. */
+bool hold_put(struct hold **h, struct span bytes, size_t least);
 void hold_take(struct hold **h, size_t n);       /* n bytes from the front are done with; the last of them frees */
 void hold_drop(struct hold **h);                 /* all of them */
 

@@ -61,12 +61,7 @@ static bool decrypt(struct stream_tls *s, uint8_t *to, size_t room, size_t *n_ou
 /* What the owner left of the scratch buffer becomes the stream's own. */
 static void keep_view(struct stream_tls *s)
 {
-    uint8_t *room = s->view_n > 0 ? hold_room(&s->in, s->view_n, 0) : NULL;
-
-    if (room != NULL) {
-        memcpy(room, s->view, s->view_n);
-        hold_added(s->in, s->view_n);
-    } else if (s->view_n > 0) {
+    if (!hold_put(&s->in, span_of(s->view, s->view_n), 0)) {
         stream_tls_input_ends(s, STREAM_FAILED, -ENOMEM);
         s->announce = true;              /* the owner has been told of the bytes, and not yet of their loss */
         stream_tls_call_soon(s);

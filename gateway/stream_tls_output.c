@@ -136,18 +136,14 @@ ssize_t stream_tls_send(struct stream *base, struct span data)
 int stream_tls_put(struct stream *base, struct span data)
 {
     struct stream_tls *s = stream_tls_of(base);
-    uint8_t *room;
 
     assert(!s->finishing);
     if (data.n == 0)
         return 0;
-    room = hold_room(&s->put, data.n, PUT_LEAST_BYTES);
-    if (room == NULL) {
+    if (!hold_put(&s->put, data, PUT_LEAST_BYTES)) {
         stream_tls_output_failed(s, -ENOMEM);
         return -ENOMEM;
     }
-    memcpy(room, data.p, data.n);
-    hold_added(s->put, data.n);
     s->base.blocked = true;
     stream_tls_call_soon(s);
     return 0;

@@ -29,20 +29,11 @@ static bool wants_input(const struct stream_uv *s)
 /* What the owner left of the scratch buffer becomes the stream's own. */
 static void keep_view(struct stream_uv *s)
 {
-    struct span left = s->loop->view;
-    uint8_t *room;
-
     s->loop->viewer = NULL;
-    if (left.n == 0)
+    if (hold_put(&s->in, s->loop->view, 0))
         return;
-    room = hold_room(&s->in, left.n, 0);
-    if (room == NULL) {
-        input_failed(s, -ENOMEM);
-        stream_uv_tell_readable(s);                /* the owner has been told of the bytes, and not yet of their loss */
-        return;
-    }
-    memcpy(room, left.p, left.n);
-    hold_added(s->in, left.n);
+    input_failed(s, -ENOMEM);
+    stream_uv_tell_readable(s);          /* the owner has been told of the bytes, and not yet of their loss */
 }
 
 /* A read that is not filled has emptied the socket, unless its end or a failure is behind. */

@@ -207,18 +207,14 @@ ssize_t stream_uv_send(struct stream *base, struct span data)
 int stream_uv_put(struct stream *base, struct span data)
 {
     struct stream_uv *s = stream_uv_of(base);
-    uint8_t *room;
 
     assert(!s->finishing);
     if (data.n == 0)
         return 0;
-    room = hold_room(&s->out, data.n, PUT_LEAST_BYTES);
-    if (room == NULL) {
+    if (!hold_put(&s->out, data, PUT_LEAST_BYTES)) {
         stream_uv_output_failed(s, -ENOMEM);
         return -ENOMEM;
     }
-    memcpy(room, data.p, data.n);
-    hold_added(s->out, data.n);
     s->base.blocked = true;
     if (!s->wait_writable)
         ready_add(s->loop->ready, &s->ready);
