@@ -50,6 +50,18 @@ static bool can_splice(const struct stream_uv *to, const struct stream_uv *from)
     return !shows && hold_n(from->in) == 0 && from->late_errno == 0 && !from->urgent && to->loop == from->loop && !to->loop->pipes.refused;
 }
 
+/* 1: there may be something for the pipe, and it would go out; 0: not now, who splices will be told; or STREAM_NO_SPLICE. */
+static ssize_t begin_splice(struct stream_uv *to, struct stream_uv *from)
+{
+    if (shown(from) < from->glanced)     /* some of it is consumed */
+        stream_uv_take_glanced(from, from->glanced - shown(from));
+    if (!can_splice(to, from))
+        return STREAM_NO_SPLICE;
+    from->raw = true;
+    to->tell_writable |= to->wait_writable;
+    return !to->wait_writable && (from->may_read || from->glanced > 0);
+}
+
 ssize_t stream_uv_splice(struct stream *to_base, struct stream *from_base, size_t n)
 {
     struct stream_uv *to = stream_uv_of(to_base), *from = stream_uv_of(from_base);
@@ -61,17 +73,9 @@ ssize_t stream_uv_splice(struct stream *to_base, struct stream *from_base, size_
         from->glance = true;
         return 0;
     }
-    if (shown(from) < from->glanced)     /* some of it is consumed */
-        stream_uv_take_glanced(from, from->glanced - shown(from));
-    if (!can_splice(to, from))
-        return STREAM_NO_SPLICE;
-    from->raw = true;
-    if (to->wait_writable) {
-        to->tell_writable = true;
-        return 0;
-    }
-    if (!from->may_read && from->glanced == 0)
-        return 0;
+    got = begin_splice(to, from);
+    if (got <= 0)
+        return got;
     pipe = pipes_get(&to->loop->pipes);
     if (pipe == NULL)
         return STREAM_NO_SPLICE;         /* the peek that follows sees to it that it is read */
