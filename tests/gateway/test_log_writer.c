@@ -384,18 +384,23 @@ static void what_comes_together_is_written_together(void **state)
 
 /* ---- the end ---- */
 
+static void close_while_the_disk_hangs(struct desk *d)
+{
+    disk.stalls = true;
+    put(d, "a line\n");
+    wait_stuck();
+    log_writer_close(d->writer);
+    d->writer = NULL;
+    assert_true(has_said(d, "hangs"));
+}
+
 static void whoever_closes_does_not_wait_for_a_disk_that_hangs(void **state)
 {
     struct desk d;
 
     (void)state;
     begin(&d, 1);
-    disk.stalls = true;
-    put(&d, "a line\n");
-    wait_stuck();
-    log_writer_close(d.writer);
-    d.writer = NULL;
-    assert_true(has_said(&d, "hangs"));
+    close_while_the_disk_hangs(&d);
     disk.stalls = false;                 /* it comes back: the line is written, and everything is freed */
     for (int i = 0; i < 20000 && mem_live_blocks() > d.blocks_before; i++)
         usleep(1000);
@@ -422,12 +427,7 @@ static void a_disk_that_comes_back_while_its_writer_is_given_up(void **state)
     (void)state;
     begin(&d, 1);
     log_set_sink(hear_and_help, &d);
-    disk.stalls = true;
-    put(&d, "a line\n");
-    wait_stuck();
-    log_writer_close(d.writer);
-    d.writer = NULL;
-    assert_true(has_said(&d, "hangs"));
+    close_while_the_disk_hangs(&d);
     assert_string_equal(read_path(&d, d.path), "a line\n");
     end(&d);
 }

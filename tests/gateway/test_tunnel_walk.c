@@ -172,7 +172,7 @@ static struct tunnel *newest(struct world *w)
     return LIST_OWNER(w->services.tunnels.prev, struct tunnel, link);
 }
 
-/* In the time between two looks a fast network moves more than 32 bits can tell, and more than 42 in months. */
+/* In the minute that may be between two looks a fast network moves more bytes than 32 bits can tell, but not more than 42. */
 static void much_moved_between_two_looks(void **state)
 {
     struct tunnel_query q = { .deed = TUNNEL_RANK, .left = 1 };
